@@ -1,0 +1,65 @@
+# Two commands do everything: `make serve` runs the stub, `make test` passes the tests.
+# Each sets up what it needs under .venv/; nothing else on the machine is touched.
+
+VERSIONS := 3.11 3.12 3.13
+
+# Where a Python of a version is: on PATH, or among pyenv's.
+find = $(firstword $(foreach python,python$(1) $(lastword $(sort $(wildcard \
+	$(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/$(1).*/bin/python$(1)))),$(shell \
+	$(python) -c 'import ensurepip, venv' 2>/dev/null && echo $(python))))
+FOUND := $(foreach version,$(VERSIONS),$(if $(call find,$(version)),$(version)))
+# Development uses the first; a machine whose Pythons have no version in their name, its python3.
+MAIN := $(or $(firstword $(FOUND)),python3)
+ALL := $(or $(FOUND),python3)
+python_of = $(if $(filter python3,$(1)),python3,$(call find,$(1)))
+
+BIN := .venv/$(MAIN)/bin
+ARGS ?=
+
+.PHONY: serve test check format lint types coverage wheel bench clean
+
+serve: .venv/$(MAIN)/ready
+	$(BIN)/fake-oauth serve $(ARGS)
+
+test: .venv/$(MAIN)/ready
+	$(BIN)/python -m pytest $(ARGS)
+
+check: lint types $(ALL:%=coverage-%) wheel
+
+format: .venv/$(MAIN)/ready
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+lint: .venv/$(MAIN)/ready
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+
+types: .venv/$(MAIN)/ready
+	$(BIN)/mypy
+
+coverage-%: .venv/%/ready
+	.venv/$*/bin/coverage erase
+	.venv/$*/bin/coverage run -m pytest -q
+	.venv/$*/bin/coverage combine -q
+	.venv/$*/bin/coverage report
+
+# The wheel as its users get it: built, installed where nothing else is, and tried.
+wheel: .venv/$(MAIN)/ready
+	rm -rf dist .venv/wheel
+	$(BIN)/python -m pip wheel -q --no-deps -w dist .
+	$(call python_of,$(MAIN)) -m venv .venv/wheel
+	.venv/wheel/bin/python -m pip install -q "$$(ls $(CURDIR)/dist/*.whl)[pytest]"
+	.venv/wheel/bin/python -I -m pytest -q -c tests/wheel/pytest.ini tests/wheel
+
+bench: .venv/$(MAIN)/ready
+	$(BIN)/python benchmarks/bench.py $(ARGS)
+
+.venv/%/ready: pyproject.toml
+	@echo "setting up .venv/$* (once)"
+	@rm -rf .venv/$*
+	@$(call python_of,$*) -m venv .venv/$*
+	@.venv/$*/bin/python -m pip install -q --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv .bench dist build

@@ -1,0 +1,54 @@
+"""A fake OAuth 2.0 / OpenID Connect server for the tests of clients that refresh tokens.
+
+The names below are all that is public, with the attributes of what they give. Each is imported
+when it is first used: the pytest plugin lives in everybody's environment, and loading it must
+cost nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from fake_oauth.fake import FakeOAuth as FakeOAuth
+    from fake_oauth.journal import Exchange as Exchange
+    from fake_oauth.journal import Journal as Journal
+    from fake_oauth.provider.clock import Clock as Clock
+    from fake_oauth.provider.errors import FakeOAuthError as FakeOAuthError
+    from fake_oauth.provider.errors import Problem as Problem
+    from fake_oauth.provider.errors import SettingsError as SettingsError
+    from fake_oauth.provider.parties import Client as Client
+    from fake_oauth.provider.parties import RefreshToken as RefreshToken
+    from fake_oauth.provider.parties import User as User
+    from fake_oauth.provider.tokens import TokenSet as TokenSet
+    from fake_oauth.settings import Key as Key
+    from fake_oauth.settings import Settings as Settings
+
+_HOME: Final = {
+    "Client": "provider.parties",
+    "Clock": "provider.clock",
+    "Exchange": "journal",
+    "FakeOAuth": "fake",
+    "FakeOAuthError": "provider.errors",
+    "Journal": "journal",
+    "Key": "settings",
+    "Problem": "provider.errors",
+    "RefreshToken": "provider.parties",
+    "Settings": "settings",
+    "SettingsError": "provider.errors",
+    "TokenSet": "provider.tokens",
+    "User": "provider.parties",
+}
+
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'fake_oauth' has no attribute {name!r}")
+    return getattr(import_module(f"fake_oauth.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,132 @@
+"""The command line: a stub server for development.
+
+Options that more than one run would want belong into the settings file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import signal
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from threading import Event
+
+from fake_oauth.fake import FakeOAuth
+from fake_oauth.journal import Exchange
+from fake_oauth.provider.errors import SettingsError
+from fake_oauth.settings import Settings
+from fake_oauth.web.endpoints import ENDPOINTS
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `fake-oauth`. Returns its exit code: 0, or 2 for what the caller can mend."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _serve(_settings(options), options.host, options.port)
+    except SettingsError as error:
+        print(f"fake-oauth: nothing started\n{error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fake-oauth", description="A fake OAuth 2.0 / OpenID Connect server for tests."
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"fake-oauth {version('fake_oauth')}"
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    serve = commands.add_parser("serve", help="run a stub server until Ctrl-C")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    serve.add_argument(
+        "--port", type=_port, default=8080, help="port to listen on (%(default)s); 0: a free one"
+    )
+    source = serve.add_mutually_exclusive_group()
+    source.add_argument("--config", type=Path, metavar="FILE", help="settings, as TOML")
+    source.add_argument(
+        "--documented",
+        action="store_true",
+        help="the documented moment: the first refresh answers the documentation's own body",
+    )
+    serve.add_argument("--seed", type=int, metavar="N", help="make the same ids in every run")
+    return parser
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{port} is not from 0 to 65535")
+    return port
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    settings = Settings.documented() if options.documented else Settings()
+    if options.config is not None:
+        settings = Settings.from_toml(options.config)
+    return settings if options.seed is None else settings.changed(seed=options.seed)
+
+
+def _serve(settings: Settings, host: str, port: int) -> int:
+    ended = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    server = FakeOAuth(settings, host=host, port=port, watch=_Output())
+    try:
+        server.start()
+    except OSError as error:
+        print(_address_problem(error, host, port), file=sys.stderr)
+        return 2
+    print(_heading(server), flush=True)
+    ended.wait()
+    server.stop()
+    return 0
+
+
+def _heading(server: FakeOAuth) -> str:
+    settings = server.settings
+    served = [f"  {endpoint.method:4} {endpoint.path}" for endpoint in ENDPOINTS.values()]
+    warning = "Its private keys are public: its tokens prove nothing."
+    return "\n".join(
+        (
+            f"fake-oauth {version('fake_oauth')}, a fake for tests. {warning}",
+            f"fake-oauth listening on {server.url}",
+            *served,
+            f"  issuer {server.issuer}",
+            f"  clients {', '.join(client.client_id for client in settings.clients)}",
+            f"  users {', '.join(user.login for user in settings.users)}",
+            f"  seed {server.seed} (--seed {server.seed} makes the same ids again)",
+            "Ctrl-C ends it.",
+        )
+    )
+
+
+def _address_problem(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"fake-oauth: port {port} on {host} is in use; "
+            "take another with --port, or --port 0 for a free one"
+        )
+    return f"fake-oauth: cannot listen on {host}, port {port}: {error.strerror or error}"
+
+
+class _Output:
+    """A line an exchange on standard output, for as long as somebody reads it."""
+
+    def __init__(self) -> None:
+        self._is_open = True
+        if hasattr(sys.stdout, "reconfigure"):
+            sys.stdout.reconfigure(errors="backslashreplace")
+
+    def __call__(self, exchange: Exchange) -> None:
+        if self._is_open:
+            try:
+                print(f"{exchange}\n", end="", flush=True)
+            except OSError:
+                self._is_open = False  # The pipe's reader has gone; the server has not.
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""Names for things: token ids, refresh tokens, codes.
+
+They come from a seed, so that a run can be repeated, or from lists that are used up first.
+"""
+
+from __future__ import annotations
+
+import secrets
+from base64 import urlsafe_b64encode
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+from threading import Lock
+from typing import Final, Literal, get_args
+from uuid import UUID
+
+IdKind = Literal["jti", "refresh_token"]
+
+
+def _uuid(stream: Random) -> str:
+    return str(UUID(int=stream.getrandbits(128), version=4))
+
+
+def _opaque(stream: Random) -> str:
+    """96 bytes in base64url without padding, 128 characters (CIAM 1441/64396)."""
+    return urlsafe_b64encode(stream.randbytes(96)).decode()
+
+
+_MAKERS: Final[Mapping[IdKind, Callable[[Random], str]]] = {
+    "jti": _uuid,
+    "refresh_token": _opaque,
+}
+
+
+class Ids:
+    """A stream of ids for each kind; drawing from one does not shift another."""
+
+    def __init__(self, seed: int, given: Mapping[IdKind, Sequence[str]] | None = None) -> None:
+        given = given or {}
+        self._lock = Lock()
+        self._given = {kind: deque(given.get(kind, ())) for kind in get_args(IdKind)}
+        # Not for secrecy, for repetition.
+        self._streams = {kind: Random(f"{seed}/{kind}") for kind in get_args(IdKind)}  # noqa: S311
+
+    def draw(self, kind: IdKind) -> str:
+        """The next id of this kind: what was given first, then what the seed makes."""
+        with self._lock:
+            given = self._given[kind]
+            return given.popleft() if given else _MAKERS[kind](self._streams[kind])
+
+
+def fresh_seed() -> int:
+    """A seed that no other run has; small enough to be typed again."""
+    return secrets.randbelow(2**31)

@@ -1,0 +1,165 @@
+"""Who takes part and on which terms: clients, users, and the refresh tokens they start with.
+
+Plain values that users of the package write, in Python or in TOML with the same names. The
+rules that the fields govern live elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from math import isfinite
+from typing import Any, Literal
+
+from fake_oauth.provider.errors import Problem
+
+AuthMethod = Literal["client_secret_basic", "client_secret_post"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """Lifetimes and habits: the server's own, which a `Client` may override one by one."""
+
+    access_token_seconds: int = 300
+    """Lifetime of an access token; a reply's `expires_in` is one less (CIAM 1441/64400)."""
+    id_token_seconds: int = 1800
+    """Lifetime of an id_token."""
+    refresh_token_seconds: int = 3600
+    """Lifetime of an issued refresh token, from its issue; a refresh does not prolong it."""
+    rotate_refresh_tokens: bool = False
+    """Whether a refresh answers with a new refresh token and kills the old one at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """An application that is registered with the server."""
+
+    client_id: str
+    client_secret: str | None = None
+    """The client's secret; None makes it a public client (RFC 6749 section 2.1)."""
+    enabled: bool = True
+    """A disabled client is answered like an unknown one."""
+    grant_types: Sequence[str] | None = None
+    """The grants that it may use; None is every grant that is served."""
+    scopes: Sequence[str] = ("openid",)
+    """The scopes that it may be granted."""
+    token_endpoint_auth_methods: Sequence[AuthMethod] = (
+        "client_secret_basic",
+        "client_secret_post",
+    )
+    """How it may send its secret; a public client sends its client_id alone."""
+    extra_claims: Mapping[str, Any] = field(default_factory=dict)
+    """Claims for its tokens, after the documented ones and the user's."""
+    access_token_seconds: int | None = None
+    """This and what follows: None is what the settings say."""
+    id_token_seconds: int | None = None
+    refresh_token_seconds: int | None = None
+    rotate_refresh_tokens: bool | None = None
+
+    @property
+    def is_public(self) -> bool:
+        return self.client_secret is None
+
+    @property
+    def auth_methods(self) -> Sequence[str]:
+        """How it may say who it is, `none` being a public client's only way."""
+        return ("none",) if self.is_public else self.token_endpoint_auth_methods
+
+    def may_use(self, grant_type: str) -> bool:
+        return self.grant_types is None or grant_type in self.grant_types
+
+    def terms(self, default: Terms) -> Terms:
+        """The terms that hold for this client."""
+        own = {name: getattr(self, name) for name in (term.name for term in fields(Terms))}
+        return replace(default, **{name: value for name, value in own.items() if value is not None})
+
+    def problems(self) -> Iterator[Problem]:
+        if not self.client_id.strip():
+            yield Problem("client_id", "blank")
+        if self.client_secret is not None and not self.client_secret.strip():
+            yield Problem("client_secret", "blank; leave it out for a public client")
+        for name in ("grant_types", "scopes", "token_endpoint_auth_methods"):
+            if isinstance(getattr(self, name), str):
+                yield Problem(name, f"expected a list, got {getattr(self, name)!r}")
+        for scope in self.scopes:
+            if not scope or scope.split() != [scope]:
+                yield Problem("scopes", f"{scope!r} is not one word")
+        yield from too_short_terms(self)
+        yield from _not_json("extra_claims", self.extra_claims)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """Somebody who can log in."""
+
+    sub: str
+    """The id that tokens carry."""
+    username: str | None = None
+    """The name to log in with; None is the `sub`."""
+    claims: Mapping[str, Any] = field(default_factory=dict)
+    """Claims for the user's tokens, after the documented ones, in this order."""
+
+    @property
+    def login(self) -> str:
+        return self.sub if self.username is None else self.username
+
+    def problems(self) -> Iterator[Problem]:
+        if not self.sub.strip():
+            yield Problem("sub", "blank")
+        if not self.login.strip():
+            yield Problem("username", "blank; leave it out for the sub")
+        yield from _not_json("claims", self.claims)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshToken:
+    """A refresh token that exists from the start, as if someone had logged in before."""
+
+    value: str
+    client: str | None = None
+    """The client_id that it belongs to; None is the first client."""
+    user: str | None = None
+    """The username or sub of its user; None is the first user."""
+    scope: str | None = None
+    """The granted scopes, separated by spaces; None is all that the client may have."""
+    lifetime_seconds: int | None = None
+    """How long it lives, from the start of the server; None is for ever."""
+
+    def problems(self) -> Iterator[Problem]:
+        if not self.value.strip():
+            yield Problem("value", "blank")
+        yield from _too_short("lifetime_seconds", self.lifetime_seconds)
+
+
+def too_short_terms(terms: Terms | Client) -> Iterator[Problem]:
+    """A problem for every lifetime that is none."""
+    for term in fields(Terms):
+        yield from _too_short(term.name, getattr(terms, term.name))
+
+
+def repeated(path: str, values: Iterable[str], name: str | None = None) -> Iterator[Problem]:
+    """A problem for every value that stands more than once."""
+    seen: set[str] = set()
+    for value in values:
+        if value in seen:
+            yield Problem(path, f"{name or 'value'} {value!r} stands there more than once")
+        seen.add(value)
+
+
+def _too_short(name: str, seconds: int | None) -> Iterator[Problem]:
+    if seconds is not None and not isinstance(seconds, bool) and seconds < 1:
+        yield Problem(name, f"expected at least 1 second, got {seconds}")
+
+
+def _not_json(path: str, value: object) -> Iterator[Problem]:
+    """A problem for every part of a claim that no token could carry."""
+    if isinstance(value, Mapping):
+        for name, member in value.items():
+            yield from _not_json(f"{path}.{name}", member)
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _not_json(f"{path}[{index}]", item)
+    elif not isinstance(value, str | int | None) and not (
+        isinstance(value, float) and isfinite(value)
+    ):
+        yield Problem(path, f"JSON has no such value: {value!r}")

@@ -1,0 +1,117 @@
+"""The pytest plugin: `oauth_server`, a fresh server on a fresh port for every test.
+
+It is loaded in every pytest run of its environment, so nothing but pytest is imported here
+before a fixture is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+
+if TYPE_CHECKING:
+    from fake_oauth.fake import FakeOAuth
+    from fake_oauth.settings import Settings
+
+_T = TypeVar("_T")
+
+_INI = "oauth_server_settings"
+_SERVERS: pytest.StashKey[list[FakeOAuth]] = pytest.StashKey()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addini(_INI, "TOML file with the settings of oauth_server (fake_oauth)", default="")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "oauth_server(**changes): settings of this test's oauth_server, by field of "
+        "fake_oauth.Settings; the nearest marker wins",
+    )
+
+
+@pytest.fixture
+def oauth_settings(pytestconfig: pytest.Config) -> Settings:
+    """What `oauth_server` is made from; override it to have other settings.
+
+    The documentation's own client, user and token, or what the file says that is named by the
+    ini option `oauth_server_settings` (relative to the ini file).
+    """
+    from fake_oauth.settings import Settings
+
+    name = pytestconfig.getini(_INI)
+    if not name:
+        return Settings()
+    inipath = pytestconfig.inipath
+    folder = pytestconfig.rootpath if inipath is None else inipath.parent
+    return _told(lambda: Settings.from_toml(folder / name))
+
+
+@pytest.fixture
+def make_oauth_server(
+    request: pytest.FixtureRequest, oauth_settings: Settings
+) -> Iterator[Callable[..., FakeOAuth]]:
+    """A function that makes one more server: `make_oauth_server(settings=None, **changes)`.
+
+    It starts from `settings`, or from `oauth_settings` and the test's markers; `changes` are
+    fields of `Settings`. The seeds are 0, 1, … unless given. All servers stop with the test.
+    """
+    from fake_oauth.fake import FakeOAuth
+
+    servers = request.node.stash.setdefault(_SERVERS, [])
+    with ExitStack() as stack:
+
+        def make(settings: Settings | None = None, **changes: Any) -> FakeOAuth:
+            if settings is None:
+                settings = oauth_settings
+                changes = _marked(request) | changes
+            if settings.seed is None:
+                changes = {"seed": len(servers)} | changes
+            server = _told(lambda: FakeOAuth(settings.changed(**changes)))
+            servers.append(stack.enter_context(server))
+            return server
+
+        yield make
+
+
+@pytest.fixture
+def oauth_server(make_oauth_server: Callable[..., FakeOAuth]) -> FakeOAuth:
+    """A fake OAuth server for this test alone, listening on a port of its own."""
+    return make_oauth_server()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add what the servers were asked and answered to the report of a test that failed."""
+    report = yield
+    if report.failed:
+        for server in item.stash.get(_SERVERS, []):
+            transcript = str(server.journal) or "no request arrived"
+            report.sections.append((f"fake_oauth {server.url}", transcript))
+    return report
+
+
+def _marked(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The changes that the test's markers ask for, those of the nearest one last."""
+    changes: dict[str, Any] = {}
+    for marker in reversed(list(request.node.iter_markers("oauth_server"))):
+        if marker.args:
+            pytest.fail("@pytest.mark.oauth_server takes fields of Settings by name", pytrace=False)
+        changes |= marker.kwargs
+    return changes
+
+
+def _told(make: Callable[[], _T]) -> _T:
+    """The result, or a failure that shows the settings' problems and no traceback of ours."""
+    from fake_oauth.provider.errors import SettingsError
+
+    try:
+        return make()
+    except SettingsError as error:
+        pytest.fail(f"settings of oauth_server:\n{error}", pytrace=False)

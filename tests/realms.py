@@ -1,0 +1,59 @@
+"""A realm without HTTP around it, for tests of the rules where they live."""
+
+from __future__ import annotations
+
+from fake_oauth.provider import grants
+from fake_oauth.provider.asking import Ask, Credentials, Params
+from fake_oauth.provider.clock import Clock
+from fake_oauth.provider.errors import OAuthError
+from fake_oauth.provider.ids import Ids
+from fake_oauth.provider.keys import key_ring
+from fake_oauth.provider.parties import Client, RefreshToken, Terms, User
+from fake_oauth.provider.realm import Realm
+
+NOW = 1_700_000_000
+WEB = Client(client_id="web", client_secret="s3cret", scopes=("openid", "email", "profile"))
+PHONE = Client(client_id="phone", scopes=("openid",))
+ALICE = User(sub="u-alice", username="alice")
+TOKEN = RefreshToken(value="R1", client="web", user="alice", scope="openid email profile")
+WEB_POST = Credentials("client_secret_post", "web", "s3cret")
+
+
+def realm(
+    *clients: Client,
+    tokens: tuple[RefreshToken, ...] = (TOKEN,),
+    users: tuple[User, ...] = (ALICE,),
+    terms: Terms | None = None,
+) -> Realm:
+    return Realm(
+        issuer="https://issuer.example",
+        clients=clients or (WEB, PHONE),
+        users=users,
+        refresh_tokens=tokens,
+        terms=terms or Terms(),
+        keys=key_ring([]),
+        clock=Clock(NOW, frozen=True),
+        ids=Ids(0),
+    )
+
+
+def refresh(
+    of: Realm,
+    credentials: Credentials = WEB_POST,
+    number: int = 1,
+    **params: str | list[str] | None,
+) -> grants.Granted:
+    """Present R1 by the refresh grant, with parameters changed as in `tests.asking.form`."""
+    merged = {"grant_type": "refresh_token", "refresh_token": "R1", **params}
+    pairs = [
+        (name, one)
+        for name, value in merged.items()
+        if value is not None
+        for one in ([value] if isinstance(value, str) else value)
+    ]
+    return grants.token(of, Ask(Params(pairs), credentials, number))
+
+
+def told(error: OAuthError) -> tuple[str | None, str | None, str]:
+    """What the client is told, and why."""
+    return error.code, error.description, error.reason

@@ -1,0 +1,200 @@
+"""The stub server as a person runs it."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+import pytest
+
+from fake_oauth.__main__ import main
+from tests.asking import DOCUMENTED, claims
+from tests.test_documented_moment import DOCUMENTED_BODY, without_signatures
+
+COMMANDS = {
+    "script": [str(Path(sys.executable).with_name("fake-oauth"))],
+    "module": [sys.executable, "-m", "fake_oauth"],
+}
+
+
+class Stub:
+    """A stub server in a process of its own."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.heading: list[str] = []
+        while not self.heading or self.heading[-1] != "Ctrl-C ends it.":
+            assert process.stdout is not None
+            self.heading.append(process.stdout.readline().rstrip("\n"))
+            assert self.heading[-1], "it ended early"
+        self.url = self.heading[1].removeprefix("fake-oauth listening on ")
+
+    def refresh(self, **changes: str) -> str:
+        data = urlencode({**DOCUMENTED, **changes}).encode()
+        with urlopen(f"{self.url}/oauth2/token", data) as reply:
+            body: str = reply.read().decode()
+        return body
+
+    def end(self, number: int = signal.SIGINT) -> tuple[int, list[str]]:
+        """Its exit code and what it wrote after the heading."""
+        self.process.send_signal(number)
+        output, _ = self.process.communicate(timeout=30)
+        return self.process.returncode, output.splitlines()
+
+
+@contextmanager
+def stub(*arguments: str, command: str = "module") -> Iterator[Stub]:
+    with subprocess.Popen(
+        [*COMMANDS[command], "serve", "--port", "0", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    ) as process:
+        try:
+            yield Stub(process)
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_says_what_was_asked_and_ends_cleanly(command: str, number: int) -> None:
+    with stub(command=command) as running:
+        assert json.loads(running.refresh())["refresh_token"] == "MOCK_REFRESH_TOKEN"
+        code, lines = running.end(number)
+    assert code == 0
+    (line,) = lines
+    assert re.fullmatch(
+        r"#1 \d\d:\d\d:\d\d POST /oauth2/token -> 200 \[refresh_token, TENANT_CLIENT_ID\] "
+        r"refreshed, same refresh token; client_secret=\*\*\* refresh_token=MOCK_R…",
+        line,
+    )
+
+
+def test_the_first_lines_warn_and_say_where_it_listens() -> None:
+    with stub() as running:
+        heading = running.heading
+        assert heading[0] == (
+            f"fake-oauth {version('fake_oauth')}, a fake for tests. "
+            "Its private keys are public: its tokens prove nothing."
+        )
+        assert re.fullmatch(r"fake-oauth listening on http://127\.0\.0\.1:\d+", heading[1])
+        assert "  POST /oauth2/token" in heading
+        assert f"  issuer {running.url}" in heading
+        assert "  clients TENANT_CLIENT_ID" in heading
+        assert "  users MOCK_USERNAME" in heading
+
+
+def test_documented_answers_the_documented_body() -> None:
+    with stub("--documented") as running:
+        body = running.refresh()
+    assert without_signatures(DOCUMENTED_BODY) == without_signatures(body)
+
+
+def test_the_seed_is_fresh_is_shown_and_can_be_given() -> None:
+    def jti(running: Stub) -> str:
+        found: str = claims(json.loads(running.refresh())["access_token"])["jti"]
+        return found
+
+    with stub() as first:
+        seed = next(line.split()[1] for line in first.heading if line.startswith("  seed "))
+        shown = jti(first)
+    with stub("--seed", seed) as again:
+        assert jti(again) == shown
+    with stub() as other:
+        assert jti(other) != shown
+
+
+def test_a_settings_file_is_served(tmp_path: Path) -> None:
+    path = tmp_path / "fake.toml"
+    path.write_text(
+        """
+        [[clients]]
+        client_id = "web"
+        client_secret = "s3cret"
+        rotate_refresh_tokens = true
+        """,
+        encoding="utf-8",
+    )
+    with stub("--config", str(path)) as running:
+        reply = json.loads(running.refresh(client_id="web", client_secret="s3cret"))
+        assert reply["refresh_token"] != "MOCK_REFRESH_TOKEN"
+        code, _ = running.end()
+    assert code == 0
+
+
+def test_it_serves_on_when_nobody_reads_its_lines_any_more() -> None:
+    with stub() as running:
+        assert running.process.stdout is not None
+        running.process.stdout.close()
+        running.refresh()
+        running.refresh()
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(timeout=30) == 0
+
+
+def test_a_wrong_file_gets_all_its_problems_at_once_and_nothing_is_started(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "fake.toml"
+    path.write_text("sed = 1\nfreeze_time = 'yes'\n", encoding="utf-8")
+    assert main(["serve", "--config", str(path), "--port", "0"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        "fake-oauth: nothing started",
+        f"{path}:",
+        "$.freeze_time: expected true or false, got 'yes'",
+        "$.sed: unknown key, did you mean 'seed'?",
+    ]
+
+
+def test_a_busy_port_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        assert main(["serve", "--port", str(port)]) == 2
+    assert capsys.readouterr().err == (
+        f"fake-oauth: port {port} on 127.0.0.1 is in use; "
+        "take another with --port, or --port 0 for a free one\n"
+    )
+
+
+def test_an_address_that_is_not_ours_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--host", "192.0.2.1", "--port", "0"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("fake-oauth: cannot listen on 192.0.2.1, port 0: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "required: COMMAND"),
+        (["serve", "--port", "65536"], "argument --port: 65536 is not from 0 to 65535"),
+        (["serve", "--port", "http"], "argument --port: invalid _port value: 'http'"),
+        (["serve", "--documented", "--config", "x"], "not allowed with argument --documented"),
+    ],
+)
+def test_wrong_arguments_are_told(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_it_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"fake-oauth {version('fake_oauth')}\n"

@@ -1,0 +1,129 @@
+"""Every example in the README and in docs/ is run; every table is held to what it describes."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+import re
+import shlex
+import shutil
+import subprocess
+import tomllib
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fake_oauth
+from fake_oauth import Client, FakeOAuth, Key, RefreshToken, Settings, User
+from fake_oauth.provider.parties import Terms
+from fake_oauth.web.endpoints import ENDPOINTS
+from tests.test_pytest_plugin import ALONE
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+README = PAGES[0].read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[Any]:
+    """Every fenced block in a language, as pytest parameters named by page and line."""
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for match in re.finditer(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+            line = text[: match.start()].count("\n") + 1
+            found.append(pytest.param(match[1], id=f"{page.relative_to(ROOT)}:{line}"))
+    return found
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_a_python_example_runs(block: str, pytester: pytest.Pytester) -> None:
+    if "def test_" not in block:
+        exec(compile(block, "example", "exec"), {})  # noqa: S102
+        return
+    # What an example leaves to its reader: the client that is tested.
+    pytester.makepyfile(my_app=(ROOT / "tests" / "my_app.py").read_text(encoding="utf-8"))
+    pytester.makepyfile(block)
+    outcomes = pytester.runpytest_inprocess("-Werror", *ALONE).parseoutcomes()
+    assert outcomes == {"passed": block.count("def test_")}
+
+
+@pytest.mark.parametrize("block", blocks("toml"))
+def test_a_settings_example_is_good(block: str) -> None:
+    FakeOAuth(Settings.from_mapping(tomllib.loads(block)))
+
+
+@pytest.mark.parametrize("block", blocks("ini"))
+def test_an_ini_example_names_our_option(block: str) -> None:
+    assert "oauth_server_settings = " in block
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_the_readmes_curl_command_gets_the_documented_body() -> None:
+    (command,) = re.findall(r"^\$ (curl .*?[^\\])$", README, re.MULTILINE | re.DOTALL)
+    with FakeOAuth(Settings.documented()) as server:
+        command = command.replace("http://127.0.0.1:8080", server.url).replace("\\\n", "")
+        body = subprocess.run(
+            shlex.split(command), check=True, capture_output=True, text=True
+        ).stdout
+    (shown,) = re.findall(r"^\$ curl .*?(^\{.*?^\})", README, re.MULTILINE | re.DOTALL)
+    pattern = ".*?".join(re.escape(part) for part in shown.split("…"))
+    assert re.fullmatch(pattern, body, re.DOTALL)
+
+
+def table(name: str) -> dict[str, str]:
+    """The rows below a heading: the first cell's code and the second's."""
+    section = README.partition(f"### {name}\n")[2].partition("\n#")[0]
+    return dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", section, re.MULTILINE))
+
+
+def shown(default: Any) -> str:
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
+    if default is None or (isinstance(default, dict | tuple) and not default):
+        return "–"
+    return f"`{default}`"
+
+
+@pytest.mark.parametrize("kind", [Settings, Client, User, RefreshToken, Key])
+def test_the_settings_tables_are_complete(kind: Any) -> None:
+    rows = table(kind.__name__)
+    terms = {field.name for field in fields(Terms)} if kind is Client else set()
+    assert set(rows) == {field.name for field in fields(kind)} - terms
+
+
+@pytest.mark.parametrize("kind", [Settings, Client])
+def test_the_defaults_in_the_tables_are_true(kind: Any) -> None:
+    rows = table(kind.__name__)
+    for field in fields(kind):
+        plain = field.default is not MISSING and not isinstance(field.default, tuple)
+        if plain and field.name in rows:
+            assert rows[field.name] == shown(field.default), field.name
+
+
+def test_the_endpoints_are_listed() -> None:
+    listed = re.findall(r"^\| `(GET|POST) (\S+)` \|", README, re.MULTILINE)
+    assert listed == [(endpoint.method, endpoint.path) for endpoint in ENDPOINTS.values()]
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize(
+    "module",
+    [module.name for module in pkgutil.walk_packages(fake_oauth.__path__, "fake_oauth.")],
+)
+def test_examples_in_docstrings_are_true(module: str) -> None:
+    if not module.endswith("__main__"):
+        assert doctest.testmod(importlib.import_module(module)).failed == 0
+
+
+def test_the_changelog_has_this_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## [{project['version']}]" in changelog or "## [Unreleased]" in changelog

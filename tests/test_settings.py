@@ -1,0 +1,365 @@
+"""Settings in Python and TOML: the same names, and every problem at once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from fake_oauth import (
+    Client,
+    FakeOAuth,
+    FakeOAuthError,
+    Key,
+    RefreshToken,
+    Settings,
+    SettingsError,
+    User,
+)
+
+PEM = Path(__file__).parent.parent / "fake_oauth" / "provider" / "pem" / "stranger.pem"
+
+FULL = """
+seed = 7
+issuer = "https://issuer.example"
+start_time = 2021-11-09T09:13:51Z
+freeze_time = true
+compact_json = true
+journal_limit = 5
+access_token_seconds = 60
+
+[ids]
+jti = ["j1", "j2"]
+
+[[users]]
+sub = "u-alice"
+username = "alice"
+[users.claims]
+name = "Alice"
+address = { country = "SE" }
+
+[[clients]]
+client_id = "web"
+client_secret = "s3cret"
+grant_types = ["refresh_token"]
+scopes = ["openid"]
+rotate_refresh_tokens = true
+token_endpoint_auth_methods = ["client_secret_basic"]
+extra_claims = { tenant = 7 }
+
+[[clients]]
+client_id = "app"
+enabled = false
+
+[[refresh_tokens]]
+value = "MOCK_REFRESH_TOKEN"
+client = "web"
+user = "alice"
+scope = "openid"
+lifetime_seconds = 60
+
+[[keys]]
+kid = "first"
+
+[[keys]]
+path = "own.pem"
+"""
+
+
+def problems(data: Any) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_mapping(data)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def python_problems(**changes: Any) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        FakeOAuth(Settings(**changes))
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_a_file_says_the_same_as_python(tmp_path: Path) -> None:
+    (tmp_path / "own.pem").write_bytes(PEM.read_bytes())
+    (tmp_path / "fake.toml").write_text(FULL, encoding="utf-8")
+    settings = Settings.from_toml(tmp_path / "fake.toml")
+    assert settings == Settings(
+        seed=7,
+        issuer="https://issuer.example",
+        start_time=datetime(2021, 11, 9, 9, 13, 51, tzinfo=UTC),
+        freeze_time=True,
+        compact_json=True,
+        journal_limit=5,
+        access_token_seconds=60,
+        ids={"jti": ("j1", "j2")},
+        users=(
+            User(
+                sub="u-alice",
+                username="alice",
+                claims={"name": "Alice", "address": {"country": "SE"}},
+            ),
+        ),
+        clients=(
+            Client(
+                client_id="web",
+                client_secret="s3cret",
+                grant_types=("refresh_token",),
+                scopes=("openid",),
+                rotate_refresh_tokens=True,
+                token_endpoint_auth_methods=("client_secret_basic",),
+                extra_claims={"tenant": 7},
+            ),
+            Client(client_id="app", enabled=False),
+        ),
+        refresh_tokens=(
+            RefreshToken(
+                value="MOCK_REFRESH_TOKEN",
+                client="web",
+                user="alice",
+                scope="openid",
+                lifetime_seconds=60,
+            ),
+        ),
+        keys=[Key(kid="first"), Key(path=str(tmp_path / "own.pem"))],
+    )
+    assert FakeOAuth(settings).clock.now() == 1636449231
+
+
+def test_an_empty_file_is_the_defaults() -> None:
+    assert Settings.from_mapping({}) == Settings(keys=[])
+
+
+def test_every_problem_is_told_at_once_with_its_path_and_a_hint() -> None:
+    data = {
+        "seed": "x",
+        "isuer": "https://issuer.example",
+        "start_time": datetime(2021, 11, 9),  # noqa: DTZ001
+        "clients": [
+            {"client_id": "web", "client_secrets": "x", "scopes": "openid"},
+            {"client_id": "app", "access_token_seconds": 0, "enabled": 1},
+        ],
+        "users": [{"sub": "alice", "claims": {"born": datetime(1990, 1, 1, tzinfo=UTC)}}],
+        "ids": {"jti": ["a", 3]},
+    }
+    assert problems(data) == [
+        "$.seed: expected a whole number, got 'x'",
+        "$.clients[0].scopes: expected a list, got 'openid'",
+        "$.clients[0].client_secrets: unknown key, did you mean 'client_secret'?",
+        "$.clients[1].enabled: expected true or false, got 1",
+        "$.ids.jti[1]: expected a string, got 3",
+        "$.isuer: unknown key, did you mean 'issuer'?",
+        "$.start_time: 2021-11-09T00:00:00 has no time zone: write 2021-11-09T00:00:00Z in TOML, "
+        "or give the datetime a tzinfo",
+        "$.clients[1].access_token_seconds: expected at least 1 second, got 0",
+        "$.users[0].claims.born: JSON has no such value: "
+        "datetime.datetime(1990, 1, 1, 0, 0, tzinfo=datetime.timezone.utc)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (3, ["$: expected a table, got 3"]),
+        ({"clients": [3]}, ["$.clients[0]: expected a table, got 3"]),
+        ({"clients": {"web": {}}}, ["$.clients: expected a list, got {'web': {}}"]),
+        (
+            {"clients": [{"client_secret": 3}]},
+            [
+                "$.clients[0].client_id: missing, and there is no default",
+                "$.clients[0].client_secret: expected a string, got 3",
+            ],
+        ),
+        ({"seed": True}, ["$.seed: expected a whole number, got True"]),
+        (
+            {"start_time": "now"},
+            ["$.start_time: expected seconds since 1970 or a date-time, got 'now'"],
+        ),
+        ({"ids": 3}, ["$.ids: expected a table, got 3"]),
+        (
+            {"ids": {"jit": ["x"]}},
+            ["$.ids.jit: 'jit' is not known, did you mean 'jti'?"],
+        ),
+        (
+            {"clients": [{"client_id": "a", "token_endpoint_auth_methods": ["none"]}]},
+            [
+                "$.clients[0].token_endpoint_auth_methods[0]: 'none' is not known, "
+                "expected one of 'client_secret_basic', 'client_secret_post'"
+            ],
+        ),
+    ],
+)
+def test_a_value_of_the_wrong_kind(data: Any, expected: list[str]) -> None:
+    assert problems(data) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"issuer": "issuer.example"},
+            "$.issuer: expected an http or https URL without query and fragment, "
+            "got 'issuer.example'",
+        ),
+        (
+            {"issuer": "https://issuer.example?x"},
+            "$.issuer: expected an http or https URL without query and fragment, "
+            "got 'https://issuer.example?x'",
+        ),
+        ({"journal_limit": 0}, "$.journal_limit: expected at least 1, got 0"),
+        (
+            {"refresh_token_seconds": 0},
+            "$.refresh_token_seconds: expected at least 1 second, got 0",
+        ),
+        (
+            {"start_time": -1},
+            "$.start_time: the clock cannot be put to -1.0: it runs from 0 (the year 1970) "
+            "to 253402300799 (the year 9999)",
+        ),
+        ({"ids": {"jti": ["a", "a"]}}, "$.ids.jti: value 'a' stands there more than once"),
+        (
+            {"keys": [Key(), Key(), Key()]},
+            "$.keys: expected one that signs and one that is next, got 3",
+        ),
+        (
+            {"clients": [{"client_id": "web"}]},
+            "$.clients[0]: expected a Client, got {'client_id': 'web'}",
+        ),
+        (
+            {"clients": [Client(client_id="TENANT_CLIENT_ID")] * 2},
+            "$.clients: client_id 'TENANT_CLIENT_ID' stands there more than once",
+        ),
+        ({"clients": [Client(client_id=" ")]}, "$.clients[0].client_id: blank"),
+        (
+            {"clients": [Client(client_id="a", client_secret="")]},
+            "$.clients[0].client_secret: blank; leave it out for a public client",
+        ),
+        (
+            {"clients": [Client(client_id="a", grant_types="refresh_token")]},
+            "$.clients[0].grant_types: expected a list, got 'refresh_token'",
+        ),
+        (
+            {"clients": [Client(client_id="a", scopes=["openid email"])]},
+            "$.clients[0].scopes: 'openid email' is not one word",
+        ),
+        (
+            {"clients": [Client(client_id="a", grant_types=["refresh"])]},
+            "$.clients[0].grant_types: grant_type 'refresh' is not served, "
+            "did you mean 'refresh_token'?",
+        ),
+        (
+            {"clients": [Client(client_id="a", id_token_seconds=-1)]},
+            "$.clients[0].id_token_seconds: expected at least 1 second, got -1",
+        ),
+        (
+            {"clients": [Client(client_id="a", extra_claims={"x": [1.5, float("inf")]})]},
+            "$.clients[0].extra_claims.x[1]: JSON has no such value: inf",
+        ),
+        ({"users": [User(sub="")]}, "$.users[0].sub: blank"),
+        (
+            {"users": [User(sub="a", username=" ")]},
+            "$.users[0].username: blank; leave it out for the sub",
+        ),
+        (
+            {"users": [User(sub="a"), User(sub="b", username="a")]},
+            "$.users: username 'a' stands there more than once",
+        ),
+        ({"users": []}, "$.refresh_tokens[0].user: no user to own it, there are none"),
+        ({"clients": []}, "$.refresh_tokens[0].client: no client to own it, there are none"),
+        ({"refresh_tokens": [RefreshToken(value="")]}, "$.refresh_tokens[0].value: blank"),
+        (
+            {"refresh_tokens": [RefreshToken(value="a", lifetime_seconds=0)]},
+            "$.refresh_tokens[0].lifetime_seconds: expected at least 1 second, got 0",
+        ),
+        (
+            {"refresh_tokens": [RefreshToken(value="a", client="TENANT")]},
+            "$.refresh_tokens[0].client: no client TENANT, expected one of 'TENANT_CLIENT_ID'",
+        ),
+        (
+            {"refresh_tokens": [RefreshToken(value="a", user="MOCK_USER")]},
+            "$.refresh_tokens[0].user: no user MOCK_USER, did you mean 'MOCK_USERNAME'?",
+        ),
+        (
+            {"refresh_tokens": [RefreshToken(value="a", scope="openid email")]},
+            "$.refresh_tokens[0].scope: client TENANT_CLIENT_ID may not have scope 'email', "
+            "expected one of 'openid'",
+        ),
+    ],
+)
+def test_a_value_that_cannot_be_used(changes: dict[str, Any], expected: str) -> None:
+    assert expected in python_problems(**changes)
+
+
+def test_a_reference_is_not_judged_by_a_part_that_is_wrong() -> None:
+    data = {"clients": [{"client_id": "web", "scope": ["x"]}], "refresh_tokens": [{"value": "R"}]}
+    assert len(problems(data)) == 1
+
+
+def encoded(key: Any, *, password: bytes | None = None) -> str:
+    protection = BestAvailableEncryption(password) if password else NoEncryption()
+    pem: bytes = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, protection)
+    return pem.decode()
+
+
+def test_a_key_that_cannot_sign_is_a_problem(tmp_path: Path) -> None:
+    rsa = load_pem_private_key(PEM.read_bytes(), None)
+    wrong = {
+        "no PEM": "not a private key in PEM format",
+        encoded(ec.generate_private_key(ec.SECP256R1())): (
+            "expected an RSA private key for RS256, got one of kind EC"
+        ),
+        encoded(rsa, password=b"x"): (
+            "the key is encrypted; decrypt it first: openssl pkey -in KEY -out PLAIN"
+        ),
+    }
+    for pem, message in wrong.items():
+        assert python_problems(keys=[Key(pem=pem)]) == [f"$.keys[0].pem: {message}"]
+    missing = tmp_path / "no.pem"
+    assert python_problems(keys=[Key(path=str(missing))]) == [
+        f"$.keys[0].path: {missing}: No such file or directory"
+    ]
+    assert python_problems(keys=[Key(path=str(PEM), pem=PEM.read_text(encoding="utf-8"))]) == [
+        "$.keys[0].pem: expected pem or path, got both"
+    ]
+
+
+def test_a_file_that_is_not_there_or_is_no_toml(tmp_path: Path) -> None:
+    missing = tmp_path / "no.toml"
+    with pytest.raises(SettingsError, match=r"no.toml: No such file or directory"):
+        Settings.from_toml(missing)
+    missing.write_text("seed = \n", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"no.toml: not TOML: .*line 1"):
+        Settings.from_toml(missing)
+    missing.write_bytes(b"\xff")
+    with pytest.raises(SettingsError, match=r"no.toml: not TOML: .*utf-8"):
+        Settings.from_toml(missing)
+
+
+def test_the_message_names_the_file_and_has_a_line_a_problem(tmp_path: Path) -> None:
+    path = tmp_path / "fake.toml"
+    path.write_text("seed = 'x'\nfreeze_time = 3\n", encoding="utf-8")
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_toml(path)
+    assert str(caught.value).splitlines() == [
+        f"{path}:",
+        "$.seed: expected a whole number, got 'x'",
+        "$.freeze_time: expected true or false, got 3",
+    ]
+
+
+def test_a_change_by_a_name_that_nothing_has_is_a_problem() -> None:
+    with pytest.raises(SettingsError, match="did you mean 'rotate_refresh_tokens'"):
+        Settings().changed(rotate_refresh_token=True)
+    assert Settings().changed(seed=3).seed == 3
+
+
+def test_a_settings_error_is_for_people() -> None:
+    assert issubclass(SettingsError, FakeOAuthError)
