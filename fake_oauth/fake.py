@@ -155,6 +155,9 @@ class FakeOAuth:
         """Answer one werkzeug request; a handler for pytest-httpserver."""
         return self._serving().handle(request)
 
+    def __repr__(self) -> str:
+        return f"<FakeOAuth {'in process' if self._listener is None else self.url}>"
+
     def _serving(self) -> App:
         """The app, made when it is first needed: its issuer may be a port not known before."""
         with self._lock:

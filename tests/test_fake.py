@@ -44,6 +44,7 @@ def test_it_serves_on_a_port_of_its_own() -> None:
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+", first.url)
         assert first.token_url == f"{first.url}/oauth2/token"
         assert first.issuer == first.url
+        assert repr(first) == f"<FakeOAuth {first.url}>"
         response = refresh(first.token_url)
         assert response.status_code == 200
         assert claims(response.json()["access_token"])["iss"] == first.url
@@ -141,6 +142,7 @@ def test_settings_that_cannot_be_used_start_nothing() -> None:
 def test_in_process_it_has_an_issuer_and_no_url() -> None:
     fake = FakeOAuth()
     assert fake.issuer == "http://localhost"
+    assert repr(fake) == "<FakeOAuth in process>"
     with pytest.raises(FakeOAuthError, match="not listening"):
         _ = fake.url
     with pytest.raises(FakeOAuthError, match="start it before its first use"):

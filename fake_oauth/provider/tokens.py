@@ -9,10 +9,12 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from fake_oauth.provider.keys import SigningKey, base64url
 
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 # What the documented server's JSON writer (json-smart) escapes beyond ordinary JSON.
 _ESCAPED = re.compile("[\x7f-\x9f\u2000-\u20ff]")
 
@@ -78,13 +80,17 @@ def id_token_claims(subject: Subject, *, lifetime_seconds: int, jti: str) -> dic
 
 def sign(key: SigningKey, claims: Mapping[str, Any]) -> str:
     """A JWS in compact form; header members in the documented order."""
-    header = {"kid": key.kid, "typ": "JWT", "alg": "RS256"}
-    signing_input = f"{_segment(header)}.{_segment(claims)}"
+    signing_input = f"{_header(key.kid)}.{_segment(claims)}"
     return f"{signing_input}.{base64url(key.sign(signing_input.encode()))}"
 
 
+@lru_cache(maxsize=64)
+def _header(kid: str) -> str:
+    return _segment({"kid": kid, "typ": "JWT", "alg": "RS256"})
+
+
 def _segment(members: Mapping[str, Any]) -> str:
-    text = json.dumps(members, ensure_ascii=False, separators=(",", ":")).replace("/", "\\/")
+    text = _JSON(members).replace("/", "\\/")
     if not text.isascii():
         text = _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04X}", text)
     return base64url(text.encode())

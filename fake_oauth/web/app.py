@@ -17,7 +17,7 @@ from fake_oauth.provider.errors import OAuthError
 from fake_oauth.provider.realm import Realm
 from fake_oauth.web.endpoints import ENDPOINTS, Endpoint
 from fake_oauth.web.reading import Call, read
-from fake_oauth.web.writing import Reply, error_reply, respond
+from fake_oauth.web.writing import Reply, Written, error_reply, write
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -34,10 +34,15 @@ class App:
         self._compact_json = compact_json
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        return self.handle(Request(environ))(environ, start_response)
+        written = self._written(Request(environ))
+        start_response(written.status_line, written.headers)
+        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else written.body]
 
     def handle(self, request: Request) -> Response:
-        """Answer one request. Raises only for a defect of this package."""
+        """Answer one werkzeug request. Raises only for a defect of this package."""
+        return self._written(request).response()
+
+    def _written(self, request: Request) -> Written:
         call = read(request)
         name, endpoint = _BY_PATH.get(call.path, (None, None))
         exchange = self._journal.arrived(
@@ -53,7 +58,7 @@ class App:
             reply = self._answer(call, endpoint, exchange)
         except OAuthError as error:
             reply = error_reply(error, call.notes)
-        return self._respond(exchange, reply)
+        return self._write(exchange, reply)
 
     def malformed(self, status: int, reason: str) -> Response:
         """The answer to something that came in over a socket and is not a request in HTTP."""
@@ -67,12 +72,12 @@ class App:
             client_id=None,
         )
         error = OAuthError("invalid_request", f"not HTTP: {reason}", description=reason)
-        return self._respond(exchange, replace(error_reply(error), status=status))
+        return self._write(exchange, replace(error_reply(error), status=status)).response()
 
-    def _respond(self, exchange: Exchange, reply: Reply) -> Response:
-        response = respond(reply, now=self.realm.clock.now(), compact_json=self._compact_json)
-        self._journal.answered(exchange, reply.status, response.get_data(), reply.reason)
-        return response
+    def _write(self, exchange: Exchange, reply: Reply) -> Written:
+        written = write(reply, now=self.realm.clock.now(), compact_json=self._compact_json)
+        self._journal.answered(exchange, reply.status, written.body, reply.reason)
+        return written
 
     def _answer(self, call: Call, endpoint: Endpoint | None, exchange: Exchange) -> Reply:
         if endpoint is None:

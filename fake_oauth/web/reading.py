@@ -106,6 +106,8 @@ def _pairs(text: str) -> list[tuple[str, str]]:
 
 
 def _query(query_string: bytes) -> Params:
+    if not query_string:
+        return Params()
     return Params(parse_qsl(query_string.decode(errors="replace"), keep_blank_values=True))
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from email.utils import formatdate
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Any, Final
 
 from werkzeug.wrappers import Response
@@ -62,11 +63,29 @@ def error_reply(error: OAuthError, notes: tuple[str, ...] = ()) -> Reply:
     return Reply(status=status, data=data or None, reason=reason)
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A reply as it goes out: bytes and all the headers."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    @property
+    def status_line(self) -> str:
+        """The status with its phrase: `200 OK`."""
+        return f"{self.status} {HTTPStatus(self.status).phrase}"
+
+    def response(self) -> Response:
+        """The same as an object of werkzeug's, for those who speak that."""
+        return _Response(self.body, self.status, self.headers)
+
+
 class _Response(Response):
     default_mimetype = None
 
 
-def respond(reply: Reply, *, now: float, compact_json: bool) -> Response:
+def write(reply: Reply, *, now: float, compact_json: bool) -> Written:
     """The reply as bytes, with the headers that every reply has."""
     body = b""
     headers = [*HEADERS, *reply.headers, ("Date", _date(int(now)))]
@@ -74,7 +93,7 @@ def respond(reply: Reply, *, now: float, compact_json: bool) -> Response:
         body = (_compact(reply.data) if compact_json else pretty(reply.data)).encode()
         headers.append(("Content-Type", reply.content_type))
     headers.append(("Content-Length", str(len(body))))
-    return _Response(body, reply.status, headers)
+    return Written(reply.status, headers, body)
 
 
 @lru_cache(maxsize=8)
@@ -82,8 +101,8 @@ def _date(second: int) -> str:
     return formatdate(second, usegmt=True)
 
 
-def _compact(data: Any) -> str:
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+# An encoder is made once: json.dumps would make one for every value of a reply.
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def pretty(data: Any, indent: str = "") -> str:

@@ -1,0 +1,153 @@
+"""Raw bytes to a fake, what comes back, and what every answer of the contract looks like."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from fake_oauth import FakeOAuth
+from tests.asking import DOCUMENTED, FORM
+
+BODY: Final = urlencode(DOCUMENTED).encode()
+STATUSES: Final = frozenset({200, 400, 401, 404, 405})
+ERRORS: Final = frozenset(
+    {
+        "invalid_client",
+        "invalid_grant",
+        "invalid_request",
+        "invalid_scope",
+        "not_found",
+        "unauthorized_client",
+        "unsupported_grant_type",
+    }
+)
+HEADERS: Final = {
+    "cache-control": "no-cache, no-store, max-age=0, must-revalidate",
+    "pragma": "no-cache",
+    "expires": "0",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One reply, its header names in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @classmethod
+    def of(cls, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> Answer:
+        pairs = [(name.lower(), value) for name, value in headers]
+        assert len(dict(pairs)) == len(pairs), "a header came twice"
+        return cls(status, dict(pairs), body)
+
+    @property
+    def error(self) -> str | None:
+        """Its OAuth error code; None if it has none."""
+        error: str | None = self.json.get("error") if self.body else None
+        return error
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """Its body, decoded."""
+        document: dict[str, Any] = json.loads(self.body)
+        return document
+
+
+def assert_of_the_contract(
+    answer: Answer, *, head: bool = False, statuses: Iterable[int] = STATUSES
+) -> None:
+    """It has a status, headers and a body that the contract knows."""
+    assert answer.status in statuses
+    assert HEADERS.items() <= answer.headers.items()
+    assert "www-authenticate" not in answer.headers
+    if head:
+        assert answer.body == b""
+        return
+    assert answer.headers["content-length"] == str(len(answer.body))
+    if answer.status == 405:
+        assert answer.headers["allow"] in {"POST", "GET, HEAD"}
+        assert answer.body == b""
+    elif answer.status != 200:
+        assert answer.error in ERRORS or (answer.status, answer.body) == (401, b"")
+    if answer.body:
+        assert answer.headers["content-type"].startswith("application/json")
+
+
+def request(
+    body: bytes = BODY,
+    *fields: str,
+    method: str = "POST",
+    target: str = "/oauth2/token",
+    version: str = "HTTP/1.1",
+    framing: Iterable[str] | None = None,
+) -> bytes:
+    """A request as bytes, by default the documented one. `framing` is what tells its length."""
+    framing = (f"Content-Length: {len(body)}",) if framing is None else framing
+    lines = [f"{method} {target} {version}", "Host: x", f"Content-Type: {FORM}", *framing, *fields]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+
+def get(target: str = "/oauth2/jwks", *fields: str, method: str = "GET") -> bytes:
+    """A request without a body as bytes."""
+    return request(b"", *fields, method=method, target=target, framing=())
+
+
+def connect(url: str) -> socket.socket:
+    """A connection on which nothing waits for ever."""
+    host, _, port = url.removeprefix("http://").rpartition(":")
+    return socket.create_connection((host, int(port)), timeout=20)
+
+
+def received(connection: socket.socket) -> bytes:
+    """All that comes until the other side ends it, in peace or not."""
+    data = bytearray()
+    try:
+        while piece := connection.recv(65536):
+            data += piece
+    except ConnectionResetError:
+        pass
+    return bytes(data)
+
+
+def told(url: str, data: bytes, *, half_close: bool = True, bodies: bool = True) -> list[Answer]:
+    """What is answered to some bytes on a connection of their own.
+
+    Without a half-close it is the server that has to end the connection.
+    """
+    with connect(url) as connection:
+        try:
+            connection.sendall(data)
+            if half_close:
+                connection.shutdown(socket.SHUT_WR)
+        except ConnectionError:
+            pass  # The server has heard enough; it may have said why.
+        return list(answers(received(connection), bodies=bodies))
+
+
+def answers(data: bytes, *, bodies: bool = True) -> Iterable[Answer]:
+    """The replies in what was received; those to HEAD have no bodies."""
+    while data:
+        top, blank, data = data.partition(b"\r\n\r\n")
+        assert blank, "a reply without an end"
+        first, *lines = top.decode("latin-1").split("\r\n")
+        version, status, _ = first.split(" ", 2)
+        assert version == "HTTP/1.1"
+        fields = [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
+        answer = Answer.of(int(status), fields, b"")
+        length = int(answer.headers["content-length"]) if bodies else 0
+        assert len(data) >= length, "a body broken off"
+        yield Answer(answer.status, answer.headers, data[:length])
+        data = data[length:]
+
+
+def still_serves(server: FakeOAuth) -> bool:
+    """Whether the documented request is granted on a connection of its own."""
+    return [answer.status for answer in told(server.url, request())] == [200]
