@@ -9,8 +9,9 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from importlib.metadata import version
+from io import StringIO
 from pathlib import Path
 from urllib.parse import urlencode
 from urllib.request import urlopen
@@ -167,6 +168,13 @@ def test_a_busy_port_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> No
         f"fake-oauth: port {port} on 127.0.0.1 is in use; "
         "take another with --port, or --port 0 for a free one\n"
     )
+
+
+def test_it_can_be_called_with_any_kind_of_output() -> None:
+    out = StringIO()
+    with redirect_stdout(out), socket.create_server(("127.0.0.1", 0)) as listening:
+        assert main(["serve", "--port", str(listening.getsockname()[1])]) == 2
+    assert out.getvalue() == ""
 
 
 def test_an_address_that_is_not_ours_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:

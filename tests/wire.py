@@ -87,12 +87,13 @@ def request(
     method: str = "POST",
     target: str = "/oauth2/token",
     version: str = "HTTP/1.1",
+    content_type: str = FORM,
     framing: Iterable[str] | None = None,
 ) -> bytes:
     """A request as bytes, by default the documented one. `framing` is what tells its length."""
     framing = (f"Content-Length: {len(body)}",) if framing is None else framing
-    lines = [f"{method} {target} {version}", "Host: x", f"Content-Type: {FORM}", *framing, *fields]
-    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+    lines = [f"{method} {target} {version}", "Host: x", f"Content-Type: {content_type}"]
+    return "\r\n".join([*lines, *framing, *fields, "", ""]).encode("latin-1") + body
 
 
 def get(target: str = "/oauth2/jwks", *fields: str, method: str = "GET") -> bytes:
@@ -127,7 +128,7 @@ def told(url: str, data: bytes, *, half_close: bool = True, bodies: bool = True)
             connection.sendall(data)
             if half_close:
                 connection.shutdown(socket.SHUT_WR)
-        except ConnectionError:
+        except OSError:
             pass  # The server has heard enough; it may have said why.
         return list(answers(received(connection), bodies=bodies))
 

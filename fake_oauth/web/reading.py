@@ -54,7 +54,7 @@ def read(request: Request) -> Call:
         body, flaw = b"", error
     query = _query(request.query_string)
     return Call(
-        method=request.method,
+        method=request.environ["REQUEST_METHOD"],
         path=request.path,
         query=query,
         form=form,
@@ -66,7 +66,8 @@ def read(request: Request) -> Call:
 
 def _body(request: Request) -> bytes:
     """Rule 20: at most 64 KiB. A host that mounts us may have read the body before."""
-    request.max_content_length = BODY_LIMIT
+    # One more than is read: werkzeug cuts a body without a length off at its limit.
+    request.max_content_length = BODY_LIMIT + 1
     try:
         body = request.get_data()
     except RequestEntityTooLarge:
@@ -90,7 +91,7 @@ def _form(request: Request, body: bytes) -> Params:
         _, form, _ = parser.parse(
             BytesIO(body), request.mimetype, len(body), request.mimetype_params
         )
-        return Params(form.items(multi=True))
+        return Params(pair for pair in form.items(multi=True) if pair[0] is not None)
     except UnicodeError:
         raise OAuthError("invalid_request", "body is not UTF-8") from None
     except RequestEntityTooLarge:
