@@ -1,166 +1,201 @@
 """What it costs, against its limits and beside its peers, in one run: `make bench`.
 
-Machines are shared and noisy, so what counts is the ratio of two figures of the same run. Rounds
-of what is compared alternate. Options: --quick (short, for trying), --no-peers.
+Machines are shared and noisy, so limits are in terms of what the same run measured, rounds of what
+is compared alternate, and medians count. The exit code says that it ran, not that it was fast.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+from http.client import HTTPConnection
 from statistics import median
 from time import perf_counter
 
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
-from measuring import load, running, seconds_of, seconds_to_answer, serving
-from peers import measure
-from servers import FORM
+from measuring import (
+    Replies,
+    line_of,
+    number_from,
+    round_of,
+    running,
+    samples,
+    script,
+    seconds_until_answer,
+)
+from peers import FAILURES, PEERS, STARTS
+from servers import FORM, PATH, SERVERS
 
 from fake_oauth import FakeOAuth, Settings
 from fake_oauth.provider.keys import shipped_ring
 
-QUICK = "--quick" in sys.argv
-REQUESTS = 300 if QUICK else 2000
-ROUNDS = 2 if QUICK else 5
-
 IMPORT = """
-import pytest, _pytest.config, _pytest.python, _pytest.assertion.rewrite
+from importlib import import_module
 from time import perf_counter
+import pytest
+from _pytest.config import default_plugins
+for name in default_plugins:
+    import_module(f"_pytest.{name}")
 begin = perf_counter()
 import fake_oauth.pytest_plugin
-print(perf_counter() - begin)
-"""
-MEMORY = """
-import sys
-from io import BytesIO
-from pathlib import Path
-from urllib.parse import urlencode
-from fake_oauth import FakeOAuth, Settings
-
-def resident():
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
-
-def refresh(fake, token):
-    form = {"client_id": "TENANT_CLIENT_ID", "client_secret": "TENANT_CLIENT_SECRET",
-            "grant_type": "refresh_token", "refresh_token": token}
-    body = urlencode(form).encode()
-    environ = {"REQUEST_METHOD": "POST", "PATH_INFO": "/oauth2/token", "QUERY_STRING": "",
-               "CONTENT_TYPE": "application/x-www-form-urlencoded", "wsgi.url_scheme": "http",
-               "CONTENT_LENGTH": str(len(body)), "wsgi.input": BytesIO(body),
-               "SERVER_NAME": "x", "SERVER_PORT": "1"}
-    fake(environ, lambda status, headers: None)
-    return fake.journal[-1].reply["refresh_token"]
-
-fakes = [FakeOAuth(), FakeOAuth(Settings(rotate_refresh_tokens=True))]
-tokens = ["MOCK_REFRESH_TOKEN"] * 2
-
-def run(times):
-    for _ in range(times):
-        for index, fake in enumerate(fakes):
-            tokens[index] = refresh(fake, tokens[index])
-
-run(1000)
-before = resident()
-run(int(sys.argv[1]) // 2)
-print(resident() - before)
+print((perf_counter() - begin) * 1000)
 """
 
 
-def two_signatures() -> float:
-    """Milliseconds for the least that two RS256 tokens cost."""
-    key, padding, digest, took = shipped_ring().signing.private, PKCS1v15(), SHA256(), []
-    for number in range(REQUESTS):
-        begin = perf_counter()
-        key.sign(b"%600d" % number, padding, digest)
-        key.sign(b"%600d." % number, padding, digest)
-        took.append(perf_counter() - begin)
-    return median(took) * 1000
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How long everything is measured."""
+
+    rounds: int
+    seconds: float
+    times: int
+    """Of what takes milliseconds; a tenth of it, of what takes a process."""
+    refreshes: int
 
 
-def replies() -> dict[str, tuple[float, float]]:
-    """For each server: the median of a reply at 1 connection, the replies a second at 8."""
-    names = ("bare", "ours", "remembered", "stock")
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
-    for _ in range(ROUNDS):
-        for name in names:
-            with serving(name) as url:
-                milliseconds, _ = load(url, FORM, 1, REQUESTS)
-                _, rate = load(url, FORM, 8, REQUESTS // 4)
-                found[name].append((milliseconds, rate))
-    return {
-        name: (median(one for one, _ in rounds), median(rate for _, rate in rounds))
-        for name, rounds in found.items()
-    }
+FULL = Extent(rounds=7, seconds=1.0, times=100, refreshes=100_000)
+QUICK = Extent(rounds=2, seconds=0.3, times=30, refreshes=4_000)
 
 
-def fixture() -> tuple[float, float]:
-    """Milliseconds of a fixture's set-up plus tear-down, and of the stop alone."""
-    both, stop = [], []
-    for _ in range(REQUESTS // 4):
-        begin = perf_counter()
-        server = FakeOAuth(Settings(seed=0)).start()
-        half = perf_counter()
-        server.stop()
-        end = perf_counter()
-        both.append(end - begin)
-        stop.append(end - half)
-    return median(both) * 1000, median(stop) * 1000
-
-
-def cold_start() -> float:
-    """Seconds from starting the command to its first 200."""
-    took = []
-    for _ in range(ROUNDS):
-        begin = perf_counter()
-        with running(sys.executable, "-m", "fake_oauth", "serve", "--port", "0") as process:
-            assert process.stdout is not None
-            lines = iter(process.stdout.readline, "")
-            url = next(line.split()[-1] for line in lines if "listening on" in line)
-            took.append(seconds_to_answer(process, f"{url}/oauth2/token", FORM, begin))
-    return median(took)
-
-
-def row(name: str, value: float, limit: float | None = None, unit: str = "") -> None:
-    """A line of the table: the figure, and what it should be at most."""
-    line = f"  {name:58} {value:10.3f} {unit:4}"
+def row(name: str, figure: float, unit: str, count: int, limit: float | None = None) -> None:
+    """A line of the table, as soon as it is known."""
+    line = f"{name:60} {figure:9.3f} {unit:3} {count:8}"
     if limit is not None:
-        line += f"  limit {limit:8.3f}  {value / limit:5.2f} of it  "
-        line += "reached" if value <= limit else "NOT REACHED"
+        reached = "yes" if figure <= limit else "NO"
+        line += f" {limit:9.3f} {figure / limit:7.2f}  {reached}"
     print(line, flush=True)
 
 
+def two_signatures(times: int) -> list[float]:
+    """Milliseconds for the least that two RS256 tokens cost."""
+    key, padding, digest, took = shipped_ring().signing.private, PKCS1v15(), SHA256(), []
+    for number in range(times):
+        begin = perf_counter()
+        key.sign(b"%600d" % number, padding, digest)
+        key.sign(b"%600d." % number, padding, digest)
+        took.append((perf_counter() - begin) * 1000)
+    return took
+
+
+def replies(extent: Extent) -> None:
+    """The servers side by side, and the signatures between their rounds."""
+    signatures: list[float] = []
+    seen = {name: Replies() for name in SERVERS}
+    with ExitStack() as stack:
+        urls = {
+            name: line_of(stack.enter_context(running(*script("servers.py"), name)))
+            for name in SERVERS
+        }
+        for _ in range(extent.rounds):
+            signatures += two_signatures(extent.times)
+            round_of(urls, FORM, seen, extent.seconds)
+    signing, bare, ours = median(signatures), seen["bare"], seen["ours"]
+    repeating, stock = seen["repeating"], seen["stock"]
+
+    def at_one(name: str, what: Replies, limit: float | None = None) -> None:
+        row(f"{name}, p50 at 1 connection", what.milliseconds, "ms", len(what.seconds), limit)
+
+    row("two RSA-2048 signatures, p50", signing, "ms", len(signatures))
+    at_one("bare werkzeug reply, keep-alive", bare)
+    at_one("bare werkzeug reply, werkzeug's server", stock)
+    at_one("refresh", ours, 1.3 * (signing + bare.milliseconds))
+    at_one("refresh, frozen clock, repeated", repeating, 1.3 * bare.milliseconds)
+    for name, what in (("bare, keep-alive", bare), ("bare, werkzeug's server", stock)):
+        row(f"{name}, at 8 connections", what.rate, "/s", what.counted)
+    row("refresh, at 8 connections", ours.rate, "/s", ours.counted)
+    row("refresh, repeated, at 8 connections", repeating.rate, "/s", repeating.counted)
+
+
+def fixture(extent: Extent) -> None:
+    """What a test pays for a server of its own."""
+    stops: list[float] = []
+
+    def once(*, asked: bool) -> float:
+        begin = perf_counter()
+        server = FakeOAuth(Settings(seed=0)).start()
+        started = perf_counter()
+        if asked:
+            # Kept open, as the client of a test that ends would leave it.
+            connection = HTTPConnection(server.url.removeprefix("http://"))
+            connection.request("GET", "/oauth2/jwks")
+            connection.getresponse().read()
+        stopping = perf_counter()
+        server.stop()
+        end = perf_counter()
+        stops.append((end - stopping) * 1000)
+        if asked:
+            connection.close()
+        return (started - begin + end - stopping) * 1000
+
+    both = samples(lambda: once(asked=False), extent.times)
+    row("fixture: set-up plus tear-down, p50", median(both), "ms", len(both), 3)
+    row("fixture: the stop alone, p50", median(stops), "ms", len(stops), 10)
+    stops.clear()
+    samples(lambda: once(asked=True), extent.times)
+    row("fixture: the stop with a connection open, p50", median(stops), "ms", len(stops), 10)
+    row("fixture: the same, slowest", max(stops), "ms", len(stops), 10)
+
+
+def cold_start() -> float:
+    """Seconds from starting the command to its first refresh."""
+    begin = perf_counter()
+    with running(sys.executable, "-m", "fake_oauth", "serve", "--port", "0") as process:
+        url = line_of(process, "listening on").split()[-1]
+        return seconds_until_answer(process, url + PATH, FORM, begin)
+
+
+def processes(extent: Extent) -> None:
+    """What can be seen in a new process only."""
+    times = extent.times // 10
+    imports = samples(lambda: number_from((sys.executable, "-c", IMPORT)), times)
+    row("import of the pytest plugin, over pytest's own", median(imports), "ms", times, 5)
+    starts = samples(cold_start, times)
+    row("start of the command to its first refresh", median(starts), "s", times, 0.4)
+    grown = number_from((*script("memory.py"), str(extent.refreshes)))
+    row(f"memory grown by {extent.refreshes} refreshes", grown, "MB", 1, 20)
+
+
+def peers(extent: Extent) -> None:
+    """The same of the others."""
+    for name, start in PEERS.items():
+        try:
+            with start() as peer:
+                seen = {name: Replies()}
+                for _ in range(extent.rounds):
+                    round_of({name: peer.url}, peer.body, seen, extent.seconds)
+        except FAILURES as failure:
+            print(f"{name}: not measured: {failure}", flush=True)
+            continue
+        full, what = f"{name} {peer.version}", seen[name]
+        row(f"{full}: refresh, p50", what.milliseconds, "ms", len(what.seconds))
+        row(f"{full}: refresh, at 8", what.rate, "/s", what.counted)
+        row(f"{full}: start to first answer", peer.start_seconds, "s", STARTS)
+        if peer.fixture_milliseconds is not None:
+            row(f"{full}: fixture", peer.fixture_milliseconds, "ms", 10)
+
+
 def main() -> None:
-    """Measure everything and print it."""
+    """Measure everything, a row at a time."""
+    parser = argparse.ArgumentParser(description=__doc__, usage="bench.py [--quick] [--no-peers]")
+    parser.add_argument("--quick", action="store_true", help="less of everything, to try it")
+    parser.add_argument("--no-peers", action="store_true", help="install and measure no peers")
+    options = parser.parse_args()
+    extent = QUICK if options.quick else FULL
     print(
-        f"Python {platform.python_version()}, {os.cpu_count()} CPUs, "
-        f"{ROUNDS} rounds of {REQUESTS} requests; medians"
+        f"Python {platform.python_version()}, {os.cpu_count()} CPUs; "
+        f"{extent.rounds} alternating rounds of {extent.seconds} s each; medians\n"
+        f"{'':60} {'figure':>13} {'samples':>8} {'limit':>9} {'ratio':>7}  reached"
     )
-    signatures, asked = two_signatures(), replies()
-    bare = asked["bare"][0]
-    row("two RSA-2048 signatures", signatures, None, "ms")
-    row("bare werkzeug JSON reply, keep-alive, p50", bare, None, "ms")
-    row("bare werkzeug JSON reply, its own server, p50", asked["stock"][0], None, "ms")
-    row("refresh, p50 at 1 connection", asked["ours"][0], 1.3 * (signatures + bare), "ms")
-    row("refresh, signatures remembered, p50", asked["remembered"][0], 1.3 * bare, "ms")
-    for name, (_, rate) in asked.items():
-        row(f"replies a second at 8 connections: {name}", rate, None, "/s")
-    both, stop = fixture()
-    row("fixture: set-up plus tear-down, p50", both, 3, "ms")
-    row("fixture: the stop alone, p50", stop, 10, "ms")
-    plugin = seconds_of([sys.executable, "-c", IMPORT], ROUNDS * 3)
-    row("import of the pytest plugin, over pytest's own", plugin * 1000, 5, "ms")
-    row("cold start of the command to its first 200", cold_start(), 0.4, "s")
-    times = 10_000 if QUICK else 100_000
-    grown = seconds_of([sys.executable, "-c", MEMORY, str(times)], 1)
-    row(f"memory grown by {times} refreshes, half of them rotating", grown, 20, "MB")
-    if "--no-peers" not in sys.argv:
-        for peer, figures in measure(REQUESTS):
-            print(f"  {peer}" + (f": {figures}" if isinstance(figures, str) else ""))
-            for name, value in () if isinstance(figures, str) else figures.items():
-                row(f"  {name}", value)
+    replies(extent)
+    fixture(extent)
+    processes(extent)
+    if not options.no_peers:
+        peers(extent)
 
 
 if __name__ == "__main__":

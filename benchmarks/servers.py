@@ -1,32 +1,47 @@
-"""The servers' side: `python servers.py NAME` prints a URL and serves until its input ends."""
+"""The servers' side: `python servers.py NAME` prints a URL and serves until it is ended."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable
-from threading import Thread
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, Final
 
 from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.test import Client
 from werkzeug.wrappers import Request, Response
 
 from fake_oauth import FakeOAuth, Settings
 from fake_oauth.web.listener import Listener
 
-FORM = (
-    "client_id=TENANT_CLIENT_ID&client_secret=TENANT_CLIENT_SECRET"
-    "&grant_type=refresh_token&refresh_token=MOCK_REFRESH_TOKEN"
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+PATH: Final = "/oauth2/token"
+FORM: Final = (
+    "grant_type=refresh_token&refresh_token=MOCK_REFRESH_TOKEN"
+    "&client_id=TENANT_CLIENT_ID&client_secret=TENANT_CLIENT_SECRET"
 )
-# As large as a token reply, and as many members.
-REPLY = {"a": "x" * 750, "b": "x" * 20, "c": "openid", "d": "x" * 720, "e": "Bearer", "f": 299}
+# As many members as a token reply, and as many bytes.
+REPLY: Final = {
+    "access_token": "x" * 670,
+    "refresh_token": "MOCK_REFRESH_TOKEN",
+    "scope": "openid",
+    "id_token": "x" * 670,
+    "token_type": "Bearer",
+    "expires_in": 299,
+}
+# How many refreshes one test asks for, in the measurement of what is remembered between tests.
+A_TEST: Final = 100
 
 
 class Bare:
-    """What any fake on werkzeug has to pay: a form read, JSON written."""
+    """What any fake that is made with werkzeug pays: read a form, write JSON."""
 
-    def __call__(self, environ: Any, start_response: Any) -> Iterable[bytes]:
-        assert Request(environ).form["grant_type"] == "refresh_token"
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if Request(environ).form["grant_type"] != "refresh_token":
+            return Response(status=400)(environ, start_response)
         reply = Response(json.dumps(REPLY), content_type="application/json")
         return reply(environ, start_response)
 
@@ -34,52 +49,56 @@ class Bare:
         return Response(reason, status)
 
 
+class Repeating:
+    """The same test over and over: a new fake, a frozen clock, the same requests."""
+
+    _settings = Settings(issuer="https://issuer.example", seed=7, start_time=0, freeze_time=True)
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._left = 0
+        client = Client(self)
+        for _ in range(A_TEST):  # The first test is the one that signs.
+            client.post(PATH, data=dict(pair.split("=") for pair in FORM.split("&")))
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        with self._lock:
+            if not self._left:
+                self._fake, self._left = FakeOAuth(self._settings), A_TEST
+            self._left -= 1
+            fake = self._fake
+        return fake(environ, start_response)
+
+    def malformed(self, status: int, reason: str) -> Response:
+        return Response(reason, status)
+
+
 class Silent(WSGIRequestHandler):
+    """Werkzeug's handler without its log, which would be measured too."""
+
     def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002
         pass
 
 
-def bare() -> str:
-    """Over our listener: werkzeug's own server closes every connection after its reply."""
+def listening(app: Bare | Repeating) -> str:
+    """Over our own listener: werkzeug's server closes each connection after its reply."""
     listener = Listener("127.0.0.1", 0)
-    listener.start(Bare())
-    return f"{listener.url}/oauth2/token"
+    listener.start(app)
+    return listener.url + PATH
 
 
 def stock() -> str:
-    """The same over werkzeug's own server, a connection a reply."""
+    """The bare reply over werkzeug's own server, a connection each."""
     server = make_server("127.0.0.1", 0, Bare(), threaded=True, request_handler=Silent)
     Thread(target=server.serve_forever, daemon=True).start()
-    return f"http://127.0.0.1:{server.port}/oauth2/token"
+    return f"http://127.0.0.1:{server.port}{PATH}"
 
 
-def ours() -> str:
-    """Two signatures a reply."""
-    return FakeOAuth().start().token_url
-
-
-def remembered() -> str:
-    """A frozen clock and repeated inputs: the signatures of two ids, over and over."""
-    ids = [f"00000000-0000-4000-8000-{number:012d}" for number in range(2)]
-    settings = Settings(issuer="https://issuer.example", freeze_time=True, start_time=0)
-    server = FakeOAuth(settings).start()
-    stream = iter(lambda: ids.pop(0), None)
-
-    def again(_: str) -> str:
-        value = next(stream)
-        ids.append(value)
-        return value
-
-    # Tests repeat inputs by starting the same fake anew; one that runs on has to be told to.
-    server._serving().realm.ids.draw = again  # type: ignore[method-assign, assignment]  # noqa: SLF001
-    return server.token_url
-
-
-SERVERS: dict[str, Callable[[], str]] = {
-    "bare": bare,
+SERVERS: Final[Mapping[str, Callable[[], str]]] = {
+    "bare": lambda: listening(Bare()),
+    "ours": lambda: FakeOAuth().start().token_url,
+    "repeating": lambda: listening(Repeating()),
     "stock": stock,
-    "ours": ours,
-    "remembered": remembered,
 }
 
 if __name__ == "__main__":

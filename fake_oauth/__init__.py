@@ -18,14 +18,17 @@ if TYPE_CHECKING:
     from fake_oauth.provider.errors import FakeOAuthError as FakeOAuthError
     from fake_oauth.provider.errors import Problem as Problem
     from fake_oauth.provider.errors import SettingsError as SettingsError
+    from fake_oauth.provider.parties import AuthSource as AuthSource
     from fake_oauth.provider.parties import Client as Client
     from fake_oauth.provider.parties import RefreshToken as RefreshToken
     from fake_oauth.provider.parties import User as User
+    from fake_oauth.provider.realm import Message as Message
     from fake_oauth.provider.tokens import TokenSet as TokenSet
     from fake_oauth.settings import Key as Key
     from fake_oauth.settings import Settings as Settings
 
 _HOME: Final = {
+    "AuthSource": "provider.parties",
     "Client": "provider.parties",
     "Clock": "provider.clock",
     "Exchange": "journal",
@@ -33,6 +36,7 @@ _HOME: Final = {
     "FakeOAuthError": "provider.errors",
     "Journal": "journal",
     "Key": "settings",
+    "Message": "provider.realm",
     "Problem": "provider.errors",
     "RefreshToken": "provider.parties",
     "Settings": "settings",

@@ -16,7 +16,7 @@ from threading import Event
 
 from fake_oauth.fake import FakeOAuth
 from fake_oauth.journal import Exchange
-from fake_oauth.provider.errors import SettingsError
+from fake_oauth.provider.errors import FakeOAuthError
 from fake_oauth.settings import Settings
 from fake_oauth.web.endpoints import ENDPOINTS
 
@@ -25,8 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `fake-oauth`. Returns its exit code: 0, or 2 for what the caller can mend."""
     options = _parser().parse_args(arguments)
     try:
-        return _serve(_settings(options), options.host, options.port)
-    except SettingsError as error:
+        return _serve(_settings(options), options.host, options.port, options.ca_file)
+    except FakeOAuthError as error:
         print(f"fake-oauth: nothing started\n{error}", file=sys.stderr)
         return 2
 
@@ -51,6 +51,10 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="the documented moment: the first refresh answers the documentation's own body",
     )
+    serve.add_argument("--tls", action="store_true", help="serve https (needs fake_oauth[tls])")
+    serve.add_argument(
+        "--ca-file", type=Path, metavar="FILE", help="write the certificate to trust to FILE"
+    )
     serve.add_argument("--seed", type=int, metavar="N", help="make the same ids in every run")
     return parser
 
@@ -66,10 +70,13 @@ def _settings(options: argparse.Namespace) -> Settings:
     settings = Settings.documented() if options.documented else Settings()
     if options.config is not None:
         settings = Settings.from_toml(options.config)
-    return settings if options.seed is None else settings.changed(seed=options.seed)
+    if options.ca_file is not None and not (options.tls or settings.tls):
+        raise FakeOAuthError("--ca-file needs --tls")
+    changes = {"seed": options.seed, "tls": options.tls or None}
+    return settings.changed(**{name: value for name, value in changes.items() if value is not None})
 
 
-def _serve(settings: Settings, host: str, port: int) -> int:
+def _serve(settings: Settings, host: str, port: int, ca_file: Path | None) -> int:
     ended = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
@@ -79,6 +86,13 @@ def _serve(settings: Settings, host: str, port: int) -> int:
     except OSError as error:
         print(_address_problem(error, host, port), file=sys.stderr)
         return 2
+    if ca_file is not None:
+        try:
+            ca_file.write_text(server.ca_pem, encoding="utf-8")
+        except OSError as error:
+            print(f"fake-oauth: cannot write {ca_file}: {error.strerror}", file=sys.stderr)
+            server.stop()
+            return 2
     print(_heading(server), flush=True)
     ended.wait()
     server.stop()
@@ -87,7 +101,11 @@ def _serve(settings: Settings, host: str, port: int) -> int:
 
 def _heading(server: FakeOAuth) -> str:
     settings = server.settings
-    served = [f"  {endpoint.method:4} {endpoint.path}" for endpoint in ENDPOINTS.values()]
+    served = [
+        f"  {method:4} {endpoint.path}"
+        for endpoint in ENDPOINTS.values()
+        for method in endpoint.methods
+    ]
     warning = "Its private keys are public: its tokens prove nothing."
     return "\n".join(
         (

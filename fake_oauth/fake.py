@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
 from werkzeug.wrappers import Request, Response
 
 from fake_oauth.journal import Exchange, Journal
+from fake_oauth.naming import client_named, scopes_named, user_named
 from fake_oauth.provider.clock import Clock
-from fake_oauth.provider.errors import FakeOAuthError, SettingsError, unknown
+from fake_oauth.provider.errors import FakeOAuthError, SettingsError
 from fake_oauth.provider.ids import Ids, fresh_seed
 from fake_oauth.provider.keys import key_ring
-from fake_oauth.provider.parties import Client, User
-from fake_oauth.provider.realm import Realm
+from fake_oauth.provider.realm import Message, Realm
 from fake_oauth.provider.tokens import TokenSet
 from fake_oauth.settings import Settings
 from fake_oauth.web.app import App
 from fake_oauth.web.endpoints import ENDPOINTS
 from fake_oauth.web.listener import Listener
+from fake_oauth.web.tls import server_context
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
-
-_Party = TypeVar("_Party", Client, User)
 
 # The issuer of a fake that has no socket and was given none.
 _IN_PROCESS = "http://localhost"
@@ -70,6 +69,7 @@ class FakeOAuth:
         self._lock = Lock()
         self._app: App | None = None
         self._listener: Listener | None = None
+        self._ca_pem: str | None = None
 
     @property
     def issuer(self) -> str:
@@ -104,15 +104,58 @@ class FakeOAuth:
         FakeOAuthError for a name that nothing has.
         """
         realm = self._serving().realm
-        owner = _find("client", client, realm.clients)
-        names = realm.users | {user.login: user for user in realm.users.values()}
-        somebody = _find("user", user, names)
-        scopes = list(owner.scopes) if scope is None else scope.split()
-        for word in scopes:
-            if word not in owner.scopes:
-                hint = unknown(word, owner.scopes)
-                raise FakeOAuthError(f"client {owner.client_id} may not have {word!r}, {hint}")
-        return realm.issue(owner, somebody, scopes)
+        owner, somebody = client_named(realm, client), user_named(realm, user)
+        return realm.issue(owner, somebody, scopes_named(owner, scope))
+
+    def issue_code(
+        self,
+        user: str | None = None,
+        client: str | None = None,
+        scope: str | None = None,
+        *,
+        redirect_uri: str | None = None,
+        code_challenge: str | None = None,
+        nonce: str | None = None,
+    ) -> str:
+        """An authorization code as if `user` had just logged in at `client` on the page.
+
+        What is left out is as in `issue`; the rest is what the authorization request said, None
+        if it said nothing. A code_challenge is an S256 one (RFC 7636 section 4.2).
+        """
+        realm = self._serving().realm
+        owner, somebody = client_named(realm, client), user_named(realm, user)
+        with realm.lock:
+            grant = realm.ledger.open(owner.client_id, somebody.sub, scopes_named(owner, scope))
+        return realm.write_code(
+            grant, redirect_uri=redirect_uri, code_challenge=code_challenge, nonce=nonce
+        )
+
+    def login(self, user: str | None = None) -> None:
+        """Let every browser be logged in as `user` from now on, so that no page is shown.
+
+        Raises FakeOAuthError for a user who is unknown or may not log in.
+        """
+        realm = self._serving().realm
+        somebody = user_named(realm, user)
+        if somebody.status != "active":
+            raise FakeOAuthError(f"user {somebody.login} is {somebody.status} and cannot log in")
+        realm.logged_in_everywhere = somebody.sub
+
+    def logout(self) -> None:
+        """Undo `login`: whoever has not logged in on the page is shown it again."""
+        self._serving().realm.logged_in_everywhere = None
+
+    @property
+    def outbox(self) -> Sequence[Message]:
+        """The one-time passwords that were "sent", oldest first; the latest thousand."""
+        return tuple(self._serving().realm.outbox)
+
+    @property
+    def ca_pem(self) -> str:
+        """The certificate, as PEM, that a client must trust to speak https with this server."""
+        if self._ca_pem is None:
+            raise FakeOAuthError("no certificate: start it with Settings(tls=True)")
+        return self._ca_pem
 
     def start(self) -> Self:
         """Listen, and serve in a thread. Raises OSError for an address that cannot be had."""
@@ -123,7 +166,10 @@ class FakeOAuth:
                 f"used in process already, as {_IN_PROCESS}: start it before its first use, "
                 "or give Settings(issuer=...)"
             )
-        self._listener = Listener(*self._address)
+        context = None
+        if self.settings.tls:
+            context, self._ca_pem = server_context(self._address[0])
+        self._listener = Listener(*self._address, ssl_context=context)
         self._listener.start(self._serving())
         return self
 
@@ -169,19 +215,19 @@ class FakeOAuth:
                     clients=settings.clients,
                     users=settings.users,
                     refresh_tokens=settings.refresh_tokens,
+                    auth_sources=settings.auth_sources,
                     terms=settings,
                     keys=self._keys,
                     clock=self.clock,
                     ids=Ids(self.seed, settings.ids),
+                    session_seconds=settings.session_seconds,
                 )
-                self._app = App(realm, self.journal, compact_json=settings.compact_json)
+                if settings.auto_login is not None:
+                    realm.logged_in_everywhere = user_named(realm, settings.auto_login).sub
+                self._app = App(
+                    realm,
+                    self.journal,
+                    compact_json=settings.compact_json,
+                    cors_origins=settings.cors_origins,
+                )
             return self._app
-
-
-def _find(what: str, name: str | None, named: Mapping[str, _Party]) -> _Party:
-    """The party of this name, or the first one."""
-    if name is None and named:
-        return next(iter(named.values()))
-    if name is None or name not in named:
-        raise FakeOAuthError(f"no {what} {name or 'to issue for'}, {unknown(name or '', [*named])}")
-    return named[name]

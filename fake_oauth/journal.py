@@ -16,6 +16,20 @@ from typing import Any, overload
 from fake_oauth.provider.asking import Params
 
 _HIDDEN = frozenset({"client_secret", "password", "otp", "code_verifier"})
+_PLAIN = frozenset(
+    {
+        "auth_source_id",
+        "code_challenge_method",
+        "email",
+        "logout_redirect_uri",
+        "phone_number",
+        "redirect_uri",
+        "response_type",
+        "scope",
+        "usage",
+        "username",
+    }
+)
 _TOLD_ELSEWHERE = frozenset({"grant_type", "client_id"})
 
 
@@ -64,7 +78,7 @@ class Exchange:
         answer = " ".join(filter(None, (str(self.status or "not answered"), self.error)))
         asked = " ".join(
             f"{name}={_shown(name, value)}"
-            for name, value in self.form.pairs()
+            for name, value in (*self.query.pairs(), *self.form.pairs())
             if name not in _TOLD_ELSEWHERE
         )
         who = ", ".join(filter(None, (self.grant_type, self.client_id)))
@@ -141,8 +155,8 @@ def _shown(name: str, value: str) -> str:
     """Enough of a value to tell it from others, too little to use it."""
     if name in _HIDDEN:
         return "***"
-    if name == "scope":
-        return repr(value)
+    if name in _PLAIN:
+        return repr(value) if " " in value else value
     return (
         value if len(value) < 8 and "token" not in name else f"{value[: min(8, len(value) // 3)]}…"
     )

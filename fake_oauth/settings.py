@@ -17,7 +17,16 @@ from typing import Any, Self
 from fake_oauth.provider.clock import Clock
 from fake_oauth.provider.errors import FakeOAuthError, Problem, SettingsError, unknown
 from fake_oauth.provider.ids import IdKind
-from fake_oauth.provider.parties import Client, RefreshToken, Terms, User, repeated, too_short_terms
+from fake_oauth.provider.parties import (
+    AuthSource,
+    Client,
+    RefreshToken,
+    Terms,
+    User,
+    repeated,
+    too_short_terms,
+)
+from fake_oauth.references import wrong_references
 
 _ISSUER = re.compile(r"https?://[^/?#\s]+[^?#\s]*")
 
@@ -67,19 +76,45 @@ class Settings(Terms):
     seed: int | None = None
     """What ids are made from; None is another one each time (in the pytest fixture: 0, 1, …)."""
     clients: Sequence[Client] = (
-        Client(client_id="TENANT_CLIENT_ID", client_secret="TENANT_CLIENT_SECRET"),
+        Client(
+            client_id="TENANT_CLIENT_ID",
+            client_secret="TENANT_CLIENT_SECRET",
+            redirect_uris=("https://example.com/callback",),
+            logout_redirect_uris=("https://example.com/logout",),
+        ),
     )
-    users: Sequence[User] = (User(sub="MOCK_USERNAME"),)
+    users: Sequence[User] = (
+        User(
+            sub="MOCK_USERNAME",
+            password="MOCK_PASSWORD",
+            phone="13612345678",
+            email="MOCK_USERNAME@example.com",
+        ),
+    )
     refresh_tokens: Sequence[RefreshToken] = (RefreshToken(value="MOCK_REFRESH_TOKEN"),)
     """Refresh tokens that exist from the start."""
+    auth_sources: Sequence[AuthSource] = (
+        AuthSource(id="MOCK_USERNAME_PASSWORD_AUTH_SOURCE_ID", kind="password"),
+        AuthSource(id="MOCK_SMS_OTP_AUTH_SOURCE_ID", kind="sms"),
+        AuthSource(id="MOCK_EMAIL_OTP_AUTH_SOURCE_ID", kind="email"),
+    )
+    """The ways to log in without a page."""
+    auto_login: str | None = None
+    """The username or sub of a user who need not log in on the page."""
+    session_seconds: int = 3600
+    """How long a browser stays logged in, and how long a login may take."""
     keys: Sequence[Key] = ()
     """Own keys: the first signs, the second is next in a rotation."""
     ids: Mapping[IdKind, Sequence[str]] = field(default_factory=dict)
-    """Ids to be used before any are made: `{"jti": [...], "refresh_token": [...]}`."""
+    """Ids to be used before any are made: `{"jti": [...], "code": [...]}`."""
     start_time: float | datetime | None = None
     """Where the clock starts; None is the real time."""
     freeze_time: bool = False
     """Whether the clock stands still until it is moved."""
+    tls: bool = False
+    """Whether it serves https, with a certificate made when it starts (extra `tls`)."""
+    cors_origins: Sequence[str] = ()
+    """The origins whose pages may read replies; `*` is any."""
     compact_json: bool = False
     """Whether replies are one line instead of the documented layout."""
     journal_limit: int = 1000
@@ -138,25 +173,33 @@ class Settings(Terms):
     def changed(self, **changes: Any) -> Self:
         """A copy with some fields replaced. Raises SettingsError for a name that none has."""
         known = [term.name for term in fields(self)]
-        problems = [
-            Problem(f"$.{name}", f"unknown key, {unknown(name, known)}")
-            for name in changes
-            if name not in known
-        ]
-        if problems:
-            raise SettingsError(problems)
+        wrong = [name for name in changes if name not in known]
+        if wrong:
+            hint = "unknown key, {}".format
+            raise SettingsError(
+                [Problem(f"$.{name}", hint(unknown(name, known))) for name in wrong]
+            )
         return replace(self, **changes)
 
     def problems(self) -> list[Problem]:
         """All that is wrong with these settings."""
         wrong = list(self._wrong_kinds())
-        return wrong or [*self.value_problems(), *self._references()]
+        if wrong:
+            return wrong
+        references = wrong_references(
+            clients=self.clients,
+            users=self.users,
+            auth_sources=self.auth_sources,
+            refresh_tokens=self.refresh_tokens,
+            auto_login=self.auto_login,
+        )
+        return [*self.value_problems(), *references]
 
     def value_problems(self) -> list[Problem]:
         """What is wrong with a value by itself, or with two of a kind."""
         each = (
             Problem(f"$.{name}[{index}].{problem.path}", problem.message)
-            for name in ("clients", "users", "refresh_tokens", "keys")
+            for name in _PARTS
             for index, part in enumerate(getattr(self, name))
             for problem in part.problems()
         )
@@ -165,12 +208,7 @@ class Settings(Terms):
 
     def _wrong_kinds(self) -> Iterator[Problem]:
         """Parts that are of another class: what a type checker would have said."""
-        for name, kind in (
-            ("clients", Client),
-            ("users", User),
-            ("refresh_tokens", RefreshToken),
-            ("keys", Key),
-        ):
+        for name, kind in _PARTS.items():
             for index, part in enumerate(getattr(self, name)):
                 if not isinstance(part, kind):
                     message = f"expected a {kind.__name__}, got {part!r}"
@@ -181,8 +219,11 @@ class Settings(Terms):
         if self.issuer is not None and not _ISSUER.fullmatch(self.issuer):
             message = "expected an http or https URL without query and fragment"
             yield Problem("issuer", f"{message}, got {self.issuer!r}")
-        if self.journal_limit < 1:
-            yield Problem("journal_limit", f"expected at least 1, got {self.journal_limit}")
+        for name in ("journal_limit", "session_seconds"):
+            if getattr(self, name) < 1:
+                yield Problem(name, f"expected at least 1, got {getattr(self, name)}")
+        if isinstance(self.cors_origins, str):
+            yield Problem("cors_origins", f"expected a list, got {self.cors_origins!r}")
         if len(self.keys) > 2:
             yield Problem(
                 "keys", f"expected one that signs and one that is next, got {len(self.keys)}"
@@ -197,31 +238,13 @@ class Settings(Terms):
         yield from repeated("users", (user.sub for user in self.users), "sub")
         yield from repeated("users", (user.login for user in self.users), "username")
         yield from repeated("refresh_tokens", (t.value for t in self.refresh_tokens), "value")
+        yield from repeated("auth_sources", (source.id for source in self.auth_sources), "id")
 
-    def _references(self) -> Iterator[Problem]:
-        """Names of one part that another part should have."""
-        from fake_oauth.provider.grants import GRANTS  # not before somebody starts a server
 
-        for index, client in enumerate(self.clients):
-            for grant_type in client.grant_types or ():
-                if grant_type not in GRANTS:
-                    hint = unknown(grant_type, list(GRANTS))
-                    message = f"grant_type {grant_type!r} is not served, {hint}"
-                    yield Problem(f"$.clients[{index}].grant_types", message)
-        clients = {client.client_id: client for client in self.clients}
-        logins = [name for user in self.users for name in {user.login, user.sub}]
-        for index, token in enumerate(self.refresh_tokens):
-            path = f"$.refresh_tokens[{index}]"
-            owner = next(iter(clients), None) if token.client is None else token.client
-            if owner not in clients:
-                hint = unknown(owner or "", list(clients))
-                yield Problem(f"{path}.client", f"no client {owner or 'to own it'}, {hint}")
-            elif token.scope is not None:
-                for scope in token.scope.split():
-                    if scope not in clients[owner].scopes:
-                        hint = unknown(scope, clients[owner].scopes)
-                        message = f"client {owner} may not have scope {scope!r}, {hint}"
-                        yield Problem(f"{path}.scope", message)
-            if not logins or (token.user is not None and token.user not in logins):
-                hint = unknown(token.user or "", logins)
-                yield Problem(f"{path}.user", f"no user {token.user or 'to own it'}, {hint}")
+_PARTS = {
+    "clients": Client,
+    "users": User,
+    "refresh_tokens": RefreshToken,
+    "auth_sources": AuthSource,
+    "keys": Key,
+}

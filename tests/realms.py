@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fake_oauth.provider import grants
 from fake_oauth.provider.asking import Ask, Credentials, Params
 from fake_oauth.provider.clock import Clock
 from fake_oauth.provider.errors import OAuthError
 from fake_oauth.provider.ids import Ids
 from fake_oauth.provider.keys import key_ring
-from fake_oauth.provider.parties import Client, RefreshToken, Terms, User
+from fake_oauth.provider.parties import AuthSource, Client, RefreshToken, Terms, User
 from fake_oauth.provider.realm import Realm
+from fake_oauth.provider.tokens import Granted
 
 NOW = 1_700_000_000
 WEB = Client(client_id="web", client_secret="s3cret", scopes=("openid", "email", "profile"))
@@ -23,6 +26,7 @@ def realm(
     *clients: Client,
     tokens: tuple[RefreshToken, ...] = (TOKEN,),
     users: tuple[User, ...] = (ALICE,),
+    auth_sources: tuple[AuthSource, ...] = (),
     terms: Terms | None = None,
 ) -> Realm:
     return Realm(
@@ -30,11 +34,29 @@ def realm(
         clients=clients or (WEB, PHONE),
         users=users,
         refresh_tokens=tokens,
+        auth_sources=auth_sources,
         terms=terms or Terms(),
         keys=key_ring([]),
         clock=Clock(NOW, frozen=True),
         ids=Ids(0),
+        session_seconds=3600,
     )
+
+
+def granted(
+    of: Realm,
+    credentials: Credentials,
+    params: Mapping[str, str | list[str] | None],
+    number: int = 1,
+) -> Granted:
+    """Ask the token endpoint; None leaves a parameter out, a list sends several."""
+    pairs = [
+        (name, one)
+        for name, value in params.items()
+        if value is not None
+        for one in ([value] if isinstance(value, str) else value)
+    ]
+    return grants.token(of, Ask(Params(pairs), credentials, number))
 
 
 def refresh(
@@ -42,16 +64,10 @@ def refresh(
     credentials: Credentials = WEB_POST,
     number: int = 1,
     **params: str | list[str] | None,
-) -> grants.Granted:
+) -> Granted:
     """Present R1 by the refresh grant, with parameters changed as in `tests.asking.form`."""
     merged = {"grant_type": "refresh_token", "refresh_token": "R1", **params}
-    pairs = [
-        (name, one)
-        for name, value in merged.items()
-        if value is not None
-        for one in ([value] if isinstance(value, str) else value)
-    ]
-    return grants.token(of, Ask(Params(pairs), credentials, number))
+    return granted(of, credentials, merged, number)
 
 
 def told(error: OAuthError) -> tuple[str | None, str | None, str]:

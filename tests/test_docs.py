@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import fake_oauth
-from fake_oauth import Client, FakeOAuth, Key, RefreshToken, Settings, User
+from fake_oauth import AuthSource, Client, FakeOAuth, Key, RefreshToken, Settings, User
 from fake_oauth.provider.parties import Terms
 from fake_oauth.web.endpoints import ENDPOINTS
 from tests.test_pytest_plugin import ALONE
@@ -87,14 +87,14 @@ def shown(default: Any) -> str:
     return f"`{default}`"
 
 
-@pytest.mark.parametrize("kind", [Settings, Client, User, RefreshToken, Key])
+@pytest.mark.parametrize("kind", [Settings, Client, User, AuthSource, RefreshToken, Key])
 def test_the_settings_tables_are_complete(kind: Any) -> None:
     rows = table(kind.__name__)
     terms = {field.name for field in fields(Terms)} if kind is Client else set()
     assert set(rows) == {field.name for field in fields(kind)} - terms
 
 
-@pytest.mark.parametrize("kind", [Settings, Client])
+@pytest.mark.parametrize("kind", [Settings, Client, AuthSource])
 def test_the_defaults_in_the_tables_are_true(kind: Any) -> None:
     rows = table(kind.__name__)
     for field in fields(kind):
@@ -104,8 +104,10 @@ def test_the_defaults_in_the_tables_are_true(kind: Any) -> None:
 
 
 def test_the_endpoints_are_listed() -> None:
-    listed = re.findall(r"^\| `(GET|POST) (\S+)` \|", README, re.MULTILINE)
-    assert listed == [(endpoint.method, endpoint.path) for endpoint in ENDPOINTS.values()]
+    listed = re.findall(r"^\| `([A-Z, ]+) (/\S+)` \|", README, re.MULTILINE)
+    assert listed == [
+        (", ".join(endpoint.methods), endpoint.path) for endpoint in ENDPOINTS.values()
+    ]
 
 
 def test_links_between_pages_lead_somewhere() -> None:

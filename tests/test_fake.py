@@ -9,9 +9,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from dataclasses import replace
 from http.client import HTTPConnection, RemoteDisconnected
-from types import MappingProxyType
 from typing import Any
 from urllib.request import urlopen
 
@@ -249,7 +248,7 @@ def test_issue_says_what_it_does_not_know(names: dict[str, str], message: str) -
 
 
 def test_issue_says_so_where_there_is_nobody() -> None:
-    with pytest.raises(FakeOAuthError, match="no user to issue for, there are none"):
+    with pytest.raises(FakeOAuthError, match="no user at all, there are none at all"):
         FakeOAuth(Settings(users=[], refresh_tokens=[])).issue()
 
 
@@ -264,8 +263,8 @@ def defect(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> Any:
         raise _DefectError
 
-    table: Mapping[str, Any] = MappingProxyType({"refresh_token": broken})
-    monkeypatch.setattr(grants, "GRANTS", table)
+    broken_row = replace(grants.GRANTS["refresh_token"], run=broken)
+    monkeypatch.setattr(grants, "GRANTS", {**grants.GRANTS, "refresh_token": broken_row})
 
 
 @pytest.mark.usefixtures("defect")

@@ -218,12 +218,12 @@ def test_the_report_of_a_test_that_passed_has_none(pytester: pytest.Pytester) ->
 
 def test_a_defect_of_ours_fails_the_test_at_its_end(pytester: pytest.Pytester) -> None:
     tests = """
-    def broken(realm, client, ask):
+    def broken(*_):
         raise ZeroDivisionError("a defect")
 
     def test_it(oauth_server, make_oauth_server, monkeypatch):
         other = make_oauth_server()
-        monkeypatch.setattr("fake_oauth.provider.grants.GRANTS", {"refresh_token": broken})
+        monkeypatch.setattr("fake_oauth.web.app.read", broken)
         with pytest.raises(OSError):
             refresh(oauth_server)
         monkeypatch.undo()

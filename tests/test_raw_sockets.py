@@ -56,7 +56,7 @@ def hasty(capfd: pytest.CaptureFixture[str]) -> Iterator[tuple[Listener, Journal
     """A listener that does not wait long for the rest of a request."""
     journal = Journal(100)
     listener = Listener("127.0.0.1", 0, stall_seconds=0.05)
-    listener.start(App(realm(), journal, compact_json=False))
+    listener.start(App(realm(), journal, compact_json=False, cors_origins=()))
     yield listener, journal
     good = b"client_id=web&client_secret=s3cret&grant_type=refresh_token&refresh_token=R1"
     assert [answer.status for answer in told(listener.url, request(good))] == [200]

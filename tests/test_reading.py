@@ -129,6 +129,7 @@ def test_a_path_that_is_not_served_says_which_are() -> None:
     assert response.status_code == 404
     assert response.json == {
         "error": "not_found",
-        "error_description": "served are: POST /oauth2/token, GET /oauth2/jwks, "
-        "GET /.well-known/openid-configuration",
+        "error_description": "served are: POST /oauth2/token, GET /oauth2/authorize, "
+        "GET and POST /portal/login, GET and POST /userinfo, POST /oauth2/revoke, "
+        "POST /otp/send, GET /logout, GET /oauth2/jwks, GET /.well-known/openid-configuration",
     }

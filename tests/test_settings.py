@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from fake_oauth import (
+    AuthSource,
     Client,
     FakeOAuth,
     FakeOAuthError,
@@ -144,7 +145,7 @@ def test_every_problem_is_told_at_once_with_its_path_and_a_hint() -> None:
         "isuer": "https://issuer.example",
         "start_time": datetime(2021, 11, 9),  # noqa: DTZ001
         "clients": [
-            {"client_id": "web", "client_secrets": "x", "scopes": "openid"},
+            {"client_id": "web", "redirect_uri": "x", "scopes": "openid"},
             {"client_id": "app", "access_token_seconds": 0, "enabled": 1},
         ],
         "users": [{"sub": "alice", "claims": {"born": datetime(1990, 1, 1, tzinfo=UTC)}}],
@@ -153,7 +154,7 @@ def test_every_problem_is_told_at_once_with_its_path_and_a_hint() -> None:
     assert problems(data) == [
         "$.seed: expected a whole number, got 'x'",
         "$.clients[0].scopes: expected a list, got 'openid'",
-        "$.clients[0].client_secrets: unknown key, did you mean 'client_secret'?",
+        "$.clients[0].redirect_uri: unknown key, did you mean 'redirect_uris'?",
         "$.clients[1].enabled: expected true or false, got 1",
         "$.ids.jti[1]: expected a string, got 3",
         "$.isuer: unknown key, did you mean 'issuer'?",
@@ -252,8 +253,7 @@ def test_a_value_of_the_wrong_kind(data: Any, expected: list[str]) -> None:
         ),
         (
             {"clients": [Client(client_id="a", grant_types=["refresh"])]},
-            "$.clients[0].grant_types: grant_type 'refresh' is not served, "
-            "did you mean 'refresh_token'?",
+            "$.clients[0].grant_types: there is no 'refresh', did you mean 'refresh_token'?",
         ),
         (
             {"clients": [Client(client_id="a", id_token_seconds=-1)]},
@@ -266,14 +266,51 @@ def test_a_value_of_the_wrong_kind(data: Any, expected: list[str]) -> None:
         ({"users": [User(sub="")]}, "$.users[0].sub: blank"),
         (
             {"users": [User(sub="a", username=" ")]},
-            "$.users[0].username: blank; leave it out for the sub",
+            "$.users[0].username: blank; leave it out",
         ),
         (
             {"users": [User(sub="a"), User(sub="b", username="a")]},
             "$.users: username 'a' stands there more than once",
         ),
-        ({"users": []}, "$.refresh_tokens[0].user: no user to own it, there are none"),
-        ({"clients": []}, "$.refresh_tokens[0].client: no client to own it, there are none"),
+        (
+            {"users": []},
+            "$.refresh_tokens[0].user: there is no 'the first', there are none at all",
+        ),
+        (
+            {"clients": []},
+            "$.refresh_tokens[0].client: there is no 'the first', there are none at all",
+        ),
+        (
+            {"clients": [Client(client_id="a", redirect_uris=["/callback"])]},
+            "$.clients[0].redirect_uris: expected an absolute URI without fragment, "
+            "got '/callback'",
+        ),
+        (
+            {"clients": [Client(client_id="a", auth_sources=["b"])], "auth_sources": []},
+            "$.clients[0].auth_sources: there is no 'b', there are none at all",
+        ),
+        (
+            {"auth_sources": [AuthSource(id=" ", kind="sms")]},
+            "$.auth_sources[0].id: blank",
+        ),
+        (
+            {"auth_sources": [AuthSource(id="a", kind="sms", otp_digits=0)]},
+            "$.auth_sources[0].otp_digits: expected 1 to 20, got 0",
+        ),
+        (
+            {"auth_sources": [AuthSource(id="a", kind="sms", quota=-1)]},
+            "$.auth_sources[0].quota: expected at least 0, got -1",
+        ),
+        (
+            {"auth_sources": [AuthSource(id="a", kind="sms", refused="x@example.com")]},
+            "$.auth_sources[0].refused: expected a list, got 'x@example.com'",
+        ),
+        (
+            {"auto_login": "MOCK_USER"},
+            "$.auto_login: there is no 'MOCK_USER', did you mean 'MOCK_USERNAME'?",
+        ),
+        ({"cors_origins": "*"}, "$.cors_origins: expected a list, got '*'"),
+        ({"session_seconds": 0}, "$.session_seconds: expected at least 1, got 0"),
         ({"refresh_tokens": [RefreshToken(value="")]}, "$.refresh_tokens[0].value: blank"),
         (
             {"refresh_tokens": [RefreshToken(value="a", lifetime_seconds=0)]},
@@ -281,16 +318,15 @@ def test_a_value_of_the_wrong_kind(data: Any, expected: list[str]) -> None:
         ),
         (
             {"refresh_tokens": [RefreshToken(value="a", client="TENANT")]},
-            "$.refresh_tokens[0].client: no client TENANT, expected one of 'TENANT_CLIENT_ID'",
+            "$.refresh_tokens[0].client: there is no 'TENANT', expected one of 'TENANT_CLIENT_ID'",
         ),
         (
             {"refresh_tokens": [RefreshToken(value="a", user="MOCK_USER")]},
-            "$.refresh_tokens[0].user: no user MOCK_USER, did you mean 'MOCK_USERNAME'?",
+            "$.refresh_tokens[0].user: there is no 'MOCK_USER', did you mean 'MOCK_USERNAME'?",
         ),
         (
             {"refresh_tokens": [RefreshToken(value="a", scope="openid email")]},
-            "$.refresh_tokens[0].scope: client TENANT_CLIENT_ID may not have scope 'email', "
-            "expected one of 'openid'",
+            "$.refresh_tokens[0].scope: there is no 'email', expected one of 'openid'",
         ),
     ],
 )

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from werkzeug.test import Client as WSGIClient
 
 from fake_oauth import Client, FakeOAuth, RefreshToken, Settings
+from fake_oauth.provider.grants import GRANTS
+from fake_oauth.web.endpoints import ENDPOINTS
 from fake_oauth.web.writing import pretty
 from tests.asking import ask, form
 
@@ -114,8 +116,10 @@ def test_discovery_lists_what_is_served() -> None:
         ],
     )
     client = WSGIClient(FakeOAuth(settings))
-    assert client.get("/.well-known/openid-configuration").json == {
+    document = client.get("/.well-known/openid-configuration").json
+    assert document == {
         "issuer": "https://issuer.example/",
+        "authorization_endpoint": "https://issuer.example/oauth2/authorize",
         "token_endpoint": "https://issuer.example/oauth2/token",
         "token_endpoint_auth_methods_supported": [
             "client_secret_basic",
@@ -123,9 +127,15 @@ def test_discovery_lists_what_is_served() -> None:
             "none",
         ],
         "jwks_uri": "https://issuer.example/oauth2/jwks",
-        "response_types_supported": [],
-        "grant_types_supported": ["refresh_token"],
+        "response_types_supported": ["code"],
+        "grant_types_supported": list(GRANTS),
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256"],
         "scopes_supported": ["email", "openid", "phone"],
+        "userinfo_endpoint": "https://issuer.example/userinfo",
+        "revocation_endpoint": "https://issuer.example/oauth2/revoke",
+        "code_challenge_methods_supported": ["S256"],
     }
+    urls = {name: url for name, url in document.items() if name.endswith(("_endpoint", "_uri"))}
+    served = {endpoint.member: endpoint.path for endpoint in ENDPOINTS.values() if endpoint.member}
+    assert urls == {name: f"https://issuer.example{path}" for name, path in served.items()}

@@ -72,4 +72,5 @@ def unknown(name: str, known: Sequence[str]) -> str:
     """A hint for a name that nothing has: the nearest that exists, or all that exist."""
     if near := get_close_matches(name, known, n=1):
         return f"did you mean {near[0]!r}?"
-    return f"expected one of {', '.join(map(repr, known))}" if known else "there are none"
+    names = ", ".join(map(repr, dict.fromkeys(known)))
+    return f"expected one of {names}" if known else "there are none at all"

@@ -7,99 +7,204 @@ the grant. To add a grant, write a function named as its grant_type and give it 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final
 
-from fake_oauth.provider.asking import Ask
+from fake_oauth.provider import otp
+from fake_oauth.provider.asking import Ask, Params
+from fake_oauth.provider.checks import active, auth_source_of, may_use, scopes_among
 from fake_oauth.provider.errors import OAuthError, bad_parameter
-from fake_oauth.provider.ledger import RefreshRecord
-from fake_oauth.provider.parties import Client
+from fake_oauth.provider.keys import base64url
+from fake_oauth.provider.ledger import CodeRecord
+from fake_oauth.provider.parties import AuthSource, Client, Identifier, User
 from fake_oauth.provider.realm import Realm
-from fake_oauth.provider.tokens import TokenSet
+from fake_oauth.provider.tokens import Granted
+
+_DIGITS: Final = re.compile(r"\+?\d{6,}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Granted:
-    """The tokens that a request bought, and a sentence for the journal."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantType:
+    """A row of `GRANTS`."""
 
-    tokens: TokenSet
-    reason: str
+    run: Callable[[Realm, Client, Ask], Granted]
+    is_public: bool = False
+    """Whether a client_id alone says who asks."""
+    reads_json: bool = False
+    """Whether its parameters may come as JSON."""
 
 
 def token(realm: Realm, ask: Ask) -> Granted:
     """Judge one request to the token endpoint (RFC 6749 section 3.2)."""
-    if ask.credentials.method == "none" and ask.params.get("grant_type") not in GRANTS:
+    row = GRANTS.get(otp.canonical(ask.params.get("grant_type", ""), realm.issuer))
+    if row is GRANTS["authorization_code"]:
+        _pkce_client_is_named(realm, ask)
+    if ask.credentials.method == "none" and (row is None or not row.is_public):
         # A client_id alone names a client only together with a grant that is open to public ones.
         raise OAuthError(None, "client_id alone, with no grant_type that a public client may use")
     client = realm.authenticate(ask.credentials)
     grant_type = ask.params.once("grant_type")
-    grant = GRANTS.get(grant_type)
-    if grant is None:
+    if row is None:
         raise bad_parameter(
             "grant_type", f"grant_type {grant_type!r} unknown", code="unsupported_grant_type"
         )
-    return grant(realm, client, ask)
+    return row.run(realm, client, ask)
 
 
 def refresh_token(realm: Realm, client: Client, ask: Ask) -> Granted:
     """RFC 6749 section 6, CIAM 1441/64400."""
     value = ask.params.required("refresh_token")
     asked = ask.params.optional("scope")
+    shelf = realm.ledger.refresh_tokens
     with realm.lock:
         now = realm.clock.now()
-        record = _spendable(realm, value, now)
-        if record.client_id != client.client_id:
-            raise OAuthError(
-                "invalid_client", f"refresh token belongs to client {record.client_id}"
-            )
-        _may_use(client, "refresh_token")
-        scopes = _narrowed(asked, record)
+        record = shelf.find(value)
+        flaw = "unknown" if record is None else record.flaw(now)
+        if record is None or flaw is not None:
+            raise OAuthError("invalid_grant", f"refresh token {flaw}")
+        _belongs("refresh token", record.grant.client_id, client)
+        may_use(client, "refresh_token")
+        scopes = scopes_among(asked, record.grant.scopes, verb="granted")
         if realm.terms(client).rotate_refresh_tokens:
-            realm.ledger.kill(record, f"rotated away by request {ask.number}")
-            value = realm.write_refresh_token(client, record.sub, record.scopes, now)
+            shelf.kill(record, f"rotated away by request {ask.number}")
+            value = realm.write_refresh_token(record.grant, now)
             reason = "refreshed, refresh token rotated"
         else:
             reason = "refreshed, same refresh token"
-    openid = "openid" in record.scopes
-    return Granted(realm.mint(client, record.sub, scopes, now, value, openid=openid), reason)
+    return Granted(realm.mint(record.grant, now, scopes=scopes, refresh_token=value), reason)
 
 
-Grant = Callable[[Realm, Client, Ask], Granted]
+def authorization_code(realm: Realm, client: Client, ask: Ask) -> Granted:
+    """RFC 6749 section 4.1.3, RFC 7636 section 4.6, CIAM 1441/64398 and 1441/64396."""
+    params = ask.params
+    if client.is_public and "code_verifier" not in params:
+        raise OAuthError(None, f"client {client.client_id} is public and sent no code_verifier")
+    value = params.required("code")
+    redirect_uri, verifier = params.optional("redirect_uri"), params.optional("code_verifier")
+    # What the page shows for a bad code depends on the kind of client.
+    bad_code = "invalid_client" if client.is_public else "invalid_grant"
+    shelf = realm.ledger.codes
+    with realm.lock:
+        now = realm.clock.now()
+        record = shelf.find(value)
+        if record is None:
+            raise OAuthError(bad_code, "code unknown")
+        if record.grant.client_id != client.client_id and record.fate is None:
+            shelf.kill(record, f"presented by client {client.client_id} in request {ask.number}")
+        _belongs("code", record.grant.client_id, client)
+        if (flaw := record.flaw(now)) is not None:
+            if flaw.startswith("used") and realm.terms(client).revoke_on_code_reuse:
+                realm.ledger.revoke_grant(record.grant, f"revoked by request {ask.number}")
+            raise OAuthError(bad_code, f"code {flaw}")
+        may_use(client, "authorization_code")
+        if record.redirect_uri is not None and redirect_uri != record.redirect_uri:
+            raise OAuthError(
+                bad_code, f"redirect_uri is not {record.redirect_uri}, where the code was sent"
+            )
+        _proves_possession(record, verifier)
+        shelf.kill(record, f"used by request {ask.number}")
+    tokens = realm.first_tokens(record.grant, nonce=record.nonce)
+    return Granted(tokens, "code exchanged")
 
-GRANTS: Final[Mapping[str, Grant]] = {
-    "refresh_token": refresh_token,
+
+def client_credentials(realm: Realm, client: Client, ask: Ask) -> Granted:
+    """RFC 6749 section 4.4, CIAM 1148/51483."""
+    asked = ask.params.optional("scope")
+    if client.is_public:
+        reason = f"client {client.client_id} is public, its credentials prove nothing"
+        raise OAuthError("unauthorized_client", reason)
+    may_use(client, "client_credentials")
+    scopes = scopes_among(asked, client.scopes, verb="registered")
+    with realm.lock:
+        grant = realm.ledger.open(client.client_id, client.client_id, scopes, is_users=False)
+    return Granted(realm.mint(grant, realm.clock.now()), "the client's own token")
+
+
+def password(realm: Realm, client: Client, ask: Ask) -> Granted:
+    """RFC 6749 section 4.3, CIAM 1148/51473."""
+    params = ask.params
+    source_id = params.required("auth_source_id")
+    username, secret = params.required("username"), params.required("password")
+    asked = params.optional("scope")
+    may_use(client, "password")
+    scopes = scopes_among(asked, client.scopes, verb="registered")
+    source = auth_source_of(realm, client, source_id, ("password",))
+    user = check_password(realm, source, username, secret)
+    with realm.lock:
+        grant = realm.ledger.open(client.client_id, user.sub, scopes)
+    return Granted(realm.first_tokens(grant), f"{user.login} logged in by password")
+
+
+GRANTS: Final[Mapping[str, GrantType]] = {
+    "authorization_code": GrantType(run=authorization_code, is_public=True),
+    "client_credentials": GrantType(run=client_credentials, is_public=True),
+    "refresh_token": GrantType(run=refresh_token, is_public=True),
+    "password": GrantType(run=password),
+    otp.SMS: GrantType(run=otp.sms, reads_json=True),
+    otp.EMAIL: GrantType(run=otp.email, reads_json=True),
 }
 
 
-def _spendable(realm: Realm, value: str, now: float) -> RefreshRecord:
-    record = realm.ledger.find(value)
-    if record is None:
-        raise OAuthError("invalid_grant", "refresh token unknown")
-    if record.fate is not None:
-        raise OAuthError("invalid_grant", f"refresh token {record.fate}")
-    seconds = record.expired_for(now)
-    if seconds is not None:
-        raise OAuthError("invalid_grant", f"refresh token expired {seconds:.0f} s ago")
-    return record
+def reads_json(realm: Realm, params: Params) -> bool:
+    """Rule 18: whether these parameters may come as JSON."""
+    row = GRANTS.get(otp.canonical(params.get("grant_type", ""), realm.issuer))
+    return row is not None and row.reads_json
 
 
-def _may_use(client: Client, grant_type: str) -> None:
-    if not client.may_use(grant_type):
+def check_password(realm: Realm, source: AuthSource, username: str, secret: str) -> User:
+    """The user whose password this is (CIAM 1148/51473)."""
+    kind = _kind_of(username)
+    if kind not in source.accepts:
         raise OAuthError(
-            "unauthorized_client", f"client {client.client_id} may not use grant_type {grant_type}"
+            "invalid_grant",
+            f"{username!r} looks like a {kind}, auth source {source.id} accepts "
+            + ", ".join(source.accepts),
+            description="Unsupported username identifier",
         )
+    attribute = "login" if kind == "username" else kind
+    found = [user for user in realm.users.values() if getattr(user, attribute) == username]
+    if not found or found[0].password is None or found[0].password != secret:
+        reason = f"password of {username} wrong" if found else f"no user has {kind} {username}"
+        raise OAuthError("invalid_grant", reason, description="Wrong username or password")
+    return active(found[0])
 
 
-def _narrowed(asked: str | None, record: RefreshRecord) -> tuple[str, ...]:
-    """The scopes of this refresh: those asked for, none of them new (RFC 6749 section 6)."""
-    if asked is None:
-        return record.scopes
-    words = asked.split(" ")
-    if "" in words:
-        raise OAuthError("invalid_scope", "scope has a space too many")
-    for word in words:
-        if word not in record.scopes:
-            granted = " ".join(record.scopes) or "none"
-            raise OAuthError("invalid_scope", f"scope {word!r} was not granted; granted: {granted}")
-    return tuple(words)
+def _kind_of(username: str) -> Identifier:
+    if "@" in username:
+        return "email"
+    return "phone" if _DIGITS.fullmatch(username) else "username"
+
+
+def _belongs(what: str, client_id: str, client: Client) -> None:
+    """Rule 10."""
+    if client_id != client.client_id:
+        raise OAuthError("invalid_client", f"{what} belongs to client {client_id}")
+
+
+def _pkce_client_is_named(realm: Realm, ask: Ask) -> None:
+    """The PKCE page's answer to a client_id that is missing or unknown (CIAM 1441/64396)."""
+    credentials = ask.credentials
+    with_verifier = "code_verifier" in ask.params and "client_secret" not in ask.params
+    if with_verifier and credentials.method in (None, "none") and credentials.client_id is None:
+        raise OAuthError("invalid_request", "no client_id beside the code_verifier")
+    if (
+        with_verifier
+        and credentials.method == "none"
+        and credentials.client_id not in realm.clients
+    ):
+        raise OAuthError("invalid_request", f"client {credentials.client_id} unknown")
+
+
+def _proves_possession(record: CodeRecord, verifier: str | None) -> None:
+    """RFC 7636 section 4.6. A verifier without a challenge is refused too (RFC 9700, 4.8.2)."""
+    if record.code_challenge is None and verifier is None:
+        return
+    if verifier is None:
+        raise OAuthError("invalid_client", "code_verifier missing, a code_challenge was sent")
+    if record.code_challenge is None:
+        raise OAuthError("invalid_client", "code_verifier sent, but no code_challenge before it")
+    if base64url(sha256(verifier.encode()).digest()) != record.code_challenge:
+        raise OAuthError("invalid_client", "code_verifier does not match the code_challenge")

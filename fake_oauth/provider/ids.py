@@ -8,28 +8,13 @@ from __future__ import annotations
 import secrets
 from base64 import urlsafe_b64encode
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 from threading import Lock
-from typing import Final, Literal, get_args
+from typing import Literal, get_args
 from uuid import UUID
 
-IdKind = Literal["jti", "refresh_token"]
-
-
-def _uuid(stream: Random) -> str:
-    return str(UUID(int=stream.getrandbits(128), version=4))
-
-
-def _opaque(stream: Random) -> str:
-    """96 bytes in base64url without padding, 128 characters (CIAM 1441/64396)."""
-    return urlsafe_b64encode(stream.randbytes(96)).decode()
-
-
-_MAKERS: Final[Mapping[IdKind, Callable[[Random], str]]] = {
-    "jti": _uuid,
-    "refresh_token": _opaque,
-}
+IdKind = Literal["jti", "refresh_token", "code", "otp", "otp_token", "p_state", "session"]
 
 
 class Ids:
@@ -42,11 +27,21 @@ class Ids:
         # Not for secrecy, for repetition.
         self._streams = {kind: Random(f"{seed}/{kind}") for kind in get_args(IdKind)}  # noqa: S311
 
-    def draw(self, kind: IdKind) -> str:
-        """The next id of this kind: what was given first, then what the seed makes."""
+    def draw(self, kind: IdKind, *, digits: int = 0) -> str:
+        """The next id of this kind: what was given first, then what the seed makes.
+
+        A `jti` is a UUID; with `digits` it is a number of that length; anything else is 96 bytes
+        in base64url without padding, 128 characters (CIAM 1441/64396).
+        """
         with self._lock:
-            given = self._given[kind]
-            return given.popleft() if given else _MAKERS[kind](self._streams[kind])
+            if self._given[kind]:
+                return self._given[kind].popleft()
+            stream = self._streams[kind]
+            if kind == "jti":
+                return str(UUID(int=stream.getrandbits(128), version=4))
+            if digits:
+                return "".join(stream.choices("0123456789", k=digits))
+            return urlsafe_b64encode(stream.randbytes(96)).decode()
 
 
 def fresh_seed() -> int:

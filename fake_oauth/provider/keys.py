@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from uuid import NAMESPACE_URL, uuid5
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -44,6 +44,14 @@ class SigningKey:
     def sign(self, signing_input: bytes) -> bytes:
         """RSASSA-PKCS1-v1_5 with SHA-256: RS256 (RFC 7518 section 3.3)."""
         return _signature(self.private, signing_input)
+
+    def has_signed(self, signing_input: bytes, signature: bytes) -> bool:
+        """Whether this is the key's signature over these bytes."""
+        try:
+            self.private.public_key().verify(signature, signing_input, _PADDING, _HASH)
+        except InvalidSignature:
+            return False
+        return True
 
     def jwk(self) -> dict[str, str]:
         """The public half; members in the documented order (CIAM 1148/51484)."""

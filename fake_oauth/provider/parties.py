@@ -6,6 +6,7 @@ rules that the fields govern live elsewhere.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from math import isfinite
@@ -14,6 +15,18 @@ from typing import Any, Literal
 from fake_oauth.provider.errors import Problem
 
 AuthMethod = Literal["client_secret_basic", "client_secret_post"]
+Identifier = Literal["username", "phone", "email"]
+
+_LISTS = (
+    "grant_types",
+    "scopes",
+    "token_endpoint_auth_methods",
+    "redirect_uris",
+    "logout_redirect_uris",
+    "auth_sources",
+    "claims",
+)
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^#\s]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +41,10 @@ class Terms:
     """Lifetime of an issued refresh token, from its issue; a refresh does not prolong it."""
     rotate_refresh_tokens: bool = False
     """Whether a refresh answers with a new refresh token and kills the old one at once."""
+    code_seconds: int = 300
+    """Lifetime of an authorization code."""
+    revoke_on_code_reuse: bool = False
+    """Whether a code that comes again takes the tokens that it bought (RFC 6749 section 4.1.2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +65,16 @@ class Client:
         "client_secret_post",
     )
     """How it may send its secret; a public client sends its client_id alone."""
+    redirect_uris: Sequence[str] = ()
+    """Where it may have people sent back to; compared exactly."""
+    logout_redirect_uris: Sequence[str] = ()
+    """Where it may have people sent after they log out; compared exactly."""
+    require_pkce: bool = False
+    """Whether its authorization requests need a code_challenge; a public client's always do."""
+    auth_sources: Sequence[str] | None = None
+    """The ids of the auth sources that it may use; None is all."""
+    claims: Sequence[str] | None = None
+    """The user's claims that userinfo tells it, beside `sub`; None is all."""
     extra_claims: Mapping[str, Any] = field(default_factory=dict)
     """Claims for its tokens, after the documented ones and the user's."""
     access_token_seconds: int | None = None
@@ -55,6 +82,8 @@ class Client:
     id_token_seconds: int | None = None
     refresh_token_seconds: int | None = None
     rotate_refresh_tokens: bool | None = None
+    code_seconds: int | None = None
+    revoke_on_code_reuse: bool | None = None
 
     @property
     def is_public(self) -> bool:
@@ -78,9 +107,13 @@ class Client:
             yield Problem("client_id", "blank")
         if self.client_secret is not None and not self.client_secret.strip():
             yield Problem("client_secret", "blank; leave it out for a public client")
-        for name in ("grant_types", "scopes", "token_endpoint_auth_methods"):
+        for name in _LISTS:
             if isinstance(getattr(self, name), str):
                 yield Problem(name, f"expected a list, got {getattr(self, name)!r}")
+        for name in ("redirect_uris", "logout_redirect_uris"):
+            for uri in getattr(self, name):
+                if not _ABSOLUTE.fullmatch(uri):
+                    yield Problem(name, f"expected an absolute URI without fragment, got {uri!r}")
         for scope in self.scopes:
             if not scope or scope.split() != [scope]:
                 yield Problem("scopes", f"{scope!r} is not one word")
@@ -96,8 +129,14 @@ class User:
     """The id that tokens carry."""
     username: str | None = None
     """The name to log in with; None is the `sub`."""
+    password: str | None = None
+    """None: nobody logs in with a password."""
+    phone: str | None = None
+    email: str | None = None
+    status: Literal["active", "frozen", "locked"] = "active"
+    """Who is not active cannot log in."""
     claims: Mapping[str, Any] = field(default_factory=dict)
-    """Claims for the user's tokens, after the documented ones, in this order."""
+    """Claims for the user's tokens, after the documented ones, and for userinfo, in this order."""
 
     @property
     def login(self) -> str:
@@ -106,9 +145,50 @@ class User:
     def problems(self) -> Iterator[Problem]:
         if not self.sub.strip():
             yield Problem("sub", "blank")
-        if not self.login.strip():
-            yield Problem("username", "blank; leave it out for the sub")
+        for name in ("username", "password", "phone", "email"):
+            value = getattr(self, name)
+            if value is not None and not value.strip():
+                yield Problem(name, "blank; leave it out")
         yield from _not_json("claims", self.claims)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthSource:
+    """A way to log in without a page: with a password, or with a one-time password (OTP)."""
+
+    id: str
+    kind: Literal["password", "sms", "email"]
+    accepts: Sequence[Identifier] = ("username",)
+    """What a password's `username` may be; for `sms` and `email` it goes without saying."""
+    otp_digits: int = 6
+    otp_seconds: int = 60
+    """Lifetime of an OTP."""
+    otp_token_seconds: int = 300
+    """Lifetime of an otp_token."""
+    quota: int | None = None
+    """How many OTPs it may send; None is any number."""
+    interval_seconds: int = 30
+    """How long one number or address has to wait for the next OTP."""
+    daily_limit: int = 50
+    """How many OTPs one number or address may get in 24 hours."""
+    refused: Sequence[str] = ()
+    """Addresses that do not exist or are blocked."""
+    available: bool = True
+    """Whether sending works."""
+
+    def problems(self) -> Iterator[Problem]:
+        if not self.id.strip():
+            yield Problem("id", "blank")
+        for name in ("accepts", "refused"):
+            if isinstance(getattr(self, name), str):
+                yield Problem(name, f"expected a list, got {getattr(self, name)!r}")
+        if not 1 <= self.otp_digits <= 20:
+            yield Problem("otp_digits", f"expected 1 to 20, got {self.otp_digits}")
+        for name in ("otp_seconds", "otp_token_seconds"):
+            yield from _too_short(name, getattr(self, name))
+        for name in ("quota", "interval_seconds", "daily_limit"):
+            if (number := getattr(self, name)) is not None and number < 0:
+                yield Problem(name, f"expected at least 0, got {number}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,9 @@ Which requests are granted is for the rules above to say.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from threading import RLock
 
 from fake_oauth.provider.asking import Credentials
@@ -13,8 +15,9 @@ from fake_oauth.provider.clock import Clock
 from fake_oauth.provider.errors import OAuthError
 from fake_oauth.provider.ids import Ids
 from fake_oauth.provider.keys import KeyRing
-from fake_oauth.provider.ledger import Ledger, RefreshRecord
-from fake_oauth.provider.parties import Client, RefreshToken, Terms, User
+from fake_oauth.provider.ledger import CodeRecord, Grant, Ledger, RefreshRecord
+from fake_oauth.provider.parties import AuthSource, Client, RefreshToken, Terms, User
+from fake_oauth.provider.sessions import Sessions
 from fake_oauth.provider.tokens import (
     Subject,
     TokenSet,
@@ -34,18 +37,25 @@ class Realm:
         clients: Iterable[Client],
         users: Iterable[User],
         refresh_tokens: Iterable[RefreshToken],
+        auth_sources: Iterable[AuthSource],
         terms: Terms,
         keys: KeyRing,
         clock: Clock,
         ids: Ids,
+        session_seconds: int,
     ) -> None:
         self.issuer = issuer
         self.clients = {client.client_id: client for client in clients}
         self.users = {user.sub: user for user in users}
+        self.auth_sources = {source.id: source for source in auth_sources}
         self.keys = keys
         self.clock = clock
         self.ids = ids
         self.ledger = Ledger()
+        self.sessions = Sessions(ids, session_seconds)
+        self.outbox = Outbox()
+        self.logged_in_everywhere: str | None = None
+        """The sub of a user who need not log in anywhere."""
         self.lock = RLock()
         self._terms = {name: client.terms(terms) for name, client in self.clients.items()}
         for token in refresh_tokens:
@@ -54,6 +64,11 @@ class Realm:
     def terms(self, client: Client) -> Terms:
         """The lifetimes and habits that hold for this client."""
         return self._terms[client.client_id]
+
+    def user_by_login(self, name: str) -> User | None:
+        """The user of this username or sub."""
+        by_login = {user.login: user for user in self.users.values()}
+        return by_login.get(name) or self.users.get(name)
 
     def authenticate(self, credentials: Credentials) -> Client:
         """The client that these credentials prove (contract, rules 1 and 2)."""
@@ -77,58 +92,79 @@ class Realm:
 
     def issue(self, client: Client, user: User, scopes: Sequence[str]) -> TokenSet:
         """A first set of tokens, as if the user had just logged in at the client."""
+        with self.lock:
+            grant = self.ledger.open(client.client_id, user.sub, tuple(scopes))
+        return self.first_tokens(grant)
+
+    def first_tokens(self, grant: Grant, *, nonce: str | None = None) -> TokenSet:
+        """The tokens that a new grant buys; no refresh token for a client that may not refresh."""
         now = self.clock.now()
         refresh_token = None
-        if client.may_use("refresh_token"):
+        if self.clients[grant.client_id].may_use("refresh_token"):
             with self.lock:
-                refresh_token = self.write_refresh_token(client, user.sub, scopes, now)
-        return self.mint(client, user.sub, scopes, now, refresh_token, openid="openid" in scopes)
+                refresh_token = self.write_refresh_token(grant, now)
+        return self.mint(grant, now, refresh_token=refresh_token, nonce=nonce)
 
-    def write_refresh_token(
-        self, client: Client, sub: str, scopes: Sequence[str], now: float
-    ) -> str:
+    def write_refresh_token(self, grant: Grant, now: float) -> str:
         """Put a new refresh token into the ledger, with its full lifetime."""
-        record = RefreshRecord(
-            value=self.ids.draw("refresh_token"),
-            client_id=client.client_id,
-            sub=sub,
-            scopes=tuple(sorted(set(scopes))),
-            expires_at=now + self.terms(client).refresh_token_seconds,
+        lifetime = self._terms[grant.client_id].refresh_token_seconds
+        value = self.ids.draw("refresh_token")
+        self.ledger.refresh_tokens.write(
+            RefreshRecord(value=value, grant=grant, expires_at=now + lifetime), now
         )
-        self.ledger.write(record, now)
+        return value
+
+    def write_code(
+        self,
+        grant: Grant,
+        *,
+        redirect_uri: str | None,
+        code_challenge: str | None,
+        nonce: str | None,
+    ) -> str:
+        """Put a new authorization code into the ledger."""
+        now = self.clock.now()
+        with self.lock:
+            record = CodeRecord(
+                value=self.ids.draw("code"),
+                grant=grant,
+                redirect_uri=redirect_uri,
+                code_challenge=code_challenge,
+                nonce=nonce,
+                expires_at=now + self._terms[grant.client_id].code_seconds,
+            )
+            self.ledger.codes.write(record, now)
         return record.value
 
     def mint(
         self,
-        client: Client,
-        sub: str,
-        scopes: Sequence[str],
+        grant: Grant,
         now: float,
-        refresh_token: str | None,
         *,
-        openid: bool,
+        scopes: Sequence[str] | None = None,
+        refresh_token: str | None = None,
+        nonce: str | None = None,
     ) -> TokenSet:
-        """Sign the tokens of one reply. Nothing is checked and nothing is spent."""
-        terms = self.terms(client)
-        user = self.users.get(sub)
-        words = sorted(set(scopes))
-        subject = Subject(
-            issuer=self.issuer,
-            sub=sub,
-            client_id=client.client_id,
-            issued_at=int(now),
-            extra_claims={**(user.claims if user else {}), **client.extra_claims},
-        )
+        """Sign the tokens of one reply. Nothing is checked and nothing is spent.
+
+        `scopes` narrows this reply; whether there is an id_token is up to the grant.
+        """
+        terms = self._terms[grant.client_id]
+        words = grant.scopes if scopes is None else sorted(set(scopes))
+        subject = self._subject(grant, now)
+        jti = self.ids.draw("jti")
+        with self.lock:
+            self.ledger.trace(jti, grant)
         access_token = access_token_claims(
-            subject,
-            scopes=words,
-            lifetime_seconds=terms.access_token_seconds,
-            jti=self.ids.draw("jti"),
+            subject, scopes=words, lifetime_seconds=terms.access_token_seconds, jti=jti
         )
         id_token = None
-        if openid:
+        if grant.is_users and "openid" in grant.scopes:
             id_token = id_token_claims(
-                subject, lifetime_seconds=terms.id_token_seconds, jti=self.ids.draw("jti")
+                subject,
+                lifetime_seconds=terms.id_token_seconds,
+                nonce=nonce,
+                jti=self.ids.draw("jti"),
             )
         return TokenSet(
             access_token=sign(self.keys.signing, access_token),
@@ -138,23 +174,48 @@ class Realm:
             expires_in=terms.access_token_seconds - 1,
         )
 
-    def _seed(self, token: RefreshToken) -> None:
-        owner = next(iter(self.clients)) if token.client is None else token.client
-        client, now = self.clients[owner], self.clock.now()
-        scopes = client.scopes if token.scope is None else token.scope.split()
-        expires_at = None if token.lifetime_seconds is None else now + token.lifetime_seconds
-        self.ledger.write(
-            RefreshRecord(
-                value=token.value,
-                client_id=client.client_id,
-                sub=self._sub(token.user),
-                scopes=tuple(sorted(set(scopes))),
-                expires_at=expires_at,
-            ),
-            now,
+    def _subject(self, grant: Grant, now: float) -> Subject:
+        user = self.users.get(grant.sub) if grant.is_users else None
+        return Subject(
+            issuer=self.issuer,
+            sub=grant.sub,
+            client_id=grant.client_id,
+            issued_at=int(now),
+            extra_claims={
+                **(user.claims if user else {}),
+                **self.clients[grant.client_id].extra_claims,
+            },
         )
 
-    def _sub(self, name: str | None) -> str:
-        """The sub of a user known by this username or sub; of the first one if None."""
-        logins = {user.login: user.sub for user in self.users.values()}
-        return next(iter(self.users)) if name is None else logins.get(name, name)
+    def _seed(self, token: RefreshToken) -> None:
+        owner = next(iter(self.clients)) if token.client is None else token.client
+        user = next(iter(self.users.values()))
+        if token.user is not None:
+            user = self.user_by_login(token.user) or user
+        scopes = self.clients[owner].scopes if token.scope is None else token.scope.split()
+        now = self.clock.now()
+        expires_at = None if token.lifetime_seconds is None else now + token.lifetime_seconds
+        grant = self.ledger.open(owner, user.sub, tuple(scopes))
+        record = RefreshRecord(value=token.value, grant=grant, expires_at=expires_at)
+        self.ledger.refresh_tokens.write(record, now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A one-time password as it was "sent"."""
+
+    recipient: str
+    """The phone number or address."""
+    otp: str
+    otp_token: str
+    usage: str
+    auth_source_id: str
+    at: float
+    """Seconds since 1970."""
+
+
+class Outbox(deque[Message]):
+    """The messages that were "sent", oldest first; the latest thousand."""
+
+    def __init__(self) -> None:
+        super().__init__(maxlen=1000)

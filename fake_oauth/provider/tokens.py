@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import urlsafe_b64decode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -33,6 +34,14 @@ class TokenSet:
     token_type: str = "Bearer"
     expires_in: int
     """Seconds; the lifetime of the access token less one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The tokens that a request bought, and a sentence for the journal."""
+
+    tokens: TokenSet
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +73,9 @@ def access_token_claims(
     }
 
 
-def id_token_claims(subject: Subject, *, lifetime_seconds: int, jti: str) -> dict[str, Any]:
+def id_token_claims(
+    subject: Subject, *, lifetime_seconds: int, nonce: str | None, jti: str
+) -> dict[str, Any]:
     """The claims of an id_token in the documented order (CIAM 1441/64400)."""
     return {
         "sub": subject.sub,
@@ -73,6 +84,7 @@ def id_token_claims(subject: Subject, *, lifetime_seconds: int, jti: str) -> dic
         "iss": subject.issuer,
         "exp": subject.issued_at + lifetime_seconds,
         "iat": subject.issued_at,
+        **({} if nonce is None else {"nonce": nonce}),
         "jti": jti,
         **subject.extra_claims,
     }
@@ -94,3 +106,22 @@ def _segment(members: Mapping[str, Any]) -> str:
     if not text.isascii():
         text = _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04X}", text)
     return base64url(text.encode())
+
+
+def read(keys: Iterable[SigningKey], token: str) -> dict[str, Any] | None:
+    """The claims of a JWT that one of these keys has signed; None if it is no such thing."""
+    signing_input, _, signature = token.rpartition(".")
+    by_kid = {key.kid: key for key in keys}
+    try:
+        header, claims = (json.loads(_decoded(part)) for part in signing_input.split("."))
+        key = by_kid[header["kid"]]
+        good = header["alg"] == "RS256" and key.has_signed(
+            signing_input.encode(), _decoded(signature)
+        )
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return claims if good and isinstance(claims, dict) else None
+
+
+def _decoded(segment: str) -> bytes:
+    return urlsafe_b64decode(segment + "=" * (-len(segment) % 4))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import selectors
 import socket
-from threading import Lock, Thread
+from ssl import SSLContext, SSLError
+from threading import Lock, Thread, current_thread
 from time import monotonic
 from typing import Any, Final
 
@@ -26,17 +27,24 @@ class Listener:
     Raises OSError if the address cannot be had.
     """
 
-    # What werkzeug's handler asks of its server.
-    ssl_context = None
+    # What werkzeug's handler asks of its server, beside ssl_context.
     multithread = True
     multiprocess = False
 
-    def __init__(self, host: str, port: int, *, stall_seconds: float = STALL_SECONDS) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        ssl_context: SSLContext | None = None,
+        stall_seconds: float = STALL_SECONDS,
+    ) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.create_server((host, port), family=family, backlog=256)
         self._socket.settimeout(0)
         self._wake, self._woken = socket.socketpair()
         self.server_address = self._socket.getsockname()
+        self.ssl_context = ssl_context
         self.stall_seconds = stall_seconds
         self.failures: list[Exception] = []
         self._connections: dict[Thread, socket.socket] = {}
@@ -48,7 +56,8 @@ class Listener:
     def url(self) -> str:
         """Where it listens: `http://127.0.0.1:8080`."""
         host, port = self.server_address[:2]
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        scheme = "http" if self.ssl_context is None else "https"
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
     def start(self, app: Application) -> None:
         """Serve `app` in a thread."""
@@ -72,7 +81,8 @@ class Listener:
             connections = dict(self._connections)
             for connection in connections.values():
                 try:
-                    connection.shutdown(how)
+                    # Not an SSLSocket's own, which takes its state away from under its thread.
+                    socket.socket.shutdown(connection, how)
                 except OSError:
                     pass  # It is gone already.
         for thread in connections:
@@ -105,9 +115,25 @@ class Listener:
 
     def _serve(self, connection: socket.socket, address: Any) -> None:
         try:
+            if self.ssl_context is not None:
+                connection = self._secured(connection, self.ssl_context)
             Connection(connection, address, self)  # type: ignore[arg-type]  # server enough
+        except (SSLError, ConnectionError, TimeoutError):
+            pass  # No handshake came about; the client knows why.
         except Exception as failure:  # noqa: BLE001
             # A defect of the app: kept for whoever holds the listener. The client gets no answer.
             self.failures.append(failure)
         finally:
             connection.close()
+
+    def _secured(self, connection: socket.socket, context: SSLContext) -> socket.socket:
+        connection.settimeout(self.stall_seconds)
+        secured = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        with self._lock:
+            self._connections[current_thread()] = secured
+        try:
+            secured.do_handshake()
+        except BaseException:
+            secured.close()
+            raise
+        return secured

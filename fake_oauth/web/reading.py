@@ -6,16 +6,23 @@ contract's order of judgement.
 
 from __future__ import annotations
 
+import json
 import re
 from base64 import b64decode
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sized
+from dataclasses import dataclass, field
 from io import BytesIO
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, unquote_plus
 
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
-from werkzeug.wrappers import Request
+from werkzeug.http import parse_options_header
+from werkzeug.sansio.http import parse_cookie
+from werkzeug.wsgi import get_input_stream
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 from fake_oauth.provider.asking import Credentials, Params
 from fake_oauth.provider.errors import OAuthError
@@ -25,6 +32,7 @@ PARAMETER_LIMIT: Final = 100
 
 _FORM = "application/x-www-form-urlencoded"
 _MULTIPART = "multipart/form-data"
+_JSON = "application/json"
 _BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
@@ -36,68 +44,121 @@ class Call:
     path: str
     query: Params
     form: Params
+    """The parameters in the body."""
     credentials: Credentials
+    bearer_token: str | None = None
+    """What came as `Authorization: Bearer`."""
+    cookies: Mapping[str, str] = field(default_factory=dict)
+    origin: str | None = None
     flaw: OAuthError | None = None
     """What could not be read, if anything: it answers before any rule."""
     notes: tuple[str, ...] = ()
     """What was there and was not looked at, to explain a refusal."""
 
 
-def read(request: Request) -> Call:
-    """Read all that the rules may need. Never raises for what a client sends."""
+def read(
+    environ: WSGIEnvironment, takes_json: Callable[[Params], bool], body: bytes | None = None
+) -> Call:
+    """Read all that the rules may need. Never raises for what a client sends.
+
+    `takes_json` says of the parameters in a JSON body whether they are to be read (rule 18); `body`
+    is given by a host that has read it already.
+    """
     form, credentials, flaw = Params(), Credentials(), None
+    authorization = environ.get("HTTP_AUTHORIZATION", "")
+    mimetype = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     try:
-        body = _body(request)
-        form = _form(request, body)
-        credentials = _credentials(request.headers.get("Authorization", ""), form)
+        body = _body(environ) if body is None else body
+        _within_the_limit(body)
+        form = _form(environ, mimetype, body) or _json(mimetype, body, takes_json)
+        credentials = _credentials(authorization, form)
     except OAuthError as error:
         body, flaw = b"", error
-    query = _query(request.query_string)
+    query = _query(environ.get("QUERY_STRING", ""))
     return Call(
-        method=request.environ["REQUEST_METHOD"],
-        path=request.path,
+        method=environ["REQUEST_METHOD"],
+        path=path_of(environ),
         query=query,
         form=form,
         credentials=credentials,
+        bearer_token=_bearer(authorization),
+        cookies=parse_cookie(_decoded(environ["HTTP_COOKIE"])) if "HTTP_COOKIE" in environ else {},
+        origin=environ.get("HTTP_ORIGIN"),
         flaw=flaw,
-        notes=_notes(request.mimetype, body, query),
+        notes=_notes(mimetype, () if form else body, query),
     )
 
 
-def _body(request: Request) -> bytes:
-    """Rule 20: at most 64 KiB. A host that mounts us may have read the body before."""
-    # One more than is read: werkzeug cuts a body without a length off at its limit.
-    request.max_content_length = BODY_LIMIT + 1
+def path_of(environ: WSGIEnvironment) -> str:
+    """The path of a request."""
+    return _decoded(environ.get("PATH_INFO", ""))
+
+
+def _body(environ: WSGIEnvironment) -> bytes:
     try:
-        body = request.get_data()
+        # One more than is read: werkzeug cuts a body without a length off at its limit.
+        return get_input_stream(environ, max_content_length=BODY_LIMIT + 1).read()
     except RequestEntityTooLarge:
-        body = None
+        return b"x" * (BODY_LIMIT + 1)
     except (BadRequest, OSError):
         raise OAuthError("invalid_request", "body broken off or malformed") from None
-    if body is None or len(body) > BODY_LIMIT:
+
+
+def _within_the_limit(body: bytes) -> None:
+    """Rule 20."""
+    if len(body) > BODY_LIMIT:
         raise OAuthError("invalid_request", f"body over {BODY_LIMIT} bytes")
-    return body
 
 
-def _form(request: Request, body: bytes) -> Params:
+def _form(environ: WSGIEnvironment, mimetype: str, body: bytes) -> Params:
     """Rules 15, 17, 18, 20: a form is read, anything else is as if it were not there."""
-    if request.mimetype not in (_FORM, _MULTIPART) or not body:
+    if mimetype not in (_FORM, _MULTIPART) or not body:
         return Params()
     try:
         text = body.decode()
-        if request.mimetype == _FORM:
+        if mimetype == _FORM:
             return Params(_pairs(text))
         parser = FormDataParser(max_form_parts=PARAMETER_LIMIT, silent=False)
-        _, form, _ = parser.parse(
-            BytesIO(body), request.mimetype, len(body), request.mimetype_params
-        )
+        _, options = parse_options_header(environ["CONTENT_TYPE"])
+        _, form, _ = parser.parse(BytesIO(body), mimetype, len(body), options)
         return Params(pair for pair in form.items(multi=True) if pair[0] is not None)
     except UnicodeError:
         raise OAuthError("invalid_request", "body is not UTF-8") from None
     except RequestEntityTooLarge:
         raise OAuthError("invalid_request", f"over {PARAMETER_LIMIT} parameters") from None
     except ValueError as error:
-        raise OAuthError("invalid_request", f"malformed {request.mimetype}: {error}") from None
+        raise OAuthError("invalid_request", f"malformed {mimetype}: {error}") from None
+
+
+def _json(mimetype: str, body: bytes, takes_json: Callable[[Params], bool]) -> Params:
+    """Rule 18: the members of a JSON object, where they are asked for."""
+    if mimetype != _JSON or not body:
+        return Params()
+    try:
+        members = json.loads(body, object_pairs_hook=_Members)
+    except (ValueError, RecursionError):
+        members = None
+    is_object = isinstance(members, _Members)
+    pairs = members if is_object else ()
+    params = Params((name, _text(value)) for name, value in pairs if value is not None)
+    if not takes_json(params):
+        return Params()
+    if not is_object:
+        raise OAuthError("invalid_request", "body is not a JSON object")
+    return params
+
+
+class _Members(list[tuple[str, object]]):
+    """The members of a JSON object, repeats included."""
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _bearer(authorization: str) -> str | None:
+    scheme, _, token = authorization.partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:
@@ -106,10 +167,15 @@ def _pairs(text: str) -> list[tuple[str, str]]:
     return parse_qsl(text, keep_blank_values=True, errors="strict")
 
 
-def _query(query_string: bytes) -> Params:
+def _query(query_string: str) -> Params:
     if not query_string:
         return Params()
-    return Params(parse_qsl(query_string.decode(errors="replace"), keep_blank_values=True))
+    return Params(parse_qsl(_decoded(query_string), keep_blank_values=True))
+
+
+def _decoded(text: str) -> str:
+    """What WSGI gives as the latin-1 of its bytes (PEP 3333)."""
+    return text if text.isascii() else text.encode("latin-1").decode(errors="replace")
 
 
 def _credentials(authorization: str, form: Params) -> Credentials:
@@ -156,10 +222,10 @@ def _basic(encoded: str) -> Credentials:
     return Credentials("client_secret_basic", client_id, client_secret)
 
 
-def _notes(mimetype: str, body: bytes, query: Params) -> tuple[str, ...]:
+def _notes(mimetype: str, unread: Sized, query: Params) -> tuple[str, ...]:
     notes = []
     if query:
         notes.append(f"the query string is not read, though it has {', '.join(query)}")
-    if body and mimetype not in (_FORM, _MULTIPART):
+    if unread and mimetype not in (_FORM, _MULTIPART):
         notes.append(f"the body is not read: its Content-Type is {mimetype or 'missing'}")
     return tuple(notes)

@@ -1,0 +1,104 @@
+"""Browsers at the login page: their sessions, and the requests that wait for a login.
+
+A session is an id in a cookie; who logs in gets a new one, so that an id from before is worth
+nothing. A request waits under a `p_state` that belongs to one session and is used up by one login.
+Call it with the realm's lock held.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from fake_oauth.provider.ids import Ids
+
+_KEPT: Final = 4096
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorizationRequest:
+    """A request that may be granted once somebody has logged in (RFC 6749 section 4.1.1)."""
+
+    client_id: str
+    redirect_uri: str
+    """Where the answer goes."""
+    sent_redirect_uri: str | None
+    """What the request said; None if it left that to the registration."""
+    scopes: tuple[str, ...]
+    state: str | None
+    code_challenge: str | None
+    nonce: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    session: str
+    request: AuthorizationRequest
+
+
+class Sessions:
+    """Sessions and waiting requests. Both end after `seconds`; of each a few thousand are kept."""
+
+    def __init__(self, ids: Ids, seconds: int) -> None:
+        self._ids = ids
+        self._seconds = seconds
+        self._logged_in: _Expiring[str | None] = _Expiring()
+        self._waiting: _Expiring[_Waiting] = _Expiring()
+
+    def begin(self, now: float, *, sub: str | None = None) -> str:
+        """A new session, of a user or of a browser that nobody has logged in at yet."""
+        session = self._ids.draw("session")
+        self._logged_in.put(session, sub, now + self._seconds)
+        return session
+
+    def is_known(self, session: str | None, now: float) -> bool:
+        return session is not None and self._logged_in.has(session, now)
+
+    def user(self, session: str | None, now: float) -> str | None:
+        """The sub of the user who is logged in; None if nobody is."""
+        return self._logged_in.get(session, now) if session is not None else None
+
+    def end(self, session: str | None) -> None:
+        if session is not None:
+            self._logged_in.drop(session)
+
+    def wait(self, session: str, request: AuthorizationRequest, now: float) -> str:
+        """Let a request wait for a login in this session. Returns its `p_state`."""
+        p_state = self._ids.draw("p_state")
+        self._waiting.put(p_state, _Waiting(session, request), now + self._seconds)
+        return p_state
+
+    def waiting(
+        self, p_state: str | None, session: str | None, now: float
+    ) -> AuthorizationRequest | None:
+        """The request that waits under a `p_state` in this very session."""
+        found = self._waiting.get(p_state, now) if p_state is not None else None
+        return found.request if found is not None and found.session == session else None
+
+    def settle(self, p_state: str) -> bool:
+        """Use up a `p_state`. Returns whether it was there to be used."""
+        return self._waiting.drop(p_state)
+
+
+class _Expiring(Generic[_T]):
+    """A bounded mapping whose entries end."""
+
+    def __init__(self) -> None:
+        self._entries: OrderedDict[str, tuple[_T, float]] = OrderedDict()
+
+    def put(self, key: str, value: _T, expires_at: float) -> None:
+        self._entries[key] = (value, expires_at)
+        if len(self._entries) > _KEPT:
+            self._entries.popitem(last=False)
+
+    def has(self, key: str, now: float) -> bool:
+        return key in self._entries and now < self._entries[key][1]
+
+    def get(self, key: str, now: float) -> _T | None:
+        return self._entries[key][0] if self.has(key, now) else None
+
+    def drop(self, key: str) -> bool:
+        return self._entries.pop(key, None) is not None
