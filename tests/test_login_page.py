@@ -14,6 +14,8 @@ from werkzeug.test import Client as Browser
 from werkzeug.test import TestResponse
 
 from fake_oauth import Client, FakeOAuth, FakeOAuthError, Settings, User
+from fake_oauth.provider.ids import Ids
+from fake_oauth.provider.sessions import Sessions
 from tests.asking import claims
 
 CALLBACK = "https://example.com/callback"
@@ -421,3 +423,32 @@ def test_logging_out_goes_nowhere_else(browser: Browser, query: str, description
     assert response.json is not None
     assert response.json["error"] == "invalid_request"
     assert response.json["error_description"] == description
+
+
+def test_a_browser_may_ask_twice_before_anybody_logs_in(browser: Browser) -> None:
+    first, second = login_page(browser), login_page(browser, state="second")
+    assert answer(choose(browser, first, sub="bob"))["state"] == "S"
+    assert choose(browser, second, sub="bob").status_code == 400, "it was the old session's"
+
+
+def test_of_two_logins_at_once_with_one_p_state_one_wins(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    p_state = login_page(browser)
+    settle = Sessions.settle
+
+    def outrun(sessions: Sessions, used: str) -> bool:
+        settle(sessions, used)
+        return settle(sessions, used)
+
+    monkeypatch.setattr(Sessions, "settle", outrun)
+    assert choose(browser, p_state, sub="bob").status_code == 400
+
+
+def test_sessions_are_bounded() -> None:
+    sessions = Sessions(Ids(0), seconds=60)
+    first = sessions.begin(0, sub="alice")
+    for _ in range(4096):
+        last = sessions.begin(0, sub="bob")
+    assert sessions.user(first, 0) is None
+    assert sessions.user(last, 0) == "bob"

@@ -6,6 +6,8 @@ from urllib.parse import urlencode
 
 import pytest
 from werkzeug.test import Client as WSGIClient
+from werkzeug.test import EnvironBuilder
+from werkzeug.wrappers import Request
 
 from fake_oauth import FakeOAuth
 from tests.asking import DOCUMENTED, FORM, ask, basic, form
@@ -133,3 +135,50 @@ def test_a_path_that_is_not_served_says_which_are() -> None:
         "GET and POST /portal/login, GET and POST /userinfo, POST /oauth2/revoke, "
         "POST /otp/send, GET /logout, GET /oauth2/jwks, GET /.well-known/openid-configuration",
     }
+
+
+@pytest.mark.parametrize("body", ["[1]", "1", '"x"', "{", "[" * 60000, ""])
+def test_what_must_be_json_and_is_no_object_is_an_invalid_request(body: str) -> None:
+    response = WSGIClient(FakeOAuth()).post(
+        "/otp/send", data=body, content_type="application/json", headers=GOOD
+    )
+    assert response.status_code == 400
+    assert response.json is not None
+    assert response.json["error"] == "invalid_request"
+
+
+def test_in_json_a_number_is_read_as_it_is_written_and_null_is_not_there() -> None:
+    fake = FakeOAuth()
+    body = '{"otp": 123456, "usage": null, "email": ["x"], "client_id": "a", "client_id": "b"}'
+    WSGIClient(fake).post("/otp/send", data=body, content_type="application/json", headers=GOOD)
+    form = fake.journal[0].form
+    assert dict(form) == {"otp": "123456", "email": '["x"]', "client_id": "a"}
+    assert form.all("client_id") == ("a", "b")
+
+
+def test_json_is_read_for_the_otp_grants_only() -> None:
+    fake = FakeOAuth()
+    grant_type = "http://tencentciam.com/oauth2/grant-type/otp/sms"
+    WSGIClient(fake).post("/oauth2/token", json={**DOCUMENTED, "grant_type": grant_type})
+    WSGIClient(fake).post("/oauth2/token", json=DOCUMENTED)
+    assert [exchange.grant_type for exchange in fake.journal] == [grant_type, None]
+
+
+@pytest.mark.parametrize(
+    ("body", "length", "reason"),
+    [
+        (b"x" * 70_000, 70_000, "body over 65536 bytes"),
+        (b"x" * 10, 20, "body broken off or malformed"),
+    ],
+)
+def test_a_body_that_its_host_could_not_read_is_refused_too(
+    body: bytes, length: int, reason: str
+) -> None:
+    fake = FakeOAuth()
+    environ = EnvironBuilder(
+        "/oauth2/token", method="POST", data=body, content_type=FORM
+    ).get_environ()
+    environ["CONTENT_LENGTH"] = str(length)
+    response = fake.handle(Request(environ))
+    assert (response.status_code, response.json) == (400, INVALID)
+    assert fake.journal[0].reason == reason
