@@ -16,6 +16,9 @@ python_of = $(if $(filter python3,$(1)),python3,$(call find,$(1)))
 BIN := .venv/$(MAIN)/bin
 ARGS ?=
 
+# Made on the way to something else, and worth keeping.
+.PRECIOUS: .venv/%/ready
+
 .PHONY: serve test check format lint types coverage wheel bench clean
 
 serve: .venv/$(MAIN)/ready
@@ -39,7 +42,7 @@ types: .venv/$(MAIN)/ready
 
 coverage-%: .venv/%/ready
 	.venv/$*/bin/coverage erase
-	.venv/$*/bin/coverage run -m pytest -q
+	.venv/$*/bin/coverage run -m pytest -q -n auto
 	.venv/$*/bin/coverage combine -q
 	.venv/$*/bin/coverage report
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from base64 import urlsafe_b64decode
 from pathlib import Path
 
@@ -18,6 +19,13 @@ FIXTURES = Path(__file__).parent.parent / "fixtures"
 
 # The documented reply, as the page shows it.
 DOCUMENTED_BODY = (Path(__file__).parent / "documented_body.json").read_text(encoding="utf-8")
+# Of the token on the client credentials page (CIAM 1148/51483).
+CLIENT_CREDENTIALS_SIGNATURE = (
+    "D8khbU3BkWTHD6sRTY9M_bbRq7AF4MGina2S1ycFA2HOUo-k_P_f81V4fP1DLO7n-1_5em_Dmxo768wsFcvUIY"
+    "WRlSLh91kXPTyBV5mHt6IZRnT3eMpqTiMKC_ubzUc_7DSpE8-99-CpfrQ19hcpMwkoLYh1dwYjUJB6xyZPzqle"
+    "zrHy4unUHLTpyjGeecgNNLUScY9W0diGxVnbsMuTW7T00OsltNoJj11qtOllbh5kd1B4umvA3UJpGucVMZQ2YT"
+    "vltHyDBefWabP4ektzktAwDTALGIu1EsQfb5j9Rru3R0L0nAvjT8HiIqthLvvMdkjXAW983zj0yCPe3GqF3g"
+)
 SIGNATURE = re.compile(r'\.[\w-]{342}"')
 
 
@@ -85,3 +93,21 @@ def test_our_own_signatures_verify_with_the_published_key() -> None:
         options={"verify_exp": False},
     )
     assert decoded["sub"] == "MOCK_USERNAME"
+
+
+def test_the_documented_client_credentials_signature_verifies_over_our_bytes() -> None:
+    page = tomllib.loads(
+        (FIXTURES / "token" / "client_credentials.success.toml").read_text(encoding="utf-8")
+    )
+    keys = json.loads((FIXTURES / "documented_keys.json").read_text(encoding="utf-8"))["keys"]
+    reply = ask(
+        FakeOAuth(Settings.from_mapping(page["given"])),
+        page["request"]["body"].encode(),
+        content_type="application/x-www-form-urlencoded",
+    ).json
+    assert reply is not None
+    ours = reply["access_token"].rpartition(".")[0]
+    signature = urlsafe_b64decode(f"{CLIENT_CREDENTIALS_SIGNATURE}==")
+    key = RSAAlgorithm.from_jwk(keys[1])
+    algorithm = RSAAlgorithm(RSAAlgorithm.SHA256)
+    assert algorithm.verify(ours.encode(), key, signature)  # type: ignore[arg-type]
