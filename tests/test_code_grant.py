@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import urlsafe_b64encode
 from dataclasses import replace
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -76,69 +76,56 @@ def test_a_client_that_may_not_refresh_gets_no_refresh_token() -> None:
     assert exchange(here, code(here)).tokens.refresh_token is None
 
 
-@pytest.mark.parametrize(
-    ("client", "credentials", "challenge", "params", "expected"),
-    [
-        (WEB, WEB_POST, None, {}, "invalid_grant"),
-        (PHONE, PHONE_ALONE, CHALLENGE, {"code_verifier": VERIFIER}, "invalid_client"),
-    ],
-    ids=["confidential", "public"],
-)
+class Kind(NamedTuple):
+    """A kind of client, how it asks, and what it is told of a code that is no good."""
+
+    client: Client
+    credentials: Credentials
+    challenge: str | None
+    params: dict[str, str]
+    expected: str
+
+    def code(self, of: Realm) -> str:
+        return code(of, self.client, code_challenge=self.challenge)
+
+    def exchange(self, of: Realm, value: str, **params: str | None) -> Granted:
+        return exchange(of, value, self.credentials, **self.params, **params)
+
+    def refused(self, of: Realm, value: str, **params: str | None) -> str:
+        """Why; the code is the expected one."""
+        error = refused(of, value, self.credentials, **self.params, **params)
+        assert error.code == self.expected
+        return error.reason
+
+
+CONFIDENTIAL = Kind(WEB, WEB_POST, None, {}, "invalid_grant")
+PUBLIC = Kind(PHONE, PHONE_ALONE, CHALLENGE, {"code_verifier": VERIFIER}, "invalid_client")
+
+
+@pytest.mark.parametrize("kind", [CONFIDENTIAL, PUBLIC], ids=["confidential", "public"])
 class TestByKindOfClient:
-    def test_an_unknown_code(
-        self,
-        client: Client,
-        credentials: Credentials,
-        challenge: str | None,
-        params: dict[str, str],
-        expected: str,
-    ) -> None:
-        error = refused(realm(), "nonsense", credentials, **params)
-        assert (error.code, error.reason) == (expected, "code unknown")
+    def test_an_unknown_code(self, kind: Kind) -> None:
+        assert kind.refused(realm(), "nonsense") == "code unknown"
 
-    def test_an_expired_code(
-        self,
-        client: Client,
-        credentials: Credentials,
-        challenge: str | None,
-        params: dict[str, str],
-        expected: str,
-    ) -> None:
+    def test_an_expired_code(self, kind: Kind) -> None:
         here = realm()
-        value = code(here, client, code_challenge=challenge)
+        value = kind.code(here)
         here.clock.advance(301)
-        error = refused(here, value, credentials, **params)
-        assert (error.code, error.reason) == (expected, "code expired 1 s ago")
+        assert kind.refused(here, value) == "code expired 1 s ago"
 
-    def test_a_code_that_was_used(
-        self,
-        client: Client,
-        credentials: Credentials,
-        challenge: str | None,
-        params: dict[str, str],
-        expected: str,
-    ) -> None:
+    def test_a_code_that_was_used(self, kind: Kind) -> None:
         here = realm()
-        value = code(here, client, code_challenge=challenge)
-        exchange(here, value, credentials, **params)
-        error = refused(here, value, credentials, **params)
-        assert (error.code, error.reason) == (expected, "code used by request 3")
+        value = kind.code(here)
+        kind.exchange(here, value)
+        assert kind.refused(here, value) == "code used by request 3"
 
-    def test_another_redirect_uri_spends_nothing(
-        self,
-        client: Client,
-        credentials: Credentials,
-        challenge: str | None,
-        params: dict[str, str],
-        expected: str,
-    ) -> None:
+    def test_another_redirect_uri_spends_nothing(self, kind: Kind) -> None:
         here = realm()
-        value = code(here, client, code_challenge=challenge)
+        value = kind.code(here)
         for wrong in (f"{CALLBACK}/", None):
-            error = refused(here, value, credentials, redirect_uri=wrong, **params)
-            assert error.code == expected
-            assert error.reason == f"redirect_uri is not {CALLBACK}, where the code was sent"
-        assert exchange(here, value, credentials, **params).tokens.scope == "openid"
+            reason = kind.refused(here, value, redirect_uri=wrong)
+            assert reason == f"redirect_uri is not {CALLBACK}, where the code was sent"
+        assert kind.exchange(here, value).tokens.scope == "openid"
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,7 @@ class TestPassword:
 
 def send(of: Realm, credentials: Credentials = WEB_POST, **params: Any) -> str:
     asked = {"usage": "login", "auth_source_id": "sms", **params}
-    return otp.send(of, Ask(Params(asked.items()), credentials, 1))
+    return otp.send(of, Ask(Params(asked.items()), credentials, 1)).value
 
 
 def not_sent(of: Realm, **params: Any) -> OAuthError:

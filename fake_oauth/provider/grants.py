@@ -96,7 +96,7 @@ def authorization_code(realm: Realm, client: Client, ask: Ask) -> Granted:
             shelf.kill(record, f"presented by client {client.client_id} in request {ask.number}")
         _belongs("code", record.grant.client_id, client)
         if (flaw := record.flaw(now)) is not None:
-            if flaw.startswith("used") and realm.terms(client).revoke_on_code_reuse:
+            if record.fate is not None and realm.terms(client).revoke_on_code_reuse:
                 realm.ledger.revoke_grant(record.grant, f"revoked by request {ask.number}")
             raise OAuthError(bad_code, f"code {flaw}")
         may_use(client, "authorization_code")
@@ -106,7 +106,8 @@ def authorization_code(realm: Realm, client: Client, ask: Ask) -> Granted:
             )
         _proves_possession(record, verifier)
         shelf.kill(record, f"used by request {ask.number}")
-    tokens = realm.first_tokens(record.grant, nonce=record.nonce)
+        # Still with the lock held: a reuse that revokes the grant must find its refresh token.
+        tokens = realm.first_tokens(record.grant, nonce=record.nonce)
     return Granted(tokens, "code exchanged")
 
 

@@ -42,8 +42,8 @@ def canonical(grant_type: str, issuer: str) -> str:
     return grant_type
 
 
-def send(realm: Realm, ask: Ask) -> str:
-    """Send an OTP; returns the otp_token that goes with it (CIAM 1441/67151)."""
+def send(realm: Realm, ask: Ask) -> OtpRecord:
+    """Send an OTP; returns it with the otp_token that goes with it (CIAM 1441/67151)."""
     client = realm.authenticate(ask.credentials)
     params = ask.params
     source = auth_source_of(realm, client, params.required("auth_source_id"), tuple(_RECIPIENT))
@@ -75,7 +75,7 @@ def send(realm: Realm, ask: Ask) -> str:
                 at=now,
             )
         )
-    return record.value
+    return record
 
 
 def sms(realm: Realm, client: Client, ask: Ask) -> Granted:
@@ -153,12 +153,15 @@ def _may_be_sent(realm: Realm, source: AuthSource, recipient: str, now: float) -
             "invalid_email" if source.kind == "email" else "malformed_phone_number",
             f"{recipient} is refused by auth source {source.id}",
         )
-    by_source = [message for message in realm.outbox if message.auth_source_id == source.id]
-    if source.quota is not None and len(by_source) >= source.quota:
+    if source.quota is not None and realm.outbox.sent[source.id] >= source.quota:
         raise OAuthError(
             f"insufficient_{source.kind}_quota", f"auth source {source.id} has sent {source.quota}"
         )
-    times = [message.at for message in by_source if message.recipient == recipient]
+    times = [
+        message.at
+        for message in realm.outbox
+        if (message.auth_source_id, message.recipient) == (source.id, recipient)
+    ]
     if times and now < times[-1] + source.interval_seconds:
         raise _too_often(source, f"{recipient} got one {now - times[-1]:.0f} s ago")
     if len([at for at in times if now < at + _DAY]) >= source.daily_limit:

@@ -5,7 +5,7 @@ Which requests are granted is for the rules above to say.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from threading import RLock
@@ -219,3 +219,9 @@ class Outbox(deque[Message]):
 
     def __init__(self) -> None:
         super().__init__(maxlen=1000)
+        self.sent: Counter[str] = Counter()
+        """How many were sent in all, by auth source."""
+
+    def append(self, message: Message) -> None:
+        self.sent[message.auth_source_id] += 1
+        super().append(message)

@@ -88,8 +88,10 @@ def userinfo(realm: Realm, call: Call, _: int) -> Reply:
 
 def otp_send(realm: Realm, call: Call, number: int) -> Reply:
     """CIAM 1441/67151."""
-    otp_token = otp.send(realm, Ask(call.form, call.credentials, number))
-    return Reply(data={"otp_token": otp_token}, content_type=JSON, reason="OTP sent")
+    sent = otp.send(realm, Ask(call.form, call.credentials, number))
+    # The one place where a person at the stub can read it.
+    reason = f"OTP {sent.otp} sent to {sent.recipient}"
+    return Reply(data={"otp_token": sent.value}, content_type=JSON, reason=reason)
 
 
 def logout(realm: Realm, call: Call, _: int) -> Reply:
