@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -233,3 +234,25 @@ def test_reuse_of_a_code_leaves_its_tokens_alone_unless_asked_otherwise(revokes:
         assert caught.value.reason == "refresh token revoked by request 3"
     else:
         assert refresh(here, refresh_token=tokens.refresh_token)
+
+
+def test_nobody_comes_between_a_code_and_what_it_buys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reuse that revokes the grant could otherwise miss the refresh token."""
+    here = realm()
+    first_tokens = here.first_tokens
+    others: list[bool] = []
+
+    def may_enter() -> bool:
+        entered = here.lock.acquire(blocking=False)
+        if entered:
+            here.lock.release()
+        return entered
+
+    def observed(*arguments: Any, **options: Any) -> Any:
+        with ThreadPoolExecutor(1) as another:
+            others.append(another.submit(may_enter).result())
+        return first_tokens(*arguments, **options)
+
+    monkeypatch.setattr(here, "first_tokens", observed)
+    exchange(here, code(here))
+    assert others == [False]

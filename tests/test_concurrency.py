@@ -180,17 +180,3 @@ def test_a_seed_gives_the_same_ids_whoever_gets_which(way: Way) -> None:
         alone = [way(first, refreshing()) for _ in range(8)]
         together = at_once(second, way, [refreshing()] * 8)
     assert sorted(ids(alone)) == sorted(ids(together))
-
-
-def test_a_code_that_comes_again_at_once_leaves_nothing_where_reuse_revokes() -> None:
-    for _ in range(50):
-        fake = FakeOAuth(Settings(revoke_on_code_reuse=True))
-        form = {
-            "client_id": DOCUMENTED["client_id"],
-            "client_secret": DOCUMENTED["client_secret"],
-            "grant_type": "authorization_code",
-            "code": fake.issue_code(),
-        }
-        answers = at_once(fake, in_process, [form] * 4)
-        (won,) = [answer.json for answer in answers if answer.status == 200]
-        assert ask(fake, refreshing(won["refresh_token"])).json == {"error": "invalid_grant"}
