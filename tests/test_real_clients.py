@@ -1,215 +1,387 @@
-"""Clients that others wrote, used as their documentation says, over a socket."""
+"""Clients that others wrote, each used over a socket as its documentation says."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import ssl
+from collections.abc import Iterator, Mapping
+from html import unescape
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
-import requests
 from authlib.common.security import generate_token
-from authlib.integrations.requests_client import OAuth2Session as AuthlibSession
-from joserfc import jwt as jose
+from authlib.integrations.base_client import OAuthError
+from authlib.integrations.requests_client import (
+    OAuth2Session as AuthlibSession,
+)
+from authlib.oidc.core import CodeIDToken
+from joserfc import jwt
+from joserfc.errors import BadSignatureError, ExpiredTokenError
 from joserfc.jwk import KeySet
-from oauthlib.oauth2 import BackendApplicationClient, InvalidGrantError
+from oauthlib.oauth2 import (
+    BackendApplicationClient,
+    InvalidGrantError,
+)
 from requests_oauthlib import OAuth2Session
 
 from fake_oauth import Client, FakeOAuth, Settings, User
 
-CALLBACK = "https://example.com/callback"
-SETTINGS = Settings(
-    users=[User(sub="u-alice", username="alice", password="pw", claims={"name": "Alice"})],
-    clients=[
-        Client(
-            client_id="web",
-            client_secret="s3cret",
-            redirect_uris=[CALLBACK],
-            scopes=["openid", "email"],
-        ),
-        Client(client_id="app", redirect_uris=[CALLBACK], rotate_refresh_tokens=True),
-    ],
-    refresh_tokens=[],
+CALLBACK = "https://app.example/callback"
+SCOPE = "openid email"
+WEB = Client(
+    client_id="web",
+    client_secret="s3cret",
+    scopes=["openid", "email"],
+    redirect_uris=[CALLBACK],
+    logout_redirect_uris=["https://app.example/out"],
 )
+PHONE = Client(client_id="phone", scopes=["openid", "email"], redirect_uris=[CALLBACK])
+ALICE = User(sub="u-alice", username="alice", email="alice@example.com", claims={"name": "Alice"})
 
 
 @pytest.fixture
 def oauth_settings() -> Settings:
-    return SETTINGS
+    bob = User(sub="u-bob", username="bob", password="builder")
+    return Settings(users=[ALICE, bob], clients=[WEB, PHONE], refresh_tokens=[])
 
 
 @pytest.fixture
-def _insecure(monkeypatch: pytest.MonkeyPatch) -> None:
-    """oauthlib speaks http only if told that this is a test."""
+def discovered(oauth_server: FakeOAuth) -> Any:
+    """Where everything is."""
+    response = httpx.get(f"{oauth_server.issuer}/.well-known/openid-configuration")
+    return response.raise_for_status().json()
+
+
+def sent_back(url: str, **options: Any) -> str:
+    """Where the browser is sent by an authorize that shows no page."""
+    return httpx.get(url, **options).headers["Location"]
+
+
+def answer(url: str) -> dict[str, str]:
+    """What the application is told there."""
+    assert url.startswith(f"{CALLBACK}?")
+    return dict(parse_qsl(urlsplit(url).query))
+
+
+def keys_of(discovered: Mapping[str, str]) -> KeySet:
+    return KeySet.import_key_set(httpx.get(discovered["jwks_uri"]).json())
+
+
+# Authlib
+
+
+def authlib_session(client: Client, method: str, **options: Any) -> Any:
+    return AuthlibSession(
+        client.client_id,
+        client.client_secret,
+        scope=SCOPE,
+        redirect_uri=CALLBACK,
+        token_endpoint_auth_method=method,
+        revocation_endpoint_auth_method=method,
+        code_challenge_method="S256",
+        **options,
+    )
+
+
+def log_in(session: Any, discovered: Mapping[str, str], **asked: str) -> Any:
+    """Authlib's way from its authorization URL to tokens."""
+    verifier = generate_token(48)
+    url, state = session.create_authorization_url(
+        discovered["authorization_endpoint"], code_verifier=verifier, **asked
+    )
+    return session.fetch_token(
+        discovered["token_endpoint"],
+        authorization_response=sent_back(url),
+        state=state,
+        code_verifier=verifier,
+    )
+
+
+@pytest.fixture
+def authlib(oauth_server: FakeOAuth) -> Iterator[Any]:
+    """An Authlib session of the client `web`; alice is at the browser."""
+    oauth_server.login("alice")
+    with authlib_session(WEB, "client_secret_basic") as session:
+        yield session
+
+
+@pytest.mark.parametrize(
+    ("client", "method"),
+    [(WEB, "client_secret_basic"), (WEB, "client_secret_post"), (PHONE, "none")],
+)
+def test_authlib_logs_in_with_pkce_and_is_told_who_it_is(
+    oauth_server: FakeOAuth, discovered: Any, client: Client, method: str
+) -> None:
+    oauth_server.login("alice")
+    with authlib_session(client, method) as session:
+        token = log_in(session, discovered, nonce="N")
+        assert token["token_type"] == "Bearer"
+        assert set(token["scope"].split()) == set(SCOPE.split())
+        told = session.get(discovered["userinfo_endpoint"]).json()
+    assert told == {"sub": "u-alice", "email": "alice@example.com", "name": "Alice"}
+
+
+def test_authlib_finds_both_tokens_signed_and_meant_for_it(
+    oauth_server: FakeOAuth, discovered: Any, authlib: Any
+) -> None:
+    token = log_in(authlib, discovered, nonce="N")
+    keys = keys_of(discovered)
+    algorithms = discovered["id_token_signing_alg_values_supported"]
+    access = jwt.decode(token["access_token"], keys, algorithms)
+    registry = jwt.JWTClaimsRegistry(
+        now=lambda: int(oauth_server.clock.now()),
+        leeway=0,
+        iss={"essential": True, "value": discovered["issuer"]},
+        aud={"essential": True, "value": "web"},
+        exp={"essential": True},
+        sub={"essential": True, "value": "u-alice"},
+    )
+    registry.validate(access.claims)
+    identity = jwt.decode(token["id_token"], keys, algorithms)
+    CodeIDToken(
+        identity.claims,
+        identity.header,
+        options={"iss": {"values": [discovered["issuer"]]}},
+        params={"nonce": "N", "client_id": "web", "access_token": token["access_token"]},
+    ).validate(now=oauth_server.clock.now(), leeway=0)
+    oauth_server.clock.advance(301)
+    with pytest.raises(ExpiredTokenError):
+        registry.validate(access.claims)
+
+
+def test_authlib_finds_out_the_signature_of_another_token(
+    make_oauth_server: Any, discovered: Any, authlib: Any
+) -> None:
+    token = log_in(authlib, discovered)
+    head, payload, _ = token["access_token"].split(".")
+    *_, signature = make_oauth_server().issue().access_token.split(".")
+    with pytest.raises(BadSignatureError):
+        jwt.decode(f"{head}.{payload}.{signature}", keys_of(discovered), ["RS256"])
+
+
+@pytest.mark.oauth_server(rotate_refresh_tokens=True)
+def test_authlib_refreshes_when_its_token_is_no_longer_taken(
+    oauth_server: FakeOAuth, discovered: Any, authlib: Any
+) -> None:
+    first = log_in(authlib, discovered)
+    oauth_server.clock.advance(300)
+    assert authlib.get(discovered["userinfo_endpoint"]).status_code == 401
+    second = authlib.refresh_token(discovered["token_endpoint"])
+    assert second["refresh_token"] != first["refresh_token"]
+    assert authlib.get(discovered["userinfo_endpoint"]).json()["sub"] == "u-alice"
+    with pytest.raises(OAuthError, match="invalid_grant"):
+        authlib.refresh_token(discovered["token_endpoint"], refresh_token=first["refresh_token"])
+
+
+@pytest.mark.oauth_server(access_token_seconds=30)
+def test_authlib_refreshes_by_itself_a_token_that_is_about_to_expire(
+    oauth_server: FakeOAuth, discovered: Any
+) -> None:
+    oauth_server.login("alice")
+    updates: list[tuple[str, str]] = []
+
+    def update_token(token: Mapping[str, str], **old: str) -> None:
+        updates.append((token["access_token"], old["refresh_token"]))
+
+    session = authlib_session(
+        PHONE, "none", update_token=update_token, token_endpoint=discovered["token_endpoint"]
+    )
+    with session:
+        first = log_in(session, discovered)
+        assert session.get(discovered["userinfo_endpoint"]).json()["sub"] == "u-alice"
+    assert updates == [(session.token["access_token"], first["refresh_token"])]
+    assert updates[0][0] != first["access_token"]
+    grants = [exchange.grant_type for exchange in oauth_server.journal]
+    assert grants[-2:] == ["refresh_token", None]
+
+
+def test_authlib_gives_up_its_tokens(
+    oauth_server: FakeOAuth, discovered: Any, authlib: Any
+) -> None:
+    token = log_in(authlib, discovered)
+    response = authlib.revoke_token(
+        discovered["revocation_endpoint"],
+        token=token["refresh_token"],
+        token_type_hint="refresh_token",
+    )
+    assert response.status_code == 200
+    assert authlib.get(discovered["userinfo_endpoint"]).status_code == 401
+    with pytest.raises(OAuthError, match="invalid_grant"):
+        authlib.refresh_token(discovered["token_endpoint"])
+    assert oauth_server.journal[-1].reason == "refresh token revoked by request 4"
+
+
+def test_authlib_is_told_that_a_code_is_spent(discovered: Any, authlib: Any) -> None:
+    url, state = authlib.create_authorization_url(discovered["authorization_endpoint"])
+    back = {"authorization_response": sent_back(url), "state": state}
+    authlib.fetch_token(discovered["token_endpoint"], **back)
+    with pytest.raises(OAuthError, match="invalid_grant"):
+        authlib.fetch_token(discovered["token_endpoint"], **back)
+
+
+# requests-oauthlib
+
+
+@pytest.fixture
+def insecure_transport(monkeypatch: pytest.MonkeyPatch) -> None:
+    """oauthlib speaks plain http only where it is told to."""
     monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")
 
 
-def metadata(server: FakeOAuth) -> dict[str, str]:
-    document: dict[str, str] = requests.get(
-        f"{server.issuer}/.well-known/openid-configuration", timeout=10
-    ).json()
-    return document
-
-
-def answered(uri: str) -> str:
-    """Where the browser of somebody who is logged in is sent back to."""
-    return requests.get(uri, allow_redirects=False, timeout=10).headers["Location"]
-
-
-@pytest.mark.parametrize(
-    ("client_id", "secret", "method"),
-    [
-        ("web", "s3cret", "client_secret_post"),
-        ("web", "s3cret", "client_secret_basic"),
-        ("app", None, "none"),
-    ],
-)
-def test_authlib_logs_in_with_pkce_refreshes_verifies_and_revokes(
-    oauth_server: FakeOAuth, client_id: str, secret: str | None, method: str
+@pytest.mark.usefixtures("insecure_transport")
+@pytest.mark.parametrize("pkce", [None, "S256"])
+def test_requests_oauthlib_logs_in(
+    oauth_server: FakeOAuth, discovered: Any, pkce: str | None
 ) -> None:
     oauth_server.login("alice")
-    served = metadata(oauth_server)
-    with AuthlibSession(
-        client_id,
-        secret,
-        scope="openid",
-        redirect_uri=CALLBACK,
-        code_challenge_method="S256",
-        token_endpoint_auth_method=method,
-        revocation_endpoint_auth_method=method,
-    ) as session:
-        verifier, nonce = generate_token(48), generate_token(16)
-        uri, state = session.create_authorization_url(
-            served["authorization_endpoint"], code_verifier=verifier, nonce=nonce
-        )
+    with OAuth2Session("web", redirect_uri=CALLBACK, scope=SCOPE.split(), pkce=pkce) as session:
+        url, _ = session.authorization_url(discovered["authorization_endpoint"])
         token = session.fetch_token(
-            served["token_endpoint"],
-            authorization_response=answered(uri),
-            state=state,
-            code_verifier=verifier,
+            discovered["token_endpoint"],
+            authorization_response=sent_back(url),
+            client_secret="s3cret",
         )
-        keys = KeySet.import_key_set(requests.get(served["jwks_uri"], timeout=10).json())
-        identity = jose.decode(token["id_token"], keys).claims
-        assert identity["iss"] == oauth_server.issuer
-        assert (identity["aud"], identity["sub"], identity["nonce"]) == (
-            client_id,
-            "u-alice",
-            nonce,
-        )
-        assert jose.decode(token["access_token"], keys).claims["scope"] == ["openid"]
-        oauth_server.clock.advance(301)
-        assert session.get(served["userinfo_endpoint"]).status_code == 401
-        refreshed = session.refresh_token(
-            served["token_endpoint"], refresh_token=token["refresh_token"]
-        )
-        assert (refreshed["refresh_token"] == token["refresh_token"]) == (client_id == "web")
-        assert session.get(served["userinfo_endpoint"]).json() == {
-            "sub": "u-alice",
-            "name": "Alice",
-        }
-        reply = session.revoke_token(
-            served["revocation_endpoint"], token=refreshed["refresh_token"]
-        )
-        assert reply.status_code == 200
-        assert session.get(served["userinfo_endpoint"]).status_code == 401
+        assert set(token.scopes) == set(SCOPE.split())
+        assert session.get(discovered["userinfo_endpoint"]).json()["name"] == "Alice"
+    assert ("code_challenge" in oauth_server.journal[1].query) == (pkce is not None)
 
 
-@pytest.mark.usefixtures("_insecure")
-def test_requests_oauthlib_logs_in_and_refreshes_by_itself(oauth_server: FakeOAuth) -> None:
-    oauth_server.login("alice")
-    served = metadata(oauth_server)
-    stored: list[dict[str, str]] = []
-    with OAuth2Session(
+@pytest.mark.usefixtures("insecure_transport")
+def test_requests_oauthlib_refreshes_by_itself_once_its_token_has_expired(
+    oauth_server: FakeOAuth, discovered: Any
+) -> None:
+    old = oauth_server.issue(user="alice", client="web", scope=SCOPE)
+    oauth_server.clock.advance(330)
+    saved: list[dict[str, Any]] = []
+    session = OAuth2Session(
         "web",
-        redirect_uri=CALLBACK,
-        scope=["openid"],
-        auto_refresh_url=served["token_endpoint"],
+        token={
+            "access_token": old.access_token,
+            "refresh_token": old.refresh_token,
+            "token_type": "Bearer",
+            "expires_in": -30,  # what the client's own clock would say by now
+        },
+        auto_refresh_url=discovered["token_endpoint"],
         auto_refresh_kwargs={"client_id": "web", "client_secret": "s3cret"},
-        token_updater=stored.append,
-    ) as session:
-        uri, _ = session.authorization_url(served["authorization_endpoint"])
-        token = session.fetch_token(
-            served["token_endpoint"],
-            authorization_response=answered(uri),
-            client_secret="s3cret",
-            include_client_id=True,
-        )
-        # It judges expiry by its own clock: let the token be old in its eyes.
-        session.token = {**token, "expires_at": 1}
-        assert session.get(served["userinfo_endpoint"]).json()["sub"] == "u-alice"
-    (updated,) = stored
-    assert updated["refresh_token"] == token["refresh_token"]
-    assert updated["access_token"] != token["access_token"]
-    assert [exchange.grant_type for exchange in oauth_server.journal if exchange.grant_type] == [
-        "authorization_code",
-        "refresh_token",
-    ]
+        token_updater=saved.append,
+    )
+    with session:
+        assert session.get(discovered["userinfo_endpoint"]).json()["sub"] == "u-alice"
+    assert len(saved) == 1
+    assert saved[0]["access_token"] != old.access_token
 
 
-@pytest.mark.usefixtures("_insecure")
-def test_oauthlib_tells_an_expired_refresh_token_from_the_rest(oauth_server: FakeOAuth) -> None:
-    tokens = oauth_server.issue()
+@pytest.mark.usefixtures("insecure_transport")
+def test_requests_oauthlib_is_told_when_a_session_is_over(
+    oauth_server: FakeOAuth, discovered: Any
+) -> None:
+    old = oauth_server.issue(user="alice", client="web")
     oauth_server.clock.advance(3601)
-    with (
-        OAuth2Session("web", token={"access_token": tokens.access_token}) as session,
-        pytest.raises(InvalidGrantError),
-    ):
+    with OAuth2Session("web") as session, pytest.raises(InvalidGrantError):
         session.refresh_token(
-            oauth_server.token_url,
-            refresh_token=tokens.refresh_token,
-            client_id="web",
-            client_secret="s3cret",
+            discovered["token_endpoint"], refresh_token=old.refresh_token, auth=("web", "s3cret")
         )
+    assert oauth_server.journal[-1].reason == "refresh token expired 1 s ago"
 
 
-@pytest.mark.usefixtures("_insecure")
-def test_oauthlib_gets_a_clients_own_token(oauth_server: FakeOAuth) -> None:
-    with OAuth2Session(client=BackendApplicationClient("web", scope=["email"])) as session:
-        token = session.fetch_token(oauth_server.token_url, client_secret="s3cret")
-    assert token["scope"] == ["email"]
+@pytest.mark.usefixtures("insecure_transport")
+def test_requests_oauthlib_gets_a_token_for_itself(discovered: Any) -> None:
+    with OAuth2Session(client=BackendApplicationClient(client_id="web")) as session:
+        token = session.fetch_token(
+            discovered["token_endpoint"], client_id="web", client_secret="s3cret"
+        )
+    claims = jwt.decode(token["access_token"], keys_of(discovered), ["RS256"]).claims
+    assert claims["sub"] == "web"
     assert "refresh_token" not in token
 
 
-def p_state_of(page: httpx.Response) -> str:
-    found = re.search(r'name="p_state" value="([^"]+)"', page.text)
-    assert found is not None
-    return found[1]
+@pytest.mark.oauth_server(tls=True)
+def test_over_https_requests_oauthlib_needs_no_leave(
+    oauth_server: FakeOAuth, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oauth_server.login("alice")
+    authority = tmp_path / "ca.pem"
+    authority.write_text(oauth_server.ca_pem)
+    # Not `session.verify`: this variable, where somebody has set it, goes before that in requests.
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority))
+    with OAuth2Session("web", redirect_uri=CALLBACK, scope=SCOPE.split()) as session:
+        url, _ = session.authorization_url(f"{oauth_server.url}/oauth2/authorize")
+        context = ssl.create_default_context(cadata=oauth_server.ca_pem)
+        back = sent_back(url, verify=context)
+        session.fetch_token(
+            oauth_server.token_url, authorization_response=back, client_secret="s3cret"
+        )
+        told = session.get(f"{oauth_server.url}/userinfo").json()
+    assert oauth_server.url.startswith("https://")
+    assert told["sub"] == "u-alice"
+
+
+# By hand, with httpx
+
+
+def shown_page(browser: httpx.Client, server: FakeOAuth) -> dict[str, str]:
+    """Go to authorize, follow to the login page, and read what its forms hide."""
+    asked = {
+        "response_type": "code",
+        "client_id": "web",
+        "redirect_uri": CALLBACK,
+        "scope": SCOPE,
+        "state": "S",
+    }
+    page = browser.get(f"{server.url}/oauth2/authorize", params=asked, follow_redirects=True)
+    assert page.url.path == "/portal/login"
+    (p_state,) = set(re.findall(r'name="p_state" value="([^"]+)"', page.text))
+    return {"p_state": unescape(p_state)}
+
+
+def code_bought(browser: httpx.Client, server: FakeOAuth, code: str) -> Any:
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK}
+    return browser.post(server.token_url, data=form, auth=("web", "s3cret")).json()
 
 
 @pytest.mark.parametrize(
-    ("form", "member"),
-    [
-        ({"sub": "u-alice"}, "code"),
-        ({"username": "alice", "password": "pw"}, "code"),
-        ({"deny": "yes"}, "error"),
-    ],
+    "choice", [{"sub": "u-bob"}, {"username": "bob", "password": "builder"}], ids=["pick", "type"]
 )
-def test_httpx_goes_by_way_of_the_login_page(
-    oauth_server: FakeOAuth, form: dict[str, str], member: str
+def test_a_browser_without_a_screen_logs_in_on_the_page(
+    oauth_server: FakeOAuth, choice: dict[str, str]
 ) -> None:
-    asked = {"client_id": "web", "redirect_uri": CALLBACK, "response_type": "code", "state": "S"}
-    with httpx.Client(base_url=oauth_server.url) as browser:
-        page = browser.get("/oauth2/authorize", params=asked, follow_redirects=True)
-        assert page.url.path == "/portal/login"
-        reply = browser.post("/portal/login", data={"p_state": p_state_of(page), **form})
-    told = parse_qs(urlsplit(reply.headers["Location"]).query)
-    assert member in told
-    assert told["state"] == ["S"]
+    with httpx.Client() as browser:
+        hidden = shown_page(browser, oauth_server)
+        response = browser.post(f"{oauth_server.url}/portal/login", data=hidden | choice)
+        told = answer(response.headers["Location"])
+        assert told["state"] == "S"
+        token = code_bought(browser, oauth_server, told["code"])
+        headers = {"Authorization": f"Bearer {token['access_token']}"}
+        assert browser.get(f"{oauth_server.url}/userinfo", headers=headers).json() == {
+            "sub": "u-bob"
+        }
 
 
-def test_requests_over_https(make_oauth_server: Callable[..., FakeOAuth], tmp_path: Path) -> None:
-    server = make_oauth_server(tls=True)
-    certificate = tmp_path / "ca.pem"
-    certificate.write_text(server.ca_pem, encoding="utf-8")
-    form = {
-        "grant_type": "refresh_token",
-        "refresh_token": server.issue().refresh_token,
-        "client_id": "web",
-        "client_secret": "s3cret",
-    }
-    with requests.Session() as session:
-        for _ in range(2):
-            reply = session.post(server.token_url, data=form, verify=str(certificate), timeout=10)
-            assert reply.json()["token_type"] == "Bearer"
+def test_a_browser_without_a_screen_can_say_no(oauth_server: FakeOAuth) -> None:
+    with httpx.Client() as browser:
+        hidden = shown_page(browser, oauth_server)
+        response = browser.post(f"{oauth_server.url}/portal/login", data=hidden | {"deny": "yes"})
+    told = answer(response.headers["Location"])
+    assert (told["error"], told["state"]) == ("access_denied", "S")
+
+
+@pytest.mark.oauth_server(tls=True)
+def test_over_https_the_page_keeps_its_browser_logged_in(oauth_server: FakeOAuth) -> None:
+    context = ssl.create_default_context(cadata=oauth_server.ca_pem)
+    with httpx.Client(verify=context) as browser:
+        hidden = shown_page(browser, oauth_server)
+        page = f"{oauth_server.url}/portal/login"
+        response = browser.post(page, data=hidden | {"sub": "u-alice"})
+        token = code_bought(browser, oauth_server, answer(response.headers["Location"])["code"])
+        assert token["token_type"] == "Bearer"
+        assert [cookie.secure for cookie in browser.cookies.jar] == [True]
+        asked = {"response_type": "code", "client_id": "web", "redirect_uri": CALLBACK}
+        again = browser.get(f"{oauth_server.url}/oauth2/authorize", params=asked)
+        assert "code" in answer(again.headers["Location"])
+        out = browser.get(f"{oauth_server.url}/logout", params={"client_id": "web"})
+        assert out.headers["Location"] == "https://app.example/out"
+        again = browser.get(f"{oauth_server.url}/oauth2/authorize", params=asked)
+        assert again.headers["Location"].startswith(f"{page}?p_state=")

@@ -1,57 +1,63 @@
-"""A Flask application that lets people log in with Authlib, and keeps them logged in."""
+"""Log in, stay logged in, log out: Flask with Authlib."""
 
-import os
-from urllib.parse import urlencode
-
+from authlib.integrations.base_client import OAuthError
 from authlib.integrations.flask_client import OAuth
 from flask import Flask, redirect, session, url_for
-
-app = Flask(__name__)
-app.secret_key = "for an example only"
-app.config["OAUTH_ISSUER"] = os.environ.get("OAUTH_ISSUER", "http://127.0.0.1:8080")
+from markupsafe import escape
 
 
-def provider():
-    """The OAuth client, by the discovery document of the issuer."""
-    discovery = f"{app.config['OAUTH_ISSUER']}/.well-known/openid-configuration"
-    return OAuth(app).register(
+def create_app(issuer="http://127.0.0.1:8080"):
+    app = Flask(__name__)
+    app.secret_key = "for development"
+
+    def save(token, **_old):  # without the id_token: it has been read, and a cookie is small
+        names = ("access_token", "refresh_token", "token_type", "expires_at")
+        session["token"] = {name: token[name] for name in names}
+
+    provider = OAuth(app).register(
         "provider",
-        client_id="flask",
+        client_id="web",
         client_secret="s3cret",
-        server_metadata_url=discovery,
-        client_kwargs={"scope": "openid", "code_challenge_method": "S256"},
+        server_metadata_url=f"{issuer}/.well-known/openid-configuration",
+        client_kwargs={"scope": "openid email", "code_challenge_method": "S256"},
+        update_token=save,  # Authlib calls it when it has refreshed
     )
 
+    @app.get("/")
+    def home():
+        if "name" not in session:
+            return '<a href="/login">Log in</a>'
+        links = '<a href="/profile">Profile</a> <a href="/logout">Log out</a>'
+        return f"Hello {escape(session['name'])}! {links}"
 
-@app.get("/login")
-def login():
-    return provider().authorize_redirect(url_for("callback", _external=True))
+    @app.get("/login")
+    def login():
+        return provider.authorize_redirect(url_for("callback", _external=True))
 
+    @app.get("/callback")
+    def callback():
+        token = provider.authorize_access_token()  # checks state, nonce, signature; sends PKCE's
+        save(token)
+        session["name"] = token["userinfo"].get("name", token["userinfo"]["sub"])
+        return redirect(url_for("home"))
 
-@app.get("/callback")
-def callback():
-    session["token"] = provider().authorize_access_token()
-    return redirect(url_for("profile"))
+    @app.get("/profile")
+    def profile():
+        url = provider.load_server_metadata()["userinfo_endpoint"]
+        response = provider.get(url, token=session.get("token"))
+        if response.status_code == 401:  # expired by the server's clock: refresh, ask once more
+            response = provider.get(url, token=session["token"] | {"expires_at": 1})
+        return response.json(), response.status_code
 
+    @app.get("/logout")
+    def logout():
+        session.clear()
+        home = url_for("home", _external=True)
+        return redirect(f"{issuer}/logout?client_id=web&logout_redirect_uri={home}")
 
-@app.get("/")
-def profile():
-    if "token" not in session:
-        return redirect(url_for("login"))
-    client = provider()
-    reply = client.get(client.load_server_metadata()["userinfo_endpoint"], token=session["token"])
-    if reply.status_code == 401:  # The access token is no good any more: refresh, try once more.
-        session["token"] = client.fetch_access_token(
-            grant_type="refresh_token", refresh_token=session["token"]["refresh_token"]
-        )
-        reply = client.get(client.server_metadata["userinfo_endpoint"], token=session["token"])
-    return f"You are {reply.json()['name']}."
+    @app.errorhandler(OAuthError)
+    def refused(error):  # nobody has logged in, or denied it, or there is no refreshing any more
+        session.clear()
+        return f'Not logged in: {escape(error.error)}. <a href="/login">Log in</a>', 401
 
-
-@app.get("/logout")
-def logout():
-    session.clear()
-    asked = urlencode(
-        {"client_id": "flask", "logout_redirect_uri": url_for("profile", _external=True)}
-    )
-    return redirect(f"{app.config['OAUTH_ISSUER']}/logout?{asked}")
+    return app

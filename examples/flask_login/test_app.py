@@ -1,11 +1,11 @@
-"""The application against the fake: in, still in after the access token has expired, out."""
+"""The application against the fake: every test has a server of its own, on a port of its own."""
 
+import re
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 import requests
-from app import app
+from app import create_app
 
 from fake_oauth import Settings
 
@@ -16,45 +16,84 @@ def oauth_settings():
 
 
 @pytest.fixture
-def browser(oauth_server):
-    """A browser at the application, whose user is logged in at the provider."""
-    app.config["OAUTH_ISSUER"] = oauth_server.issuer
-    oauth_server.login("alice")
+def application(oauth_server):
+    app = create_app(oauth_server.issuer)
+    app.config["SERVER_NAME"] = "localhost:5000"  # where fake.toml lets people be sent back to
     return app.test_client()
 
 
-def follow(browser, reply):
-    """Go where the application sends the browser, by way of the provider if need be."""
-    while reply.status_code == 302:
-        place = urlsplit(reply.location)
-        if place.netloc not in ("", "localhost"):
-            place = urlsplit(
-                requests.get(reply.location, allow_redirects=False, timeout=10).headers["Location"]
-            )
-        reply = browser.get(f"{place.path}?{place.query}")
-    return reply
+@pytest.fixture
+def browser():
+    """What the person in front of the application uses to talk to the provider."""
+    with requests.Session() as browser:
+        yield browser
 
 
-def test_a_user_logs_in(browser):
-    assert follow(browser, browser.get("/")).text == "You are Alice."
+@pytest.fixture
+def logged_in(application, browser, oauth_server):
+    """The application with alice logged in, for tests that are not about logging in."""
+    oauth_server.login("alice")
+    answer = browser.get(application.get("/login").location, allow_redirects=False)
+    application.get(answer.headers["Location"])
+    return application
 
 
-def test_an_access_token_that_has_expired_is_refreshed_once(browser, oauth_server):
-    follow(browser, browser.get("/"))
-    oauth_server.clock.advance(301)
-    assert browser.get("/").text == "You are Alice."
-    assert browser.get("/").text == "You are Alice."
-    grants = [exchange.grant_type for exchange in oauth_server.journal if exchange.grant_type]
-    assert grants == ["authorization_code", "refresh_token"]
+def choose(browser, url, **choice):
+    """Go to the provider, make a choice on its login page, and give where that leads."""
+    page = browser.get(url)
+    p_state = re.search(r'name="p_state" value="([^"]+)"', page.text)[1]
+    answer = browser.post(page.url, data={"p_state": p_state, **choice}, allow_redirects=False)
+    return answer.headers["Location"]
 
 
-def test_a_user_logs_out_at_the_provider_too(browser, oauth_server):
-    follow(browser, browser.get("/"))
-    oauth_server.logout()
-    reply = browser.get("/logout")
-    assert urlsplit(reply.location).path == "/logout"
-    back = requests.get(reply.location, allow_redirects=False, timeout=10)
-    assert back.headers["Location"] == "http://localhost/"
-    reply = browser.get("/login")
-    page = requests.get(reply.location, timeout=10)
-    assert "Log in" in page.text
+def grant_types(server):
+    return [exchange.grant_type for exchange in server.journal if exchange.endpoint == "token"]
+
+
+def test_one_logs_in_on_the_provider_s_page(application, browser):
+    assert application.get("/profile").status_code == 401
+    back = choose(browser, application.get("/login").location, sub="u-alice")
+    assert "Hello Alice!" in application.get(back, follow_redirects=True).text
+    told = {"sub": "u-alice", "email": "alice@example.com", "name": "Alice"}
+    assert application.get("/profile").json == told
+
+
+def test_one_can_say_no(application, browser):
+    back = choose(browser, application.get("/login").location, deny="yes")
+    response = application.get(back)
+    assert response.status_code == 401
+    assert "Not logged in: access_denied" in response.text
+
+
+@pytest.mark.parametrize("hours", [1, 2])
+@pytest.mark.oauth_server(rotate_refresh_tokens=True, refresh_token_seconds=24 * 3600)
+def test_an_access_token_that_is_refused_is_refreshed(logged_in, oauth_server, hours):
+    for _ in range(hours):
+        oauth_server.clock.advance(3600)
+        assert logged_in.get("/profile").json["name"] == "Alice"
+        assert logged_in.get("/profile").json["name"] == "Alice"
+    assert grant_types(oauth_server) == ["authorization_code", *hours * ["refresh_token"]]
+
+
+@pytest.mark.oauth_server(access_token_seconds=30)
+def test_an_access_token_that_is_about_to_expire_is_refreshed_first(logged_in, oauth_server):
+    assert logged_in.get("/profile").status_code == 200
+    assert grant_types(oauth_server) == ["authorization_code", "refresh_token"]
+    assert 401 not in [exchange.status for exchange in oauth_server.journal]
+
+
+def test_a_session_ends_with_its_refresh_token(logged_in, oauth_server):
+    oauth_server.clock.advance(3601)
+    response = logged_in.get("/profile")
+    assert response.status_code == 401
+    assert "Not logged in: invalid_grant" in response.text
+    assert oauth_server.journal[-1].reason == "refresh token expired 1 s ago"
+    assert "Hello" not in logged_in.get("/").text
+
+
+def test_one_logs_out_here_and_there(application, browser):
+    application.get(choose(browser, application.get("/login").location, sub="u-bob"))
+    out = browser.get(application.get("/logout").location, allow_redirects=False)
+    assert "Log in" in application.get(out.headers["Location"]).text
+    page = browser.get(application.get("/login").location)
+    assert "Pick a user" in page.text

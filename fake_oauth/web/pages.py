@@ -118,7 +118,6 @@ def _page(
         p_state=p_state,
         told=told,
         users=[user for user in realm.users.values() if user.status == "active"],
-        issuer=realm.issuer,
     )
     return Reply(status=status, page=text, content_type=_HTML, headers=(_POLICY,), reason=reason)
 
