@@ -1,7 +1,10 @@
 """The provider over HTTP.
 
-listener                      a socket and the threads behind it; knows no OAuth
-app                           route, run, answer, journal
-endpoints                     the ENDPOINTS table
-reading   writing             parameters and credentials in; replies out, to the byte
+app                            route, run, answer, journal
+endpoints                      the ENDPOINTS table
+pages                          the login page
+reading   writing              parameters and credentials in; replies out, to the byte
+
+listener   connection   chunks a socket and the threads behind it; know no OAuth
+tls                            a certificate for one server
 """
