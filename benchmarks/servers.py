@@ -13,6 +13,7 @@ from werkzeug.test import Client
 from werkzeug.wrappers import Request, Response
 
 from fake_oauth import FakeOAuth, Settings
+from fake_oauth.reply import Written
 from fake_oauth.web.listener import Listener
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ class Bare:
         reply = Response(json.dumps(REPLY), content_type="application/json")
         return reply(environ, start_response)
 
-    def malformed(self, status: int, reason: str) -> Response:
-        return Response(reason, status)
+    def malformed(self, status: int, reason: str) -> Written:
+        return Written(status, (), reason.encode())
 
 
 class Repeating:
@@ -69,8 +70,8 @@ class Repeating:
             fake = self._fake
         return fake(environ, start_response)
 
-    def malformed(self, status: int, reason: str) -> Response:
-        return Response(reason, status)
+    def malformed(self, status: int, reason: str) -> Written:
+        return Written(status, (), reason.encode())
 
 
 class Silent(WSGIRequestHandler):

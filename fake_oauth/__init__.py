@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from fake_oauth.fake import FakeOAuth as FakeOAuth
+    from fake_oauth.faults.script import UnusedFaultError as UnusedFaultError
     from fake_oauth.journal import Exchange as Exchange
     from fake_oauth.journal import Journal as Journal
+    from fake_oauth.key import Key as Key
     from fake_oauth.provider.clock import Clock as Clock
     from fake_oauth.provider.errors import FakeOAuthError as FakeOAuthError
     from fake_oauth.provider.errors import Problem as Problem
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from fake_oauth.provider.parties import User as User
     from fake_oauth.provider.realm import Message as Message
     from fake_oauth.provider.tokens import TokenSet as TokenSet
-    from fake_oauth.settings import Key as Key
     from fake_oauth.settings import Settings as Settings
 
 _HOME: Final = {
@@ -35,13 +36,14 @@ _HOME: Final = {
     "FakeOAuth": "fake",
     "FakeOAuthError": "provider.errors",
     "Journal": "journal",
-    "Key": "settings",
+    "Key": "key",
     "Message": "provider.realm",
     "Problem": "provider.errors",
     "RefreshToken": "provider.parties",
     "Settings": "settings",
     "SettingsError": "provider.errors",
     "TokenSet": "provider.tokens",
+    "UnusedFaultError": "faults.script",
     "User": "provider.parties",
 }
 

@@ -53,6 +53,12 @@ class Exchange:
     body: bytes = field(default=b"", repr=False)
     reason: str | None = None
     """Why the answer is what it is, in a sentence."""
+    fault: str | None = None
+    """The step of the script that it met: `step 2 Status(503)`."""
+    peer: str | None = None
+    """The client's end of the connection, address and port; None in process."""
+    digest: bytes = field(default=b"", repr=False)
+    """Equal for requests that are the same to the byte."""
 
     @property
     def grant_type(self) -> str | None:
@@ -83,7 +89,8 @@ class Exchange:
         )
         who = ", ".join(filter(None, (self.grant_type, self.client_id)))
         line = f"#{self.number} {moment} {self.method} {self.path} -> {answer}"
-        for part in (who and f"[{who}]", self.reason and f"{self.reason};", asked):
+        met = self.fault and f"{{{self.fault}}}"
+        for part in (who and f"[{who}]", met, self.reason and f"{self.reason};", asked):
             line += f" {part}" if part else ""
         return _printable(line.removesuffix(";"))
 
@@ -107,6 +114,8 @@ class Journal(Sequence[Exchange]):
         query: Params,
         form: Params,
         client_id: str | None,
+        peer: str | None = None,
+        digest: bytes = b"",
     ) -> Exchange:
         """Write down a request. Its number counts from 1."""
         with self._lock:
@@ -120,12 +129,14 @@ class Journal(Sequence[Exchange]):
                 query=query,
                 form=form,
                 client_id=client_id,
+                peer=peer,
+                digest=digest,
             )
             self._exchanges.append(exchange)
         return exchange
 
-    def answered(self, exchange: Exchange, status: int, body: bytes, reason: str) -> None:
-        """Complete a request with its answer."""
+    def answered(self, exchange: Exchange, status: int | None, body: bytes, reason: str) -> None:
+        """Complete a request with its answer; without a status it got none."""
         exchange.status, exchange.body, exchange.reason = status, body, reason
         if self._watch is not None:
             self._watch(exchange)

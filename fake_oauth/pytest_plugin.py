@@ -20,6 +20,8 @@ _T = TypeVar("_T")
 
 _INI = "oauth_server_settings"
 _SERVERS: pytest.StashKey[list[FakeOAuth]] = pytest.StashKey()
+_HAS_PASSED: pytest.StashKey[bool] = pytest.StashKey()
+_UNUSED_ALLOWED = "allow_unused_faults"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,6 +33,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "oauth_server(**changes): settings of this test's oauth_server, by field of "
         "fake_oauth.Settings; the nearest marker wins",
+    )
+    config.addinivalue_line(
+        "markers", f"{_UNUSED_ALLOWED}: let a test end with scripted faults that no request met"
     )
 
 
@@ -58,7 +63,8 @@ def make_oauth_server(
     """A function that makes one more server: `make_oauth_server(settings=None, **changes)`.
 
     It starts from `settings`, or from `oauth_settings` and the test's markers; `changes` are
-    fields of `Settings`. The seeds are 0, 1, … unless given. All servers stop with the test.
+    fields of `Settings`. The seeds are 0, 1, … unless given. All servers stop with the test, and
+    a test that has passed fails for what is left of their scripts.
     """
     from fake_oauth.fake import FakeOAuth
 
@@ -76,6 +82,9 @@ def make_oauth_server(
             return server
 
         yield make
+        if request.node.stash.get(_HAS_PASSED, False):
+            for server in servers:
+                _check_faults(request, server)
 
 
 @pytest.fixture
@@ -90,11 +99,28 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add what the servers were asked and answered to the report of a test that failed."""
     report = yield
+    if report.when == "call":
+        item.stash[_HAS_PASSED] = report.passed
     if report.failed:
         for server in item.stash.get(_SERVERS, []):
             transcript = str(server.journal) or "no request arrived"
             report.sections.append((f"fake_oauth {server.url}", transcript))
     return report
+
+
+def _check_faults(request: pytest.FixtureRequest, server: FakeOAuth) -> None:
+    from fake_oauth.faults.script import UnusedFaultError
+
+    if request.node.get_closest_marker(_UNUSED_ALLOWED) is None:
+        try:
+            server.check_faults()
+        except UnusedFaultError as error:
+            unused = "\n".join(f"  {fault}" for fault in error.faults)
+            pytest.fail(
+                f"the script of {server.url} was not used up:\n{unused}\n"
+                f"(@pytest.mark.{_UNUSED_ALLOWED} lets a test end like this)",
+                pytrace=False,
+            )
 
 
 def _marked(request: pytest.FixtureRequest) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from fake_oauth.faults.rule import Rule
 from fake_oauth.provider.errors import Problem, unknown
 from fake_oauth.provider.parties import AuthSource, Client, RefreshToken, User
 
@@ -36,6 +37,40 @@ def wrong_references(
             yield from _missing(f"{path}.scope", token.scope.split(), by_id[owner].scopes)
         user = next(iter(logins), "the first") if token.user is None else token.user
         yield from _missing(f"{path}.user", [user], logins)
+
+
+def wrong_rules(
+    rules: Sequence[Rule],
+    clients: Sequence[Client],
+    *,
+    standing: Sequence[Rule] = (),
+    has_socket: bool = True,
+) -> Iterator[Problem]:
+    """A problem for every rule that can never apply, the `standing` ones being there already."""
+    from fake_oauth.provider.grants import GRANTS
+    from fake_oauth.web.endpoints import ENDPOINTS
+
+    client_ids = [client.client_id for client in clients]
+    first = list(standing)
+    for index, rule in enumerate(rules):
+        path = f"$.faults[{index}]"
+        yield from _missing(f"{path}.endpoint", [rule.endpoint], [*ENDPOINTS, "any"])
+        if rule.client_id is not None:
+            yield from _missing(f"{path}.client_id", [rule.client_id], client_ids)
+        if rule.grant_type is not None:
+            yield from _missing(f"{path}.grant_type", [rule.grant_type], list(GRANTS))
+            if rule.endpoint not in ("token", "any"):
+                message = f"only the token endpoint is asked for a grant, not {rule.endpoint}"
+                yield Problem(f"{path}.grant_type", message)
+        if not has_socket and (rule.fault.needs_socket or rule.count == "connections"):
+            what = str(rule.fault) if rule.fault.needs_socket else "counting connections"
+            message = f"{what} needs a socket: start the server first, and ask it at its url"
+            yield Problem(path, message)
+        if rule.always:
+            for other in first:
+                if other.leaves_nothing_to(rule):
+                    yield Problem(path, f"can never apply: {other} always comes first")
+            first.append(rule)
 
 
 def _missing(path: str, names: Sequence[str], known: Sequence[str]) -> Iterator[Problem]:

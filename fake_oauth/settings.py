@@ -14,6 +14,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
+from fake_oauth.faults.kinds import read_rules, rules_of
+from fake_oauth.faults.rule import Rule
+from fake_oauth.faults.seams import Fault
+from fake_oauth.key import Key
 from fake_oauth.provider.clock import Clock
 from fake_oauth.provider.errors import FakeOAuthError, Problem, SettingsError, unknown
 from fake_oauth.provider.ids import IdKind
@@ -26,41 +30,9 @@ from fake_oauth.provider.parties import (
     repeated,
     too_short_terms,
 )
-from fake_oauth.references import wrong_references
+from fake_oauth.references import wrong_references, wrong_rules
 
 _ISSUER = re.compile(r"https?://[^/?#\s]+[^?#\s]*")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
-    """An RSA key to sign with: from PEM text, from a PEM file, or the shipped one renamed."""
-
-    pem: str | None = None
-    path: str | None = None
-    """A file; relative paths start at the settings file, or where Python was started."""
-    kid: str | None = None
-    """Its name; None is a UUID made from the key."""
-
-    def read(self) -> bytes | None:
-        """The PEM; None for the shipped key. Raises OSError."""
-        if self.path is not None:
-            return Path(self.path).read_bytes()
-        return None if self.pem is None else self.pem.encode()
-
-    def problems(self) -> Iterator[Problem]:
-        from fake_oauth.provider.keys import read_key  # not before somebody has a key
-
-        name = "pem" if self.path is None else "path"
-        if self.pem is not None and self.path is not None:
-            yield Problem("pem", "expected pem or path, got both")
-        try:
-            pem = self.read()
-            if pem is not None:
-                read_key(pem)
-        except OSError as error:
-            yield Problem(name, f"{self.path}: {error.strerror}")
-        except FakeOAuthError as error:
-            yield Problem(name, str(error))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +91,8 @@ class Settings(Terms):
     """Whether replies are one line instead of the documented layout."""
     journal_limit: int = 1000
     """How many exchanges the journal keeps."""
+    faults: Sequence[Rule | Fault] = ()
+    """What is to go wrong: the script from the start."""
 
     @classmethod
     def documented(cls) -> Self:
@@ -145,13 +119,18 @@ class Settings(Terms):
         """Settings from plain data. Raises SettingsError with every problem."""
         from fake_oauth.structuring import structure
 
+        scripted: object = ()
+        if isinstance(data, Mapping) and "faults" in data:
+            scripted, data = data["faults"], {key: data[key] for key in data if key != "faults"}
+        rules, unreadable = read_rules(scripted)
         settings, problems = structure(data, cls)
+        problems += unreadable
         if settings is not None:
             keys = [
                 replace(key, path=None if key.path is None else str(folder / key.path))
                 for key in settings.keys
             ]
-            settings = replace(settings, keys=keys)
+            settings = replace(settings, keys=keys, faults=tuple(rules))
             # What refers to a part that is wrong cannot be judged.
             problems += settings.value_problems() if problems else settings.problems()
         if settings is None or problems:
@@ -193,7 +172,9 @@ class Settings(Terms):
             refresh_tokens=self.refresh_tokens,
             auto_login=self.auto_login,
         )
-        return [*self.value_problems(), *references]
+        rules, _ = rules_of(self.faults)
+        unreachable = wrong_rules(rules, self.clients)
+        return [*self.value_problems(), *references, *unreachable]
 
     def value_problems(self) -> list[Problem]:
         """What is wrong with a value by itself, or with two of a kind."""
@@ -204,7 +185,7 @@ class Settings(Terms):
             for problem in part.problems()
         )
         own = (Problem(f"$.{problem.path}", problem.message) for problem in self._own_problems())
-        return [*own, *each]
+        return [*own, *each, *rules_of(self.faults)[1]]
 
     def _wrong_kinds(self) -> Iterator[Problem]:
         """Parts that are of another class: what a type checker would have said."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import fields, is_dataclass
 from datetime import datetime
-from functools import reduce
+from functools import cache, reduce
 from types import GenericAlias
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -27,6 +27,7 @@ _WANTED: Mapping[Any, tuple[tuple[type, ...], str]] = {
     str: ((str,), "a string"),
     bool: ((bool,), "true or false"),
     int: ((int,), "a whole number"),
+    float: ((int, float), "a number"),
     float | datetime | None: ((int, float, datetime), "seconds since 1970 or a date-time"),
 }
 
@@ -53,6 +54,7 @@ def structure(data: object, kind: type[_T]) -> tuple[_T | None, list[Problem]]:
         return None, problems
 
 
+@cache  # Making one takes a millisecond for every class that it meets.
 def _converter() -> Converter:
     converter = Converter()
     for kind in _WANTED:

@@ -18,6 +18,7 @@ import pytest
 
 import fake_oauth
 from fake_oauth import AuthSource, Client, FakeOAuth, Key, RefreshToken, Settings, User
+from fake_oauth.faults import KINDS, Rule
 from fake_oauth.provider.parties import Terms
 from fake_oauth.web.endpoints import ENDPOINTS
 from tests.test_pytest_plugin import ALONE
@@ -47,7 +48,8 @@ def test_a_python_example_runs(block: str, pytester: pytest.Pytester) -> None:
     pytester.makepyfile(my_app=(ROOT / "tests" / "my_app.py").read_text(encoding="utf-8"))
     pytester.makepyfile(block)
     outcomes = pytester.runpytest_inprocess("-Werror", *ALONE).parseoutcomes()
-    assert outcomes == {"passed": block.count("def test_")}
+    assert set(outcomes) == {"passed"}
+    assert outcomes["passed"] >= block.count("def test_")
 
 
 @pytest.mark.parametrize("block", blocks("toml"))
@@ -108,6 +110,28 @@ def test_the_endpoints_are_listed() -> None:
     assert listed == [
         (", ".join(endpoint.methods), endpoint.path) for endpoint in ENDPOINTS.values()
     ]
+
+
+FAULTS = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
+
+
+def test_every_kind_of_fault_is_described_with_its_arguments() -> None:
+    rows = re.findall(r"^\| `(\w+)(?:\((.*?)\))?` \| [^|]+ \|$", FAULTS, re.MULTILINE)
+    told = {name: arguments.split(", ") if arguments else [] for name, arguments in rows}
+    # In the order in which they can be given: those by name only come last.
+    assert told == {
+        name: [field.name for field in sorted(fields(kind), key=lambda field: bool(field.kw_only))]
+        for name, kind in KINDS.items()
+    }
+    assert list(told) == list(KINDS)
+
+
+def test_every_condition_of_a_rule_is_described() -> None:
+    section = FAULTS.partition("| condition |")[2].partition("\n\n")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", section, re.MULTILINE))
+    assert rows == {
+        field.name: shown(field.default) for field in fields(Rule) if field.name != "fault"
+    }
 
 
 def test_links_between_pages_lead_somewhere() -> None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
 
 import pytest
-from werkzeug.wrappers import Response
 
+from fake_oauth.reply import Written
 from fake_oauth.web.chunks import Chunks
 from fake_oauth.web.listener import Listener
 
@@ -43,8 +43,8 @@ class App:
         start_response("200 OK", [("Content-Length", "12")])
         return self.pieces
 
-    def malformed(self, status: int, reason: str) -> Response:
-        return Response(reason, status)
+    def malformed(self, status: int, reason: str) -> Written:
+        return Written(status, (), reason.encode())
 
 
 def test_the_body_of_an_app_is_sent_whole_and_closed() -> None:

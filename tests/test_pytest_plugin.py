@@ -231,7 +231,7 @@ def test_a_defect_of_ours_fails_the_test_at_its_end(pytester: pytest.Pytester) -
     """
     result = run(pytester, dedented(tests))
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*defects of fake_oauth while it served*", "*a defect"])
+    result.stdout.fnmatch_lines(["*what went wrong in fake_oauth while it served*", "*a defect"])
 
 
 def test_loading_the_plugin_imports_nothing_but_pytest() -> None:
@@ -275,3 +275,48 @@ def test_settings_given_to_the_function_are_taken_as_they_are(
 
 def dedented(text: str) -> str:
     return "\n".join(line.removeprefix("    ") for line in text.splitlines()) + "\n"
+
+
+def test_a_test_that_passed_fails_for_what_is_left_of_its_script(
+    pytester: pytest.Pytester,
+) -> None:
+    tests = """
+    from fake_oauth import faults
+
+    def test_it(oauth_server):
+        oauth_server.script(faults.ok, faults.Status(503))
+        refresh(oauth_server)
+    """
+    result = run(pytester, dedented(tests))
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "the script of http://127.0.0.1:* was not used up:",
+            "  step 2 Status(503)",
+            "(@pytest.mark.allow_unused_faults lets a test end like this)",
+            "*- fake_oauth http://127.0.0.1:* -*",
+            "#1 * {step 1 ok} refreshed*",
+        ]
+    )
+
+
+def test_a_marker_lets_a_script_be_left(pytester: pytest.Pytester) -> None:
+    tests = """
+    from fake_oauth import faults
+
+    @pytest.mark.allow_unused_faults
+    def test_it(oauth_server):
+        oauth_server.script(faults.Status(503))
+
+    def test_it_need_not_be_told_where_there_is_a_failure_already(oauth_server):
+        oauth_server.script(faults.Status(503))
+        raise ZeroDivisionError
+
+    def test_nor_where_it_was_skipped(oauth_server):
+        oauth_server.script(faults.Status(503))
+        pytest.skip()
+
+    def test_and_what_always_holds_need_not_be_met(oauth_server):
+        oauth_server.always(faults.Status(503))
+    """
+    run(pytester, dedented(tests)).assert_outcomes(passed=2, failed=1, skipped=1)

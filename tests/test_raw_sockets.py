@@ -9,12 +9,14 @@ import threading
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from itertools import pairwise
+from time import sleep
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fake_oauth import FakeOAuth, Journal
+from fake_oauth.faults.script import Script
 from fake_oauth.web import connection as connection_module
 from fake_oauth.web.app import App
 from fake_oauth.web.listener import Listener
@@ -56,7 +58,16 @@ def hasty(capfd: pytest.CaptureFixture[str]) -> Iterator[tuple[Listener, Journal
     """A listener that does not wait long for the rest of a request."""
     journal = Journal(100)
     listener = Listener("127.0.0.1", 0, stall_seconds=0.05)
-    listener.start(App(realm(), journal, compact_json=False, cors_origins=()))
+    listener.start(
+        App(
+            realm(),
+            journal,
+            Script(lambda _: None, lambda: None),
+            pause=sleep,
+            compact_json=False,
+            cors_origins=(),
+        )
+    )
     yield listener, journal
     good = b"client_id=web&client_secret=s3cret&grant_type=refresh_token&refresh_token=R1"
     assert [answer.status for answer in told(listener.url, request(good))] == [200]

@@ -23,15 +23,19 @@ LADDER: list[list[str] | str] = [
     ["provider.authorize", "provider.bearer", "provider.otp"],
     ["provider.grants"],
     LINE,
-    ["journal", "naming", "references", "structuring"],
-    ["settings"],
+    ["journal", "key", "naming", "reply", "structuring"],
+    ["faults.seams"],
+    ["faults.damage", "faults.hangups", "faults.refusals", "faults.rule", "faults.tampering"],
+    ["faults.kinds", "faults.malformed", "faults.script"],
     ["web.chunks", "web.reading", "web.tls", "web.writing"],
     ["web.connection", "web.pages"],
     ["web.endpoints", "web.listener"],
-    ["web.app"],
+    ["references", "web.app"],
+    ["settings"],
+    ["service"],
     ["fake"],
     ["__main__", "pytest_plugin"],
-    ["", "provider", "web"],
+    ["", "faults", "provider", "web"],
 ]
 RANK = {name: rank for rank, row in enumerate(LADDER) if row != LINE for name in row}
 HTTP = {"email", "http", "socket", "urllib", "werkzeug"}

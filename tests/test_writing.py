@@ -12,8 +12,8 @@ from werkzeug.test import Client as WSGIClient
 
 from fake_oauth import Client, FakeOAuth, RefreshToken, Settings
 from fake_oauth.provider.grants import GRANTS
+from fake_oauth.reply import pretty
 from fake_oauth.web.endpoints import ENDPOINTS
-from fake_oauth.web.writing import pretty
 from tests.asking import ask, form
 
 HEADERS = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -19,7 +19,11 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+)
 
 from fake_oauth.provider.errors import FakeOAuthError
 
@@ -53,6 +57,11 @@ class SigningKey:
             return False
         return True
 
+    def public_pem(self) -> bytes:
+        """The public half as PEM (RFC 7468 section 13)."""
+        public = self.private.public_key()
+        return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
     def jwk(self) -> dict[str, str]:
         """The public half; members in the documented order (CIAM 1148/51484)."""
         return {"kty": "RSA", "e": self.exponent, "kid": self.kid, "n": self.modulus}
@@ -65,10 +74,18 @@ class KeyRing:
     signing: SigningKey
     next: SigningKey
     stranger: SigningKey
+    former: SigningKey | None = None
+    """The key that signed before, for as long as its tokens are good."""
 
     def published(self) -> list[SigningKey]:
         """The keys that clients may trust."""
-        return [self.signing]
+        return [self.signing] if self.former is None else [self.signing, self.former]
+
+    def rotated(self, *, keep_old: bool) -> KeyRing:
+        """The ring after a rotation. The two keys take turns, each time under another `kid`."""
+        again = replace(self.signing, kid=str(uuid5(NAMESPACE_URL, f"{self.signing.kid} again")))
+        former = self.signing if keep_old else None
+        return KeyRing(self.next, again, self.stranger, former)
 
 
 # RS256 is deterministic, so a signature may be remembered: a test suite with a frozen clock

@@ -1,11 +1,11 @@
-"""The WSGI app: route, run, answer, write the journal.
+"""The WSGI app: route, meet the script, run, answer, write the journal.
 
 It holds no rule and opens no socket.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -13,15 +13,19 @@ from urllib.parse import urlsplit
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request, Response
 
+from fake_oauth.faults.script import Script, Step
+from fake_oauth.faults.seams import Damage, Interruption, Refusal, Tampering
 from fake_oauth.journal import Exchange, Journal
 from fake_oauth.provider.asking import Params
 from fake_oauth.provider.authorize import RedirectError, answer
 from fake_oauth.provider.bearer import BearerError
-from fake_oauth.provider.errors import OAuthError
+from fake_oauth.provider.errors import FakeOAuthError, OAuthError
 from fake_oauth.provider.realm import Realm
+from fake_oauth.reply import Reply, Written, error_reply
+from fake_oauth.web.connection import INTERRUPT
 from fake_oauth.web.endpoints import ENDPOINTS, Endpoint
 from fake_oauth.web.reading import BODY_LIMIT, Call, path_of, read
-from fake_oauth.web.writing import Reply, Written, bearer_reply, error_reply, redirect, write
+from fake_oauth.web.writing import bearer_reply, redirect, write
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -36,19 +40,29 @@ class App:
         self,
         realm: Realm,
         journal: Journal,
+        script: Script,
         *,
+        pause: Callable[[float], None],
         compact_json: bool,
         cors_origins: Sequence[str],
     ) -> None:
+        """`pause` takes real seconds; it raises OSError when the server stops meanwhile."""
         self.realm = realm
         self._journal = journal
+        self._script = script
+        self._pause = pause
         self._compact_json = compact_json
         self._cors_origins = tuple(cors_origins)
         self._prefix = urlsplit(realm.issuer).path.rstrip("/")
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        written = self._written(environ)
-        start_response(written.status_line, written.headers)
+        written, interruption = self._answered(environ)
+        if interruption is not None:
+            if INTERRUPT not in environ:
+                raise _no_socket(interruption)
+            environ[INTERRUPT](lambda wire: interruption.interrupt(wire, written))
+            return []
+        start_response(written.status_line, list(written.headers))
         return [b"" if environ["REQUEST_METHOD"] == "HEAD" else written.body]
 
     def handle(self, request: Request) -> Response:
@@ -59,9 +73,15 @@ class App:
             body = request.get_data()
         except (HTTPException, OSError):
             body = None
-        return self._written(request.environ, body).response()
+        written, interruption = self._answered(request.environ, body)
+        if interruption is not None:
+            raise _no_socket(interruption)
+        return _Response(written.body, written.status, list(written.headers))
 
-    def _written(self, environ: WSGIEnvironment, body: bytes | None = None) -> Written:
+    def _answered(
+        self, environ: WSGIEnvironment, body: bytes | None = None
+    ) -> tuple[Written, Interruption | None]:
+        """The answer to a request, and what to do on the connection instead of sending it."""
         path = self._inside(path_of(environ))
         name, endpoint = _BY_PATH.get(path, (None, None))
 
@@ -77,20 +97,56 @@ class App:
             query=call.query,
             form=call.form,
             client_id=call.credentials.client_id or call.query.get("client_id"),
+            peer=call.peer,
+            digest=call.digest,
         )
-        try:
-            reply = self._answer(call, endpoint, exchange)
-        except RedirectError as error:
-            reply = redirect(error.redirect_uri, answer(error), reason=error.reason)
-        except BearerError as error:
-            reply = bearer_reply(error)
-        except OAuthError as error:
-            reply = error_reply(error, call.notes)
-            if endpoint is not None and endpoint.reads_query:
-                reply = error_reply(error, content_type=endpoint.error_type)
-        return self._write(exchange, reply, call.origin)
+        reply = self._before_any_rule(call, endpoint)
+        step = self._script.take(exchange) if reply is None else None
+        if step is None:
+            reply = self._reply(call, endpoint, exchange) if reply is None else reply
+            return self._write(exchange, reply, call.origin), None
+        exchange.fault = str(step)
+        return self._meet(step, call, endpoint, exchange)
 
-    def malformed(self, status: int, reason: str) -> Response:
+    def _meet(
+        self, step: Step, call: Call, endpoint: Endpoint | None, exchange: Exchange
+    ) -> tuple[Written, Interruption | None]:
+        """The answer to a request that meets a step of the script."""
+        fault, reply = step.rule.fault, None
+        if isinstance(fault, Interruption) and not fault.is_after_commit:
+            self._journal.answered(exchange, None, b"", "nothing was done")
+            return self._bytes(Reply(reason=""), None), fault
+        if isinstance(fault, Refusal):
+            try:
+                reply = fault.refuse(self.realm.clock.now(), self._pause)
+            except OSError:
+                self._journal.answered(exchange, None, b"", "the server stopped before")
+                raise
+        if reply is None:
+            reply = self._reply(call, endpoint, exchange)
+        if isinstance(fault, Tampering):
+            reply = self._tampered(fault, step, reply, exchange)
+        written = self._bytes(reply, call.origin)
+        if isinstance(fault, Damage):
+            damaged = fault.damage(written)
+            if damaged is None:
+                step.undelivered.append(exchange.number)
+            written = damaged or written
+        if isinstance(fault, Interruption) and fault.loses_reply:
+            self._journal.answered(exchange, None, b"", f"{reply.reason}; the reply was lost")
+        else:
+            self._journal.answered(exchange, reply.status, written.body, reply.reason)
+        return written, fault if isinstance(fault, Interruption) else None
+
+    def _tampered(self, fault: Tampering, step: Step, reply: Reply, exchange: Exchange) -> Reply:
+        data = dict(reply.data or {})
+        names = [name for name in fault.tokens if name in data]
+        if not names:
+            step.undelivered.append(exchange.number)
+        data |= {name: fault.tamper(data[name], self.realm.keys) for name in names}
+        return replace(reply, data=data) if names else reply
+
+    def malformed(self, status: int, reason: str) -> Written:
         """The answer to something that came in over a socket and is not a request in HTTP."""
         exchange = self._journal.arrived(
             at=self.realm.clock.now(),
@@ -102,18 +158,21 @@ class App:
             client_id=None,
         )
         error = OAuthError("invalid_request", f"not HTTP: {reason}", description=reason)
-        return self._write(exchange, replace(error_reply(error), status=status), None).response()
+        return self._write(exchange, replace(error_reply(error), status=status), None)
 
     def _inside(self, path: str) -> str:
         """The path below the issuer's own, which a proxy may have taken off already."""
         return path.removeprefix(self._prefix) if path.startswith(f"{self._prefix}/") else path
 
     def _write(self, exchange: Exchange, reply: Reply, origin: str | None) -> Written:
-        if origin is not None:
-            reply = replace(reply, headers=(*reply.headers, *self._cors(origin)))
-        written = write(reply, now=self.realm.clock.now(), compact_json=self._compact_json)
+        written = self._bytes(reply, origin)
         self._journal.answered(exchange, reply.status, written.body, reply.reason)
         return written
+
+    def _bytes(self, reply: Reply, origin: str | None) -> Written:
+        if origin is not None:
+            reply = replace(reply, headers=(*reply.headers, *self._cors(origin)))
+        return write(reply, now=self.realm.clock.now(), compact_json=self._compact_json)
 
     def _cors(self, origin: str) -> tuple[tuple[str, str], ...]:
         """What lets a page of another origin read the reply (Fetch standard, section 3.2)."""
@@ -126,14 +185,10 @@ class App:
             ("Vary", "Origin"),
         )
 
-    def _answer(self, call: Call, endpoint: Endpoint | None, exchange: Exchange) -> Reply:
+    def _before_any_rule(self, call: Call, endpoint: Endpoint | None) -> Reply | None:
+        """The answer to what no endpoint is asked, and no step of a script is for."""
         if endpoint is None:
-            served = ", ".join(
-                f"{' and '.join(row.methods)} {row.path}" for row in ENDPOINTS.values()
-            )
-            raise OAuthError(
-                "not_found", f"{call.path} is not served", description=f"served are: {served}"
-            )
+            return None
         if call.method == "OPTIONS" and call.origin is not None and self._cors(call.origin):
             return _preflight(endpoint)
         if call.method not in endpoint.allowed:
@@ -142,9 +197,42 @@ class App:
                 headers=(("Allow", ", ".join(endpoint.allowed)),),
                 reason=f"{call.path} takes {' and '.join(endpoint.methods)}",
             )
-        if call.flaw is not None and call.method == "POST":
-            raise call.flaw
-        return endpoint.answer(self.realm, call, exchange.number)
+        return None
+
+    def _reply(self, call: Call, endpoint: Endpoint | None, exchange: Exchange) -> Reply:
+        """The endpoint's answer, or why there is none."""
+        try:
+            if endpoint is None:
+                raise _not_found(call)
+            if call.flaw is not None and call.method == "POST":
+                raise call.flaw
+            return endpoint.answer(self.realm, call, exchange.number)
+        except RedirectError as error:
+            return redirect(error.redirect_uri, answer(error), reason=error.reason)
+        except BearerError as error:
+            return bearer_reply(error)
+        except OAuthError as error:
+            if endpoint is not None and endpoint.reads_query:
+                return error_reply(error, content_type=endpoint.error_type)
+            return error_reply(error, call.notes)
+
+
+class _Response(Response):
+    default_mimetype = None
+
+
+def _not_found(call: Call) -> OAuthError:
+    served = ", ".join(f"{' and '.join(row.methods)} {row.path}" for row in ENDPOINTS.values())
+    return OAuthError(
+        "not_found", f"{call.path} is not served", description=f"served are: {served}"
+    )
+
+
+def _no_socket(fault: Interruption) -> FakeOAuthError:
+    return FakeOAuthError(
+        f"{fault} needs a connection of this server's own, and this request came without one: "
+        "ask it at its url"
+    )
 
 
 def _preflight(endpoint: Endpoint) -> Reply:

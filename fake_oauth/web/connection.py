@@ -1,20 +1,22 @@
 """One connection: requests in, replies out, until one side has had enough.
 
 Werkzeug's request handler reads the requests and makes their environ; what is ours is keep-alive,
-which it leaves out, and an answer of the app's to what is not HTTP.
+which it leaves out, an answer of the app's to what is not HTTP, and letting the app interrupt.
 """
 
 from __future__ import annotations
 
+import selectors
 import socket
-from collections.abc import Iterable
+import struct
+from collections.abc import Callable, Iterable
 from typing import IO, TYPE_CHECKING, Any, Final, Protocol, cast
 
 from werkzeug.exceptions import BadRequest
 from werkzeug.serving import WSGIRequestHandler
-from werkzeug.wrappers import Response
 from werkzeug.wsgi import LimitedStream
 
+from fake_oauth.reply import Written
 from fake_oauth.web.chunks import Chunks
 
 if TYPE_CHECKING:
@@ -26,6 +28,14 @@ if TYPE_CHECKING:
 _DRAINED: Final = 64 * 1024 * 1024
 
 
+# Where in the environ an app finds how to take over a connection: it is called with what is to be
+# done on the connection instead of sending a reply, after which the connection is closed.
+INTERRUPT: Final = "fake_oauth.interrupt"
+
+# Closing takes no time and says so: with l_onoff and a linger of 0 it is a reset (socket(7)).
+_RESET: Final = struct.pack("ii", 1, 0)
+
+
 class Application(Protocol):
     """What a listener serves."""
 
@@ -33,7 +43,7 @@ class Application(Protocol):
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]: ...
 
-    def malformed(self, status: int, reason: str) -> Response:
+    def malformed(self, status: int, reason: str) -> Written:
         """The answer to what is not a request in HTTP."""
 
 
@@ -42,6 +52,8 @@ class Server(Protocol):
 
     app: Application
     stall_seconds: float
+    outages: int
+    """How often the port has been shut: connections from before end with the reply under way."""
 
 
 class Connection(WSGIRequestHandler):
@@ -53,11 +65,15 @@ class Connection(WSGIRequestHandler):
     # A reply is one segment; waiting for the client's acknowledgement would cost 40 ms.
     disable_nagle_algorithm = True
 
+    def setup(self) -> None:
+        super().setup()
+        self._outages = self.server.outages
+
     def handle_one_request(self) -> None:
         """Answer one request. Between two requests a client may take its time, within one not."""
         self.command = ""
         self.connection.settimeout(None)
-        if not cast("BufferedReader", self.rfile).peek(1):
+        if not cast("BufferedReader", self.rfile).peek(1) or self._is_from_before_an_outage:
             self.close_connection = True
             return
         self.connection.settimeout(self.server.stall_seconds)
@@ -96,6 +112,8 @@ class Connection(WSGIRequestHandler):
             return
         chunks: list[bytes] = []
         status, headers = "", []
+        interruptions: list[Callable[[Connection], None]] = []
+        environ[INTERRUPT] = interruptions.append
 
         def start_response(code: str, fields: list[tuple[str, str]], _: Any = None) -> Any:
             nonlocal status, headers
@@ -108,16 +126,46 @@ class Connection(WSGIRequestHandler):
         finally:
             if hasattr(app_iter, "close"):
                 app_iter.close()
+        if interruptions:
+            self.close_connection = True
+            interruptions[0](self)
+            return
         self._send(status, headers, b"".join(chunks))
         self._drain(body)
+
+    def send(self, data: bytes) -> None:
+        """Send some bytes. What the client does not take is lost."""
+        try:
+            self.wfile.write(data)
+        except OSError:
+            pass  # The client has gone.
+
+    def send_head(self, written: Written) -> None:
+        """Send the status line and the headers of a reply."""
+        self.send(self._head(written.status_line, written.headers))
+
+    def reset_at_close(self) -> None:
+        """Let the close of the connection be a reset (TCP RST)."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+
+    def pause(self, seconds: float | None) -> bool:
+        """Wait; None waits for the client. Returns whether it is worth going on.
+
+        It is not when the client has closed the connection or the server stops: both make it
+        readable. So does a client that sends its next request before it has this reply, which
+        no client of HTTP/1.1 that is known here does.
+        """
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.connection, selectors.EVENT_READ)
+            return not selector.select(seconds)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """What http.server refuses, answered by the app."""
         self.close_connection = True
         reason = message or self.responses[code][0]
         response = self.server.app.malformed(code, reason)
-        body = b"" if self.command == "HEAD" else response.get_data()
-        self._send(response.status, list(response.headers), body)
+        body = b"" if self.command == "HEAD" else response.body
+        self._send(response.status_line, response.headers, body)
         # A connection that is closed with something unread takes the answer with it.
         try:
             self.connection.shutdown(socket.SHUT_WR)
@@ -141,13 +189,22 @@ class Connection(WSGIRequestHandler):
         return Chunks(cast("IO[bytes]", self.rfile))
 
     def _send(self, status: str, headers: Iterable[tuple[str, str]], body: bytes) -> None:
+        self.wfile.write(self._head(status, headers) + body)
+
+    def _head(self, status: str, headers: Iterable[tuple[str, str]]) -> bytes:
         lines = [f"HTTP/1.1 {status}", "Server: fake_oauth"]
         lines += [f"{name}: {value}" for name, value in headers]
+        if self._is_from_before_an_outage:
+            self.close_connection = True
         if self.close_connection:
             lines.append("Connection: close")
         elif self.request_version == "HTTP/1.0":
             lines.append("Connection: keep-alive")
-        self.wfile.write("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+        return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+    @property
+    def _is_from_before_an_outage(self) -> bool:
+        return self._outages != self.server.outages
 
     def _drain(self, body: RawIOBase) -> None:
         """Read away what the app left, so that the next request can be found behind it."""

@@ -14,9 +14,10 @@ from fake_oauth.provider import authorize as authorizing
 from fake_oauth.provider import bearer, grants, otp
 from fake_oauth.provider.asking import Ask, Params
 from fake_oauth.provider.realm import Realm
+from fake_oauth.reply import JSON, JSON_UTF8, Reply
 from fake_oauth.web import pages
 from fake_oauth.web.reading import Call
-from fake_oauth.web.writing import JSON, JSON_UTF8, Reply, redirect, token_reply
+from fake_oauth.web.writing import redirect, token_reply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import selectors
 import socket
+from math import inf
 from ssl import SSLContext, SSLError
-from threading import Lock, Thread, current_thread
+from threading import Event, Lock, Thread, current_thread
 from time import monotonic
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from fake_oauth.web.connection import Application, Connection
 STALL_SECONDS: Final = 10.0
 # How long a stop waits for replies that are being written.
 _GRACE_SECONDS: Final = 1.0
+_BACKLOG: Final = 256
 
 
 class Listener:
@@ -39,17 +41,22 @@ class Listener:
         ssl_context: SSLContext | None = None,
         stall_seconds: float = STALL_SECONDS,
     ) -> None:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._socket = socket.create_server((host, port), family=family, backlog=256)
+        self._family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.create_server((host, port), family=self._family, backlog=_BACKLOG)
         self._socket.settimeout(0)
         self._wake, self._woken = socket.socketpair()
         self.server_address = self._socket.getsockname()
         self.ssl_context = ssl_context
         self.stall_seconds = stall_seconds
+        self.outages = 0
         self.failures: list[Exception] = []
         self._connections: dict[Thread, socket.socket] = {}
         self._lock = Lock()
         self._thread: Thread | None = None
+        # When the port is to be open (by monotonic), and that the accepting thread has seen to it.
+        self._opens_at = 0.0
+        self._turned = Event()
+        self._turning = Lock()
         self.app: Application
 
     @property
@@ -73,10 +80,36 @@ class Listener:
         self._socket.close()
         self._woken.close()
         # End of input ends the threads that wait for a request; the others may still write.
-        self._hang_up(socket.SHUT_RD, monotonic() + _GRACE_SECONDS)
-        self._hang_up(socket.SHUT_RDWR, None)
+        self._join(self._hang_up(socket.SHUT_RD), monotonic() + _GRACE_SECONDS)
+        self._join(self._hang_up(socket.SHUT_RDWR), None)
 
-    def _hang_up(self, how: int, deadline: float | None) -> None:
+    def shut(self, seconds: float | None = None) -> None:
+        """Let the port refuse connections for a time, or until it is opened.
+
+        When this returns nobody can connect any more. Connections that wait for a request are
+        closed, requests under way are answered. A port that is shut already stays so for longer.
+        """
+        now = monotonic()
+        self._turn(inf if seconds is None else max(now, self._opens_at) + seconds)
+        self.outages += 1
+        self._hang_up(socket.SHUT_RD)
+
+    def open(self) -> None:
+        """End what `shut` began. When this returns anybody can connect again."""
+        self._turn(0.0)
+
+    def _turn(self, opens_at: float) -> None:
+        """Tell the accepting thread when the port is to be open, and wait until it has acted."""
+        with self._turning:
+            self._opens_at = opens_at
+            self._turned.clear()
+            try:
+                self._wake.send(b"!")
+            except OSError:
+                return  # It is being stopped.
+            self._turned.wait()
+
+    def _hang_up(self, how: int) -> list[Thread]:
         with self._lock:
             connections = dict(self._connections)
             for connection in connections.values():
@@ -85,19 +118,48 @@ class Listener:
                     socket.socket.shutdown(connection, how)
                 except OSError:
                     pass  # It is gone already.
-        for thread in connections:
+        return list(connections)
+
+    def _join(self, threads: list[Thread], deadline: float | None) -> None:
+        for thread in threads:
             thread.join(None if deadline is None else max(0, deadline - monotonic()))
 
     def _accept(self) -> None:
         with selectors.DefaultSelector() as selector:
             selector.register(self._socket, selectors.EVENT_READ)
             selector.register(self._woken, selectors.EVENT_READ)
-            while all(key.fileobj is not self._woken for key, _ in selector.select()):
-                try:
-                    connection, address = self._socket.accept()
-                except OSError:
-                    continue  # The client has left the queue.
-                self._open(connection, address)
+            while True:
+                is_shut = self._socket not in selector.get_map()
+                wait = self._opens_at - monotonic() if is_shut and self._opens_at < inf else None
+                ready = [key.fileobj for key, _ in selector.select(wait)]
+                is_told = self._woken in ready
+                if is_told and not self._woken.recv(1):
+                    return
+                if is_shut and monotonic() >= self._opens_at:
+                    self._socket.listen(_BACKLOG)
+                    selector.register(self._socket, selectors.EVENT_READ)
+                elif not is_shut and monotonic() < self._opens_at:
+                    selector.unregister(self._socket)
+                    self._rebind()
+                elif self._socket in ready:
+                    self._accept_one()
+                if is_told:
+                    self._turned.set()
+
+    def _rebind(self) -> None:
+        """Refuse connections, but keep the port: bound to it is a socket that does not listen."""
+        self._socket.close()
+        self._socket = socket.socket(self._family)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind(self.server_address)
+        self._socket.settimeout(0)
+
+    def _accept_one(self) -> None:
+        try:
+            connection, address = self._socket.accept()
+        except OSError:
+            return  # The client has left the queue.
+        self._open(connection, address)
 
     def _open(self, connection: socket.socket, address: Any) -> None:
         thread = Thread(target=self._serve, args=(connection, address), daemon=True)

@@ -17,8 +17,9 @@ from fake_oauth.provider.grants import check_password
 from fake_oauth.provider.parties import AuthSource, User
 from fake_oauth.provider.realm import Realm
 from fake_oauth.provider.sessions import AuthorizationRequest
+from fake_oauth.reply import Reply
 from fake_oauth.web.reading import Call
-from fake_oauth.web.writing import Reply, redirect
+from fake_oauth.web.writing import redirect
 
 if TYPE_CHECKING:
     from jinja2 import Template

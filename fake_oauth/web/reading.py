@@ -11,6 +11,7 @@ import re
 from base64 import b64decode
 from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, unquote_plus
@@ -50,6 +51,10 @@ class Call:
     """What came as `Authorization: Bearer`."""
     cookies: Mapping[str, str] = field(default_factory=dict)
     origin: str | None = None
+    peer: str | None = None
+    """The client's end of the connection; None in process."""
+    digest: bytes = b""
+    """Equal for requests that are the same to the byte."""
     flaw: OAuthError | None = None
     """What could not be read, if anything: it answers before any rule."""
     notes: tuple[str, ...] = ()
@@ -84,6 +89,8 @@ def read(
         bearer_token=_bearer(authorization),
         cookies=parse_cookie(_decoded(environ["HTTP_COOKIE"])) if "HTTP_COOKIE" in environ else {},
         origin=environ.get("HTTP_ORIGIN"),
+        peer=_peer(environ),
+        digest=_digest(environ, body),
         flaw=flaw,
         notes=_notes(mimetype, () if form else body, query),
     )
@@ -92,6 +99,18 @@ def read(
 def path_of(environ: WSGIEnvironment) -> str:
     """The path of a request."""
     return _decoded(environ.get("PATH_INFO", ""))
+
+
+def _peer(environ: WSGIEnvironment) -> str | None:
+    host, port = environ.get("REMOTE_ADDR"), environ.get("REMOTE_PORT")
+    return None if host is None or port is None else f"{host}:{port}"
+
+
+def _digest(environ: WSGIEnvironment, body: bytes) -> bytes:
+    digest = blake2b(body, digest_size=16)
+    for name in ("REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "HTTP_AUTHORIZATION"):
+        digest.update(b"\0" + environ.get(name, "").encode("latin-1", "replace"))
+    return digest.digest()
 
 
 def _body(environ: WSGIEnvironment) -> bytes:

@@ -1,0 +1,242 @@
+"""A server without its socket: its state, made from settings, and what a test does to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from threading import Event, RLock
+from typing import TYPE_CHECKING
+
+from werkzeug.wrappers import Request, Response
+
+from fake_oauth.faults.kinds import rules_of
+from fake_oauth.faults.rule import Rule
+from fake_oauth.faults.script import Script, Standing, Step, UnusedFaultError
+from fake_oauth.faults.seams import Fault, Outage
+from fake_oauth.journal import Exchange, Journal
+from fake_oauth.naming import client_named, scopes_named, user_named
+from fake_oauth.provider.clock import Clock
+from fake_oauth.provider.errors import FakeOAuthError, Problem, SettingsError
+from fake_oauth.provider.ids import Ids, fresh_seed
+from fake_oauth.provider.keys import key_ring
+from fake_oauth.provider.realm import Message, Realm
+from fake_oauth.provider.tokens import TokenSet
+from fake_oauth.references import wrong_rules
+from fake_oauth.settings import Settings
+from fake_oauth.web.app import App
+from fake_oauth.web.listener import Listener
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+# The issuer of a server that has no socket and was given none.
+IN_PROCESS = "http://localhost"
+
+
+class Service:
+    """What `FakeOAuth` is made of, but for listening."""
+
+    clock: Clock
+    """The clock of everything: `advance(seconds)`, `set(moment)`, `freeze()`, `unfreeze()`."""
+    journal: Journal
+    """What was asked and answered, oldest first, and why."""
+    seed: int
+    """What the ids are made from; the same seed makes the same ids."""
+
+    def __init__(self, settings: Settings, watch: Callable[[Exchange], None] | None) -> None:
+        if problems := settings.problems():
+            raise SettingsError(problems)
+        self.settings = settings
+        self._watch = watch
+        self._keys = key_ring([(key.read(), key.kid) for key in settings.keys])
+        self._lock = RLock()
+        self._listener: Listener | None = None
+        self._stopped = Event()
+        self._begin()
+
+    @property
+    def issuer(self) -> str:
+        """The `iss` of every token: from the settings, or the URL it listens on.
+
+        Used in process only, it is `http://localhost`.
+        """
+        return self._serving().realm.issuer
+
+    def issue(
+        self,
+        user: str | None = None,
+        client: str | None = None,
+        scope: str | None = None,
+    ) -> TokenSet:
+        """Tokens as if `user` had just logged in at `client`.
+
+        The user is named by username or sub, the client by client_id; what is left out is the
+        first user, the first client, and every scope that the client may have. Raises
+        FakeOAuthError for a name that nothing has.
+        """
+        realm = self._serving().realm
+        owner, somebody = client_named(realm, client), user_named(realm, user)
+        return realm.issue(owner, somebody, scopes_named(owner, scope))
+
+    def issue_code(
+        self,
+        user: str | None = None,
+        client: str | None = None,
+        scope: str | None = None,
+        *,
+        redirect_uri: str | None = None,
+        code_challenge: str | None = None,
+        nonce: str | None = None,
+    ) -> str:
+        """An authorization code as if `user` had just logged in at `client` on the page.
+
+        What is left out is as in `issue`; the rest is what the authorization request said, None
+        if it said nothing. A code_challenge is an S256 one (RFC 7636 section 4.2).
+        """
+        realm = self._serving().realm
+        owner, somebody = client_named(realm, client), user_named(realm, user)
+        with realm.lock:
+            grant = realm.ledger.open(owner.client_id, somebody.sub, scopes_named(owner, scope))
+        return realm.write_code(
+            grant, redirect_uri=redirect_uri, code_challenge=code_challenge, nonce=nonce
+        )
+
+    def login(self, user: str | None = None) -> None:
+        """Let every browser be logged in as `user` from now on, so that no page is shown.
+
+        Raises FakeOAuthError for a user who is unknown or may not log in.
+        """
+        realm = self._serving().realm
+        somebody = user_named(realm, user)
+        if somebody.status != "active":
+            raise FakeOAuthError(f"user {somebody.login} is {somebody.status} and cannot log in")
+        realm.logged_in_everywhere = somebody.sub
+
+    def logout(self) -> None:
+        """Undo `login`: whoever has not logged in on the page is shown it again."""
+        self._serving().realm.logged_in_everywhere = None
+
+    @property
+    def outbox(self) -> Sequence[Message]:
+        """The one-time passwords that were "sent", oldest first; the latest thousand."""
+        return tuple(self._serving().realm.outbox)
+
+    def script(self, *steps: Fault | Rule) -> None:
+        """Let the next requests to the token endpoint meet these faults, one after the other.
+
+        A bare fault is for one request; a `faults.Rule` says for which ones and how many. The
+        steps come after those that are there already. Raises SettingsError for a fault with wrong
+        arguments, one that this transport cannot deliver, and a rule that can never apply.
+        """
+        self.add_rules(*rules_of(steps))
+
+    def always(self, fault: Fault | Rule) -> Standing:
+        """Let every request to the token endpoint meet a fault, until it is lifted.
+
+        Steps of `script` come first. Returns what lifts it: `lift()`, or the end of a `with`.
+        """
+        if isinstance(fault, Rule) and not fault.always:
+            raise FakeOAuthError(f"expected a fault or a Rule with always=True, got {fault!r}")
+        (step,) = self.add_rules(*rules_of([fault], always=True))
+        return Standing(self._script, step)
+
+    def add_rules(self, rules: Sequence[Rule], problems: Sequence[Problem]) -> list[Step]:
+        """Append rules to the script, unless something is wrong with one of them: SettingsError."""
+        found = list(problems) or list(
+            wrong_rules(
+                rules,
+                self.settings.clients,
+                standing=[step.rule for step in self._script.steps if step.rule.always],
+                has_socket=self._listener is not None,
+            )
+        )
+        if found:
+            raise SettingsError(found)
+        return self._script.add(rules)
+
+    def check_faults(self) -> None:
+        """See that the script is used up. Raises UnusedFaultError, with all that came in.
+
+        The pytest plugin does this at the end of a test that has passed so far.
+        """
+        if unused := self._script.unused():
+            raise UnusedFaultError(unused, str(self.journal))
+
+    def rotate_keys(self, *, keep_old: bool = True) -> str:
+        """Sign with another key from now on, and return its `kid`.
+
+        The old one stays in the JWKS, so that its tokens are good, until the next rotation;
+        without `keep_old` it is withdrawn at once.
+        """
+        realm = self._serving().realm
+        with realm.lock:
+            realm.keys = realm.keys.rotated(keep_old=keep_old)
+            return realm.keys.signing.kid
+
+    def start_over(self) -> None:
+        """Forget all that has happened, and begin again as the settings say.
+
+        For a server whose address must stay; a test makes another object.
+        """
+        self._script.clear()
+        with self._lock:
+            self._begin()
+        self._serving()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """The WSGI application: for test clients, or a WSGI server of one's own."""
+        return self._serving()(environ, start_response)
+
+    def handle(self, request: Request) -> Response:
+        """Answer one werkzeug request; a handler for pytest-httpserver."""
+        return self._serving().handle(request)
+
+    def _begin(self) -> None:
+        settings = self.settings
+        self.clock = Clock(settings.start_time, frozen=settings.freeze_time)
+        self.journal = Journal(settings.journal_limit, self._watch)
+        self.seed = fresh_seed() if settings.seed is None else settings.seed
+        self._script = Script(self._begin_outage, self._end_outage)
+        self._app: App | None = None
+
+    def _serving(self) -> App:
+        """The app, made when it is first needed: its issuer may be a port not known before."""
+        with self._lock:
+            if self._app is None:
+                settings = self.settings
+                issuer = IN_PROCESS if self._listener is None else self._listener.url
+                realm = Realm(
+                    issuer=issuer if settings.issuer is None else settings.issuer,
+                    clients=settings.clients,
+                    users=settings.users,
+                    refresh_tokens=settings.refresh_tokens,
+                    auth_sources=settings.auth_sources,
+                    terms=settings,
+                    keys=self._keys,
+                    clock=self.clock,
+                    ids=Ids(self.seed, settings.ids),
+                    session_seconds=settings.session_seconds,
+                )
+                if settings.auto_login is not None:
+                    realm.logged_in_everywhere = user_named(realm, settings.auto_login).sub
+                self.script(*settings.faults)
+                self._app = App(
+                    realm,
+                    self.journal,
+                    self._script,
+                    pause=self._pause,
+                    compact_json=settings.compact_json,
+                    cors_origins=settings.cors_origins,
+                )
+            return self._app
+
+    def _pause(self, seconds: float) -> None:
+        if self._stopped.wait(seconds):
+            raise ConnectionAbortedError("the server stops")
+
+    def _begin_outage(self, outage: Outage) -> None:
+        assert self._listener is not None, "add_rules asks for a socket"
+        self._listener.shut(outage.seconds)
+
+    def _end_outage(self) -> None:
+        assert self._listener is not None, "add_rules asks for a socket"
+        self._listener.open()
