@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,10 +20,12 @@ import pytest
 import requests
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from fake_oauth import FakeOAuth, faults
-from fake_oauth.faults import KINDS, Fault
+from fake_oauth import FakeOAuth, Settings, faults
+from fake_oauth.faults import KINDS, Fault, Rule
+from fake_oauth.faults.kinds import plain
 from fake_oauth.provider.tokens import opened
-from tests.asking import DOCUMENTED, FORM
+from tests.asking import DOCUMENTED, FORM, ask
+from tests.test_command_line import stub
 
 # For those who are to give up; the others have all the time that a busy machine needs.
 IMPATIENCE_SECONDS = 0.2
@@ -57,8 +60,8 @@ def ask_for_keys(server: FakeOAuth) -> Any:
     return httpx.get(f"{server.url}/oauth2/jwks").json()
 
 
-def by_http_client(server: FakeOAuth, timeout: float) -> tuple[int, dict[str, str], bytes]:
-    connection = http.client.HTTPConnection(server.url[7:], timeout=timeout)
+def by_http_client(url: str, timeout: float) -> tuple[int, dict[str, str], bytes]:
+    connection = http.client.HTTPConnection(url[7:], timeout=timeout)
     try:
         body = "&".join(f"{name}={value}" for name, value in DOCUMENTED.items())
         connection.request("POST", "/oauth2/token", body, {"Content-Type": FORM})
@@ -69,13 +72,13 @@ def by_http_client(server: FakeOAuth, timeout: float) -> tuple[int, dict[str, st
         connection.close()
 
 
-def by_httpx(server: FakeOAuth, timeout: float) -> tuple[int, dict[str, str], bytes]:
-    response = httpx.post(server.token_url, data=DOCUMENTED, timeout=timeout)
+def by_httpx(url: str, timeout: float) -> tuple[int, dict[str, str], bytes]:
+    response = httpx.post(f"{url}/oauth2/token", data=DOCUMENTED, timeout=timeout)
     return response.status_code, dict(response.headers), response.content
 
 
-def by_requests(server: FakeOAuth, timeout: float) -> tuple[int, dict[str, str], bytes]:
-    with requests.post(server.token_url, data=DOCUMENTED, timeout=timeout) as response:
+def by_requests(url: str, timeout: float) -> tuple[int, dict[str, str], bytes]:
+    with requests.post(f"{url}/oauth2/token", data=DOCUMENTED, timeout=timeout) as response:
         headers = {name.lower(): value for name, value in response.headers.items()}
         return response.status_code, headers, response.content
 
@@ -337,14 +340,14 @@ def test_a_client_sees_what_was_scripted_and_then_a_healthy_server(
     oauth_server: FakeOAuth, client: str, fault: Fault, expected: Expected
 ) -> None:
     oauth_server.script(fault)
-    ask = partial(CLIENTS[client], oauth_server)
+    get = partial(CLIENTS[client], oauth_server.url)
     if isinstance(expected, dict) and client in expected:
         kind, text = expected[client]
         with pytest.raises(kind, match=text) as caught:
-            ask(IMPATIENCE_SECONDS if expected in (TIMED_OUT, DRIPPING) else PATIENCE_SECONDS)
+            get(IMPATIENCE_SECONDS if expected in (TIMED_OUT, DRIPPING) else PATIENCE_SECONDS)
         assert caught.type is kind
     else:
-        answer = Answer(*ask(PATIENCE_SECONDS), oauth_server)
+        answer = Answer(*get(PATIENCE_SECONDS), oauth_server)
         if isinstance(expected, dict):  # http.client inflates nothing.
             assert answer.headers["content-encoding"] == "gzip"
             with pytest.raises(Exception, match="invalid block type"):
@@ -354,4 +357,56 @@ def test_a_client_sees_what_was_scripted_and_then_a_healthy_server(
     oauth_server.check_faults()
     if isinstance(fault, faults.Down):
         oauth_server._script.clear()
-    assert Answer(*ask(PATIENCE_SECONDS), oauth_server).decoded("id_token")["sub"]
+    assert Answer(*get(PATIENCE_SECONDS), oauth_server).decoded("id_token")["sub"]
+
+
+MOMENT: dict[str, Any] = {
+    "seed": 0,
+    "issuer": "https://issuer.example",
+    "start_time": 1636449231,
+    "freeze_time": True,
+}
+# A port that is down would be so for all that come after.
+SCRIPTED = [fault for name, fault, _ in CASES if name != "Down" and fault != faults.Slow(30)]
+
+
+def seen(url: str, fault: Fault) -> tuple[object, ...]:
+    """What a client can tell of a reply, or why it has none."""
+    waits = isinstance(fault, faults.Hang) or fault == faults.Drip(1)
+    try:
+        timeout = IMPATIENCE_SECONDS if waits else PATIENCE_SECONDS
+        status, headers, body = by_http_client(url, timeout)
+    except (OSError, http.client.HTTPException) as error:
+        return (type(error),)
+    return status, headers.get("content-type"), headers.get("retry-after"), body
+
+
+def as_toml(table: dict[str, Any]) -> str:
+    lines = [f"{name} = {json.dumps(value)}" for name, value in table.items()]
+    return "\n".join(lines).replace('{"message": ', "{message = ")
+
+
+def in_a_thread(script: list[Fault]) -> list[tuple[object, ...]]:
+    with FakeOAuth(Settings(**MOMENT, faults=script)) as server:
+        replies = [seen(server.url, fault) for fault in script]
+        server.check_faults()
+    return replies
+
+
+def test_a_script_is_the_same_in_a_thread_and_in_a_process_of_its_own(tmp_path: Path) -> None:
+    tables = [f"[[faults]]\n{as_toml(plain(Rule(fault)))}" for fault in SCRIPTED]
+    config = tmp_path / "stub.toml"
+    config.write_text("\n".join([as_toml(MOMENT), *tables]))
+    with stub("--config", str(config)) as running:
+        replies = [seen(running.url, fault) for fault in SCRIPTED]
+    assert replies == in_a_thread(SCRIPTED)
+
+
+def test_a_script_is_the_same_without_a_socket() -> None:
+    script = [fault for fault in SCRIPTED if not fault.needs_socket]
+    fake = FakeOAuth(Settings(**MOMENT, faults=script))
+    for fault, expected in zip(script, in_a_thread(script), strict=True):
+        reply = ask(fake)
+        told = (reply.headers.get("Content-Type"), reply.headers.get("Retry-After"))
+        assert (reply.status_code, *told, reply.get_data()) == expected, fault
+    fake.check_faults()

@@ -6,6 +6,7 @@ import re
 import socket
 import struct
 from collections.abc import Callable
+from datetime import UTC, datetime
 from http.client import HTTPConnection, RemoteDisconnected
 from threading import Thread
 from time import monotonic
@@ -415,6 +416,30 @@ WRONG: list[tuple[Any, dict[str, Any], list[str]]] = [
         ["$.faults[0].name: expected the name of a claim, got an empty one"],
     ),
     (
+        faults.Claim("when", datetime(2026, 1, 1, tzinfo=UTC)),
+        {"fault": "Claim", "name": "when", "value": datetime(2026, 1, 1, tzinfo=UTC)},
+        [
+            "$.faults[0].value: expected what JSON can hold, got datetime.datetime(2026, 1, 1, 0, "
+            "0, tzinfo=datetime.timezone.utc) (Object of type datetime is not JSON serializable)"
+        ],
+    ),
+    (
+        faults.Field("x", {1, 2}),
+        {"fault": "Field", "name": "x", "value": {1, 2}},
+        [
+            "$.faults[0].value: expected what JSON can hold, got {1, 2} (Object of type set is "
+            "not JSON serializable)"
+        ],
+    ),
+    (
+        faults.DuplicateKey("x", b""),
+        {"fault": "DuplicateKey", "name": "x", "value": b""},
+        [
+            "$.faults[0].value: expected what JSON can hold, got b'' (Object of type bytes is "
+            "not JSON serializable)"
+        ],
+    ),
+    (
         faults.NoClaim(""),
         {"fault": "NoClaim", "name": ""},
         ["$.faults[0].name: expected the name of a claim, got an empty one"],
@@ -650,6 +675,8 @@ def test_a_port_goes_down_when_the_steps_before_are_used(oauth_server: FakeOAuth
 def test_a_port_can_be_down_for_as_long_as_it_takes(oauth_server: FakeOAuth) -> None:
     for _ in range(3):
         with oauth_server.always(faults.Down()):
+            with oauth_server.always(faults.Down()):
+                assert not connects(oauth_server)
             assert not connects(oauth_server)
         assert connects(oauth_server)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fake_oauth.faults.seams import Damage
+from fake_oauth.faults.seams import Damage, not_json
 from fake_oauth.provider.errors import Problem
 from fake_oauth.reply import Written, compact, pretty
 
@@ -23,6 +23,9 @@ class Field(Damage):
     def damage(self, written: Written) -> Written | None:
         members = _members(written)
         return None if members is None else _laid_out(written, {**members, self.name: self.value})
+
+    def problems(self) -> Iterator[Problem]:
+        yield from not_json("value", self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,9 @@ class DuplicateKey(Damage):
         # Laid out under a name that no member has, which is then made the true one.
         doubled = _laid_out(written, {**members, f"\0{self.name}": self.value})
         return doubled.changed(doubled.body.replace(b'"\\u0000', b'"', 1))
+
+    def problems(self) -> Iterator[Problem]:
+        yield from not_json("value", self.value)
 
 
 @dataclass(frozen=True, slots=True)

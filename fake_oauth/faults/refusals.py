@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from email.utils import formatdate
 from typing import Any, Literal
 
-from fake_oauth.faults.seams import Refusal
+from fake_oauth.faults.seams import Refusal, not_json
 from fake_oauth.provider.errors import OAuthError, Problem
 from fake_oauth.reply import JSON, Reply, error_reply
 
@@ -83,6 +83,7 @@ class Status(Refusal):
         yield from _wrong_status("code", self.code)
         if not (self.body is None or isinstance(self.body, str | Mapping)):
             yield Problem("body", f"expected a string or a table, got {self.body!r}")
+        yield from not_json("body", self.body)
         if self.retry_after_seconds is not None and self.retry_after_seconds < 0:
             message = f"expected at least 0, got {self.retry_after_seconds}"
             yield Problem("retry_after_seconds", message)

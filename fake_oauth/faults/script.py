@@ -131,7 +131,8 @@ class Script:
             for steps in (self._counted, self._standing):
                 if step in steps:
                     steps.remove(step)
-                    if isinstance(step.rule.fault, Outage):
+                    outages = [s for s in self._standing if isinstance(s.rule.fault, Outage)]
+                    if isinstance(step.rule.fault, Outage) and not outages:
                         self._end()
 
     def clear(self) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from fake_oauth.faults.seams import Tampering
+from fake_oauth.faults.seams import Tampering, not_json
 from fake_oauth.provider.errors import Problem
 from fake_oauth.provider.keys import KeyRing, SigningKey
 from fake_oauth.provider.tokens import compact, opened, sign, signing_input
@@ -98,6 +98,7 @@ class Claim(_Claims):
 
     def problems(self) -> Iterator[Problem]:
         yield from _blank("name", self.name)
+        yield from not_json("value", self.value)
 
 
 @dataclass(frozen=True, slots=True)
