@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fake_oauth.faults.seams import Damage, not_json
+from fake_oauth.faults.seams import Damage
 from fake_oauth.provider.errors import Problem
+from fake_oauth.provider.parties import not_json
 from fake_oauth.reply import Written, compact, pretty
 
 

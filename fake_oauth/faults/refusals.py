@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from email.utils import formatdate
 from typing import Any, Literal
 
-from fake_oauth.faults.seams import Refusal, not_json
+from fake_oauth.faults.seams import Refusal
 from fake_oauth.provider.errors import OAuthError, Problem
+from fake_oauth.provider.parties import not_json
 from fake_oauth.reply import JSON, Reply, error_reply
 
 _HTML = "text/html;charset=UTF-8"

@@ -6,7 +6,6 @@ affair.
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, dataclass, field, fields
@@ -38,14 +37,6 @@ class Fault:
             elif value != argument.default:
                 given.append(f"{argument.name}={value!r}")
         return f"{type(self).__name__}({', '.join(given)})"
-
-
-def not_json(name: str, value: object) -> Iterator[Problem]:
-    """What is wrong with an argument that is to be sent as JSON."""
-    try:
-        json.dumps(value)
-    except (TypeError, ValueError) as error:
-        yield Problem(name, f"expected what JSON can hold, got {value!r} ({error})")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from fake_oauth.faults.seams import Tampering, not_json
+from fake_oauth.faults.seams import Tampering
 from fake_oauth.provider.errors import Problem
 from fake_oauth.provider.keys import KeyRing, SigningKey
+from fake_oauth.provider.parties import not_json
 from fake_oauth.provider.tokens import compact, opened, sign, signing_input
 
 

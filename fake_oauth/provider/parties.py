@@ -118,7 +118,7 @@ class Client:
             if not scope or scope.split() != [scope]:
                 yield Problem("scopes", f"{scope!r} is not one word")
         yield from too_short_terms(self)
-        yield from _not_json("extra_claims", self.extra_claims)
+        yield from not_json("extra_claims", self.extra_claims)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +149,7 @@ class User:
             value = getattr(self, name)
             if value is not None and not value.strip():
                 yield Problem(name, "blank; leave it out")
-        yield from _not_json("claims", self.claims)
+        yield from not_json("claims", self.claims)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,14 +231,14 @@ def _too_short(name: str, seconds: int | None) -> Iterator[Problem]:
         yield Problem(name, f"expected at least 1 second, got {seconds}")
 
 
-def _not_json(path: str, value: object) -> Iterator[Problem]:
-    """A problem for every part of a claim that no token could carry."""
+def not_json(path: str, value: object) -> Iterator[Problem]:
+    """A problem for every part of a value that JSON could not carry."""
     if isinstance(value, Mapping):
         for name, member in value.items():
-            yield from _not_json(f"{path}.{name}", member)
+            yield from not_json(f"{path}.{name}", member)
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
-            yield from _not_json(f"{path}[{index}]", item)
+            yield from not_json(f"{path}[{index}]", item)
     elif not isinstance(value, str | int | None) and not (
         isinstance(value, float) and isfinite(value)
     ):
