@@ -20,15 +20,18 @@ if TYPE_CHECKING:
     from fake_oauth.provider.errors import FakeOAuthError as FakeOAuthError
     from fake_oauth.provider.errors import Problem as Problem
     from fake_oauth.provider.errors import SettingsError as SettingsError
+    from fake_oauth.provider.outbox import Message as Message
     from fake_oauth.provider.parties import AuthSource as AuthSource
     from fake_oauth.provider.parties import Client as Client
     from fake_oauth.provider.parties import RefreshToken as RefreshToken
     from fake_oauth.provider.parties import User as User
-    from fake_oauth.provider.realm import Message as Message
+    from fake_oauth.provider.policies import ALL_POLICIES as ALL_POLICIES
+    from fake_oauth.provider.policies import RefreshPolicy as RefreshPolicy
     from fake_oauth.provider.tokens import TokenSet as TokenSet
     from fake_oauth.settings import Settings as Settings
 
 _HOME: Final = {
+    "ALL_POLICIES": "provider.policies",
     "AuthSource": "provider.parties",
     "Client": "provider.parties",
     "Clock": "provider.clock",
@@ -37,8 +40,9 @@ _HOME: Final = {
     "FakeOAuthError": "provider.errors",
     "Journal": "journal",
     "Key": "key",
-    "Message": "provider.realm",
+    "Message": "provider.outbox",
     "Problem": "provider.errors",
+    "RefreshPolicy": "provider.policies",
     "RefreshToken": "provider.parties",
     "Settings": "settings",
     "SettingsError": "provider.errors",

@@ -18,7 +18,8 @@ from fake_oauth.provider.clock import Clock
 from fake_oauth.provider.errors import FakeOAuthError, Problem, SettingsError
 from fake_oauth.provider.ids import Ids, fresh_seed
 from fake_oauth.provider.keys import key_ring
-from fake_oauth.provider.realm import Message, Realm
+from fake_oauth.provider.outbox import Message
+from fake_oauth.provider.realm import Realm
 from fake_oauth.provider.tokens import TokenSet
 from fake_oauth.references import wrong_rules
 from fake_oauth.settings import Settings

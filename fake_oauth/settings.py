@@ -25,11 +25,10 @@ from fake_oauth.provider.parties import (
     AuthSource,
     Client,
     RefreshToken,
-    Terms,
     User,
     repeated,
-    too_short_terms,
 )
+from fake_oauth.provider.terms import Terms, wrong_terms
 from fake_oauth.references import wrong_references, wrong_rules
 
 _ISSUER = re.compile(r"https?://[^/?#\s]+[^?#\s]*")
@@ -196,7 +195,7 @@ class Settings(Terms):
                     yield Problem(f"$.{name}[{index}]", message)
 
     def _own_problems(self) -> Iterator[Problem]:
-        yield from too_short_terms(self)
+        yield from wrong_terms(self)
         if self.issuer is not None and not _ISSUER.fullmatch(self.issuer):
             message = "expected an http or https URL without query and fragment"
             yield Problem("issuer", f"{message}, got {self.issuer!r}")

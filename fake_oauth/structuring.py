@@ -11,7 +11,7 @@ from copy import deepcopy
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from functools import cache, reduce
-from types import GenericAlias
+from types import GenericAlias, UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from cattrs import ClassValidationError, Converter, ForbiddenExtraKeysError, IterableValidationError
@@ -62,28 +62,32 @@ def _converter() -> Converter:
     converter.register_structure_hook_func(_is(Literal), _choice)
 
     def sequence(value: object, kind: Any) -> Any:
-        if not isinstance(value, list | tuple):
-            raise _WrongError(f"expected a list, got {value!r}")
+        _expect(value, (list, tuple), "a list")
         items: Any = GenericAlias(tuple, (*get_args(kind), ...))
         return converter.structure(value, items)
 
     def mapping(value: object, kind: Any) -> Any:
-        if not isinstance(value, Mapping):
-            raise _WrongError(f"expected a table, got {value!r}")
+        _expect(value, (Mapping,), "a table")
         members: Any = GenericAlias(dict, get_args(kind))
         return converter.structure(value, members)
 
+    def name_or_table(value: object, kind: Any) -> Any:
+        if value is None or isinstance(value, str):
+            return value
+        table_kinds: list[Any] = [one for one in get_args(kind) if is_dataclass(one)]
+        return converter.structure(value, table_kinds[0])
+
     @converter.register_structure_hook_factory(is_dataclass)
     def table(kind: type[Any]) -> Callable[[object, Any], Any]:
-        known = make_dict_structure_fn(kind, converter, _cattrs_forbid_extra_keys=True)
+        known: Any = make_dict_structure_fn(kind, converter, _cattrs_forbid_extra_keys=True)
 
         def structured(value: object, _: Any) -> Any:
-            if not isinstance(value, Mapping):
-                raise _WrongError(f"expected a table, got {value!r}")
+            _expect(value, (Mapping,), "a table")
             return known(value, kind)
 
         return structured
 
+    converter.register_structure_hook_func(_is_name_or_table, name_or_table)
     converter.register_structure_hook_func(_is(Sequence), sequence)
     converter.register_structure_hook_func(_is(Mapping), mapping)
     return converter
@@ -93,9 +97,21 @@ def _is(origin: object) -> Callable[[Any], bool]:
     return lambda kind: get_origin(kind) is origin
 
 
+def _is_name_or_table(kind: Any) -> bool:
+    """Whether it is a dataclass or the name of one: `RefreshPolicy | str | None`."""
+    kinds = get_args(kind) if isinstance(kind, UnionType) else ()
+    return str in kinds and any(map(is_dataclass, kinds))
+
+
+def _expect(value: object, kinds: tuple[type, ...], wanted: str) -> None:
+    if not isinstance(value, kinds):
+        raise _WrongError(f"expected {wanted}, got {value!r}")
+
+
 def _scalar(value: object, kind: Any) -> Any:
     kinds, wanted = _WANTED[kind]
-    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+    _expect(value, kinds, wanted)
+    if isinstance(value, bool) and bool not in kinds:
         raise _WrongError(f"expected {wanted}, got {value!r}")
     return value
 

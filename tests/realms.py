@@ -10,8 +10,9 @@ from fake_oauth.provider.clock import Clock
 from fake_oauth.provider.errors import OAuthError
 from fake_oauth.provider.ids import Ids
 from fake_oauth.provider.keys import key_ring
-from fake_oauth.provider.parties import AuthSource, Client, RefreshToken, Terms, User
+from fake_oauth.provider.parties import AuthSource, Client, RefreshToken, User
 from fake_oauth.provider.realm import Realm
+from fake_oauth.provider.terms import Terms
 from fake_oauth.provider.tokens import Granted
 
 NOW = 1_700_000_000

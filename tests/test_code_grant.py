@@ -12,8 +12,9 @@ import pytest
 
 from fake_oauth.provider.asking import Credentials
 from fake_oauth.provider.errors import OAuthError
-from fake_oauth.provider.parties import Client, Terms
+from fake_oauth.provider.parties import Client
 from fake_oauth.provider.realm import Realm
+from fake_oauth.provider.terms import Terms
 from fake_oauth.provider.tokens import Granted
 from tests.asking import claims
 from tests.realms import PHONE, WEB, WEB_POST, granted, realm, refresh, told

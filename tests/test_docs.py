@@ -17,9 +17,19 @@ from typing import Any
 import pytest
 
 import fake_oauth
-from fake_oauth import AuthSource, Client, FakeOAuth, Key, RefreshToken, Settings, User
+from fake_oauth import (
+    ALL_POLICIES,
+    AuthSource,
+    Client,
+    FakeOAuth,
+    Key,
+    RefreshPolicy,
+    RefreshToken,
+    Settings,
+    User,
+)
 from fake_oauth.faults import KINDS, Rule
-from fake_oauth.provider.parties import Terms
+from fake_oauth.provider.terms import Terms
 from fake_oauth.web.endpoints import ENDPOINTS
 from tests.test_pytest_plugin import ALONE
 
@@ -110,6 +120,14 @@ def test_the_endpoints_are_listed() -> None:
     assert listed == [
         (", ".join(endpoint.methods), endpoint.path) for endpoint in ENDPOINTS.values()
     ]
+
+
+def test_every_policy_is_described_with_its_fields_and_defaults() -> None:
+    page = (ROOT / "docs" / "policies.md").read_text(encoding="utf-8")
+    names = re.findall(r"^\| `(\w+)` \| [^|]+ \|$", page, re.MULTILINE)
+    assert names == list(ALL_POLICIES)
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \| [^|]+ \|$", page, re.MULTILINE))
+    assert rows == {field.name: shown(field.default) for field in fields(RefreshPolicy)}
 
 
 FAULTS = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")

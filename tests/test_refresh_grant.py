@@ -8,7 +8,8 @@ import pytest
 
 from fake_oauth.provider.asking import Credentials
 from fake_oauth.provider.errors import OAuthError
-from fake_oauth.provider.parties import Client, RefreshToken, Terms, User
+from fake_oauth.provider.parties import Client, RefreshToken, User
+from fake_oauth.provider.terms import Terms
 from tests.asking import claims
 from tests.realms import ALICE, NOW, PHONE, TOKEN, WEB, WEB_POST, realm, refresh, told
 

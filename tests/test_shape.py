@@ -15,11 +15,13 @@ LINE = "the line: below it nobody has heard of HTTP"
 # A module imports only from rows above its own.
 LADDER: list[list[str] | str] = [
     ["provider.errors"],
-    ["provider.clock", "provider.ids", "provider.parties"],
+    ["provider.clock", "provider.ids", "provider.outbox", "provider.policies"],
+    ["provider.terms"],
+    ["provider.parties"],
     ["provider.asking", "provider.keys", "provider.ledger"],
     ["provider.sessions", "provider.tokens"],
     ["provider.realm"],
-    ["provider.checks"],
+    ["provider.checks", "provider.refreshing"],
     ["provider.authorize", "provider.bearer", "provider.otp"],
     ["provider.grants"],
     LINE,

@@ -21,6 +21,7 @@ from fake_oauth.provider.keys import base64url
 from fake_oauth.provider.ledger import CodeRecord
 from fake_oauth.provider.parties import AuthSource, Client, Identifier, User
 from fake_oauth.provider.realm import Realm
+from fake_oauth.provider.refreshing import presented, renewed
 from fake_oauth.provider.tokens import Granted
 
 _DIGITS: Final = re.compile(r"\+?\d{6,}", re.ASCII)
@@ -58,23 +59,14 @@ def refresh_token(realm: Realm, client: Client, ask: Ask) -> Granted:
     """RFC 6749 section 6, CIAM 1441/64400."""
     value = ask.params.required("refresh_token")
     asked = ask.params.optional("scope")
-    shelf = realm.ledger.refresh_tokens
     with realm.lock:
         now = realm.clock.now()
-        record = shelf.find(value)
-        flaw = "unknown" if record is None else record.flaw(now)
-        if record is None or flaw is not None:
-            raise OAuthError("invalid_grant", f"refresh token {flaw}")
+        record = presented(realm, client, value, ask.number)
         _belongs("refresh token", record.grant.client_id, client)
         may_use(client, "refresh_token")
         scopes = scopes_among(asked, record.grant.scopes, verb="granted")
-        if realm.terms(client).rotate_refresh_tokens:
-            shelf.kill(record, f"rotated away by request {ask.number}")
-            value = realm.write_refresh_token(record.grant, now)
-            reason = "refreshed, refresh token rotated"
-        else:
-            reason = "refreshed, same refresh token"
-    return Granted(realm.mint(record.grant, now, scopes=scopes, refresh_token=value), reason)
+        given, reason = renewed(realm, client, record, ask.number)
+    return Granted(realm.mint(record.grant, now, scopes=scopes, refresh_token=given), reason)
 
 
 def authorization_code(realm: Realm, client: Client, ask: Ask) -> Granted:

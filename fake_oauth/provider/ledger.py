@@ -13,7 +13,8 @@ from typing import Final, Generic, TypeVar
 
 # How many dead records of a kind are remembered, so that the journal can say what became of them.
 _REMEMBERED: Final = 4096
-# How many access tokens can be traced to their grant; older ones are judged by what they say.
+# How many access tokens can be traced to their grant, and how many revocations are remembered;
+# older tokens are judged by what they say.
 _TRACED: Final = 16_384
 
 
@@ -52,9 +53,19 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefreshRecord(Record):
-    """A refresh token."""
+    """A refresh token. All that one log-in led to are a family."""
 
     grant: Grant
+    family_since: float
+    """When the first of its family was issued."""
+    parent: str | None = None
+    """The refresh token that it was given for; None for the first of its family."""
+    spent_at: float | None = None
+    """When a refresh spent it; None while none has."""
+    successor: str | None = None
+    """The latest that was given for it."""
+    successor_used: bool = False
+    """Whether a successor has been used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +91,7 @@ class OtpRecord(Record):
 
 
 _Record = TypeVar("_Record", bound=Record)
+_Name = TypeVar("_Name")
 
 
 class Shelf(Generic[_Record]):
@@ -98,6 +110,11 @@ class Shelf(Generic[_Record]):
         self._alive[record.value] = record
         if len(self._alive) > self._sweep_at:
             self._sweep(now)
+
+    def amend(self, record: _Record) -> None:
+        """Keep a record in place of the one of the same value, which is there."""
+        shelf = self._alive if record.value in self._alive else self._dead
+        shelf[record.value] = record
 
     def find(self, value: str) -> _Record | None:
         """The record of a value, dead or alive; None if it never was or is long forgotten."""
@@ -135,6 +152,7 @@ class Ledger:
         self._numbers = count(1)
         self._traced: OrderedDict[str, Grant] = OrderedDict()
         self._revoked: OrderedDict[str | int, str] = OrderedDict()
+        self._ended: OrderedDict[int, str] = OrderedDict()
 
     def open(
         self,
@@ -160,20 +178,27 @@ class Ledger:
             self._traced.popitem(last=False)
 
     def revoke_access_token(self, jti: str, fate: str) -> None:
-        self._revoke(jti, fate)
+        _remember(self._revoked, jti, fate)
 
-    def revoke_grant(self, grant: Grant, fate: str) -> None:
+    def revoke_grant(self, grant: Grant, fate: str, *, access_tokens: bool = True) -> None:
         """Kill a grant's refresh tokens and every access token that can be traced to it."""
         for record in self.refresh_tokens.of_grant(grant):
             self.refresh_tokens.kill(record, fate)
-        self._revoke(grant.number, fate)
+        _remember(self._ended, grant.number, fate)
+        if access_tokens:
+            _remember(self._revoked, grant.number, fate)
+
+    def grant_fate(self, grant: Grant) -> str | None:
+        """Why no refresh token of a grant is good any more; None if that is not so."""
+        return self._ended.get(grant.number)
 
     def access_token_fate(self, jti: str) -> str | None:
         """Why an access token is no longer good, other than by expiry; None if it is."""
         grant = self._traced.get(jti)
         return self._revoked.get(jti) or (self._revoked.get(grant.number) if grant else None)
 
-    def _revoke(self, name: str | int, fate: str) -> None:
-        self._revoked[name] = fate
-        if len(self._revoked) > _TRACED:
-            self._revoked.popitem(last=False)
+
+def _remember(fates: OrderedDict[_Name, str], name: _Name, fate: str) -> None:
+    fates[name] = fate
+    if len(fates) > _TRACED:
+        fates.popitem(last=False)

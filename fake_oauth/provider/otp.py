@@ -12,8 +12,9 @@ from fake_oauth.provider.asking import Ask
 from fake_oauth.provider.checks import active, auth_source_of, may_use, scopes_among
 from fake_oauth.provider.errors import OAuthError
 from fake_oauth.provider.ledger import OtpRecord
+from fake_oauth.provider.outbox import Message
 from fake_oauth.provider.parties import AuthSource, Client, User
-from fake_oauth.provider.realm import Message, Realm
+from fake_oauth.provider.realm import Realm
 from fake_oauth.provider.tokens import Granted
 
 SMS: Final = "http://tencentciam.com/oauth2/grant-type/otp/sms"

@@ -1,4 +1,4 @@
-"""Who takes part and on which terms: clients, users, and the refresh tokens they start with.
+"""Who takes part: clients, users, auth sources, and the refresh tokens they start with.
 
 Plain values that users of the package write, in Python or in TOML with the same names. The
 rules that the fields govern live elsewhere.
@@ -13,6 +13,8 @@ from math import isfinite
 from typing import Any, Literal
 
 from fake_oauth.provider.errors import Problem
+from fake_oauth.provider.policies import RefreshPolicy
+from fake_oauth.provider.terms import Terms, too_short, wrong_terms
 
 AuthMethod = Literal["client_secret_basic", "client_secret_post"]
 Identifier = Literal["username", "phone", "email"]
@@ -27,24 +29,6 @@ _LISTS = (
     "claims",
 )
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^#\s]+")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """Lifetimes and habits: the server's own, which a `Client` may override one by one."""
-
-    access_token_seconds: int = 300
-    """Lifetime of an access token; a reply's `expires_in` is one less (CIAM 1441/64400)."""
-    id_token_seconds: int = 1800
-    """Lifetime of an id_token."""
-    refresh_token_seconds: int = 3600
-    """Lifetime of an issued refresh token, from its issue; a refresh does not prolong it."""
-    rotate_refresh_tokens: bool = False
-    """Whether a refresh answers with a new refresh token and kills the old one at once."""
-    code_seconds: int = 300
-    """Lifetime of an authorization code."""
-    revoke_on_code_reuse: bool = False
-    """Whether a code that comes again takes the tokens that it bought (RFC 6749 section 4.1.2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +66,7 @@ class Client:
     id_token_seconds: int | None = None
     refresh_token_seconds: int | None = None
     rotate_refresh_tokens: bool | None = None
+    refresh_policy: RefreshPolicy | str | None = None
     code_seconds: int | None = None
     revoke_on_code_reuse: bool | None = None
 
@@ -100,6 +85,8 @@ class Client:
     def terms(self, default: Terms) -> Terms:
         """The terms that hold for this client."""
         own = {name: getattr(self, name) for name in (term.name for term in fields(Terms))}
+        if self.refresh_policy is not None and self.rotate_refresh_tokens is None:
+            own["rotate_refresh_tokens"] = False  # The client's own policy says it.
         return replace(default, **{name: value for name, value in own.items() if value is not None})
 
     def problems(self) -> Iterator[Problem]:
@@ -117,7 +104,7 @@ class Client:
         for scope in self.scopes:
             if not scope or scope.split() != [scope]:
                 yield Problem("scopes", f"{scope!r} is not one word")
-        yield from too_short_terms(self)
+        yield from wrong_terms(self)
         yield from not_json("extra_claims", self.extra_claims)
 
 
@@ -185,7 +172,7 @@ class AuthSource:
         if not 1 <= self.otp_digits <= 20:
             yield Problem("otp_digits", f"expected 1 to 20, got {self.otp_digits}")
         for name in ("otp_seconds", "otp_token_seconds"):
-            yield from _too_short(name, getattr(self, name))
+            yield from too_short(name, getattr(self, name))
         for name in ("quota", "interval_seconds", "daily_limit"):
             if (number := getattr(self, name)) is not None and number < 0:
                 yield Problem(name, f"expected at least 0, got {number}")
@@ -208,13 +195,7 @@ class RefreshToken:
     def problems(self) -> Iterator[Problem]:
         if not self.value.strip():
             yield Problem("value", "blank")
-        yield from _too_short("lifetime_seconds", self.lifetime_seconds)
-
-
-def too_short_terms(terms: Terms | Client) -> Iterator[Problem]:
-    """A problem for every lifetime that is none."""
-    for term in fields(Terms):
-        yield from _too_short(term.name, getattr(terms, term.name))
+        yield from too_short("lifetime_seconds", self.lifetime_seconds)
 
 
 def repeated(path: str, values: Iterable[str], name: str | None = None) -> Iterator[Problem]:
@@ -224,11 +205,6 @@ def repeated(path: str, values: Iterable[str], name: str | None = None) -> Itera
         if value in seen:
             yield Problem(path, f"{name or 'value'} {value!r} stands there more than once")
         seen.add(value)
-
-
-def _too_short(name: str, seconds: int | None) -> Iterator[Problem]:
-    if seconds is not None and not isinstance(seconds, bool) and seconds < 1:
-        yield Problem(name, f"expected at least 1 second, got {seconds}")
 
 
 def not_json(path: str, value: object) -> Iterator[Problem]:

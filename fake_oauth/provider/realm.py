@@ -5,9 +5,7 @@ Which requests are granted is for the rules above to say.
 
 from __future__ import annotations
 
-from collections import Counter, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from threading import RLock
 
 from fake_oauth.provider.asking import Credentials
@@ -16,8 +14,11 @@ from fake_oauth.provider.errors import OAuthError
 from fake_oauth.provider.ids import Ids
 from fake_oauth.provider.keys import KeyRing
 from fake_oauth.provider.ledger import CodeRecord, Grant, Ledger, RefreshRecord
-from fake_oauth.provider.parties import AuthSource, Client, RefreshToken, Terms, User
+from fake_oauth.provider.outbox import Outbox
+from fake_oauth.provider.parties import AuthSource, Client, RefreshToken, User
+from fake_oauth.provider.policies import RefreshPolicy
 from fake_oauth.provider.sessions import Sessions
+from fake_oauth.provider.terms import Terms
 from fake_oauth.provider.tokens import (
     Subject,
     TokenSet,
@@ -105,14 +106,26 @@ class Realm:
                 refresh_token = self.write_refresh_token(grant, now)
         return self.mint(grant, now, refresh_token=refresh_token, nonce=nonce)
 
-    def write_refresh_token(self, grant: Grant, now: float) -> str:
-        """Put a new refresh token into the ledger, with its full lifetime."""
-        lifetime = self._terms[grant.client_id].refresh_token_seconds
-        value = self.ids.draw("refresh_token")
-        self.ledger.refresh_tokens.write(
-            RefreshRecord(value=value, grant=grant, expires_at=now + lifetime), now
+    def policy(self, client: Client) -> RefreshPolicy:
+        """What may happen to this client's refresh tokens."""
+        return self._terms[client.client_id].policy(is_public=client.is_public)
+
+    def write_refresh_token(
+        self, grant: Grant, now: float, *, parent: RefreshRecord | None = None
+    ) -> str:
+        """Put a new refresh token into the ledger: the first of its family, or a successor."""
+        family_since = now if parent is None else parent.family_since
+        client = self.clients[grant.client_id]
+        seconds = self.terms(client).refresh_token_seconds
+        record = RefreshRecord(
+            value=self.ids.draw("refresh_token"),
+            grant=grant,
+            family_since=family_since,
+            parent=None if parent is None else parent.value,
+            expires_at=self.policy(client).expires_at(now, family_since, seconds),
         )
-        return value
+        self.ledger.refresh_tokens.write(record, now)
+        return record.value
 
     def write_code(
         self,
@@ -196,32 +209,7 @@ class Realm:
         now = self.clock.now()
         expires_at = None if token.lifetime_seconds is None else now + token.lifetime_seconds
         grant = self.ledger.open(owner, user.sub, tuple(scopes))
-        record = RefreshRecord(value=token.value, grant=grant, expires_at=expires_at)
+        record = RefreshRecord(
+            value=token.value, grant=grant, family_since=now, expires_at=expires_at
+        )
         self.ledger.refresh_tokens.write(record, now)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """A one-time password as it was "sent"."""
-
-    recipient: str
-    """The phone number or address."""
-    otp: str
-    otp_token: str
-    usage: str
-    auth_source_id: str
-    at: float
-    """Seconds since 1970."""
-
-
-class Outbox(deque[Message]):
-    """The messages that were "sent", oldest first; the latest thousand."""
-
-    def __init__(self) -> None:
-        super().__init__(maxlen=1000)
-        self.sent: Counter[str] = Counter()
-        """How many were sent in all, by auth source."""
-
-    def append(self, message: Message) -> None:
-        self.sent[message.auth_source_id] += 1
-        super().append(message)

@@ -1,0 +1,361 @@
+"""What may happen to a refresh token, policy by policy, where the rules live."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from fake_oauth import ALL_POLICIES, Client, FakeOAuth, RefreshPolicy, Settings, SettingsError
+from fake_oauth.provider import realm as realm_module
+from fake_oauth.provider.asking import Credentials
+from fake_oauth.provider.bearer import BearerError, userinfo
+from fake_oauth.provider.errors import OAuthError
+from fake_oauth.provider.realm import Realm
+from fake_oauth.provider.terms import Terms
+from fake_oauth.provider.tokens import TokenSet
+from tests.realms import ALICE, WEB, WEB_POST, realm, refresh
+
+SINGLE = Client(client_id="spa", scopes=("openid",))
+SINGLE_NONE = Credentials("none", "spa")
+DAY = 86400
+
+
+def here(policy: RefreshPolicy | str, **terms: Any) -> Realm:
+    return realm(WEB, SINGLE, tokens=(), terms=Terms(refresh_policy=policy, **terms))
+
+
+def first(of: Realm, client: Client = WEB) -> TokenSet:
+    return of.issue(client, ALICE, client.scopes)
+
+
+def used(of: Realm, token: str | None, credentials: Credentials = WEB_POST, number: int = 1) -> str:
+    """The refresh token that a refresh with this one gives."""
+    given = refresh(of, credentials, number, refresh_token=token).tokens.refresh_token
+    assert given is not None
+    return given
+
+
+def refused(of: Realm, token: str | None, credentials: Credentials = WEB_POST) -> str:
+    """Why a refresh with this token is refused."""
+    with pytest.raises(OAuthError) as caught:
+        refresh(of, credentials, 9, refresh_token=token)
+    assert caught.value.code == "invalid_grant"
+    return caught.value.reason
+
+
+def is_good(of: Realm, access_token: str) -> bool:
+    try:
+        return bool(userinfo(of, access_token))
+    except BearerError:
+        return False
+
+
+@pytest.mark.parametrize("name", ALL_POLICIES)
+def test_every_preset_serves_a_refresh_and_another_with_what_it_gave(name: str) -> None:
+    of = here(name)
+    for client, credentials in ((WEB, WEB_POST), (SINGLE, SINGLE_NONE)):
+        token = first(of, client).refresh_token
+        for _ in range(3):
+            of.clock.advance(60)
+            token = used(of, token, credentials)
+
+
+@pytest.mark.parametrize("name", ALL_POLICIES)
+def test_no_preset_has_a_problem(name: str) -> None:
+    assert list(ALL_POLICIES[name].problems()) == []
+
+
+def test_the_default_is_the_documented_one() -> None:
+    of = realm(WEB, tokens=())
+    assert of.policy(WEB) == RefreshPolicy.CIAM == RefreshPolicy()
+
+
+def test_a_replay_is_refused_and_nothing_more() -> None:
+    of = here(RefreshPolicy(rotate=True))
+    token = first(of).refresh_token
+    successor = used(of, token)
+    assert refused(of, token) == "refresh token rotated away by request 1"
+    used(of, successor)
+
+
+def test_a_replay_revokes_the_whole_family_and_no_other() -> None:
+    of = here(RefreshPolicy.RFC9700)
+    tokens, other = first(of), first(of)
+    second = used(of, tokens.refresh_token)
+    third = used(of, second, number=2)
+    assert refused(of, tokens.refresh_token) == (
+        "refresh token rotated away by request 1, and this replay revokes its family"
+    )
+    assert refused(of, third) == "refresh token revoked by a replay in request 9"
+    assert refused(of, second) == (
+        "refresh token rotated away by request 2, and its family revoked by a replay in request 9"
+    )
+    assert not is_good(of, tokens.access_token)
+    assert is_good(of, other.access_token)
+    used(of, other.refresh_token)
+
+
+def test_access_tokens_may_outlive_their_family() -> None:
+    of = here(RefreshPolicy.AUTH0)
+    tokens = first(of)
+    used(of, tokens.refresh_token)
+    refused(of, tokens.refresh_token)
+    assert is_good(of, tokens.access_token)
+
+
+def test_a_replay_by_another_client_revokes_nothing() -> None:
+    of = here(RefreshPolicy.RFC9700)
+    token = first(of).refresh_token
+    successor = used(of, token)
+    assert refused(of, token, SINGLE_NONE) == "refresh token rotated away by request 1"
+    used(of, successor)
+
+
+def test_within_its_grace_a_spent_token_gets_a_sibling() -> None:
+    of = here(RefreshPolicy(rotate=True, on_replay="revoke", grace_seconds=30))
+    token = first(of).refresh_token
+    older = used(of, token)
+    of.clock.advance(29)
+    younger = used(of, token)
+    assert len({token, older, younger}) == 3
+    used(of, younger)
+    assert "this replay revokes its family" in refused(of, token)
+    assert refused(of, older) == "refresh token revoked by a replay in request 9"
+
+
+def test_both_siblings_are_good() -> None:
+    of = here(RefreshPolicy(rotate=True, grace_seconds=30))
+    token = first(of).refresh_token
+    older, younger = used(of, token), used(of, token)
+    used(of, older)
+    used(of, younger)
+
+
+def test_within_its_grace_a_spent_token_gets_its_successor_again() -> None:
+    of = here(RefreshPolicy.DEX)
+    token = first(of).refresh_token
+    successor = used(of, token)
+    assert used(of, token) == successor
+    of.clock.advance(3)
+    assert refused(of, token) == "refresh token rotated away by request 1"
+    used(of, successor)
+
+
+def test_a_grace_ends_with_the_first_use_of_the_successor() -> None:
+    of = here(RefreshPolicy.DEX)
+    token = first(of).refresh_token
+    used(of, used(of, token))
+    refused(of, token)
+
+
+def test_a_spent_token_can_be_good_until_its_successor_is_used() -> None:
+    of = here(RefreshPolicy(rotate=True, until_successor_used=True), refresh_token_seconds=DAY)
+    token = first(of).refresh_token
+    used(of, token)
+    of.clock.advance(3600)
+    successor = used(of, token)
+    used(of, successor)
+    refused(of, token)
+
+
+def test_a_spent_token_is_not_taken_beyond_its_own_life_or_after_a_revocation() -> None:
+    policy = RefreshPolicy(rotate=True, until_successor_used=True)
+    of = here(policy, refresh_token_seconds=60)
+    token = first(of).refresh_token
+    used(of, token)
+    of.clock.advance(60)
+    refused(of, token)
+
+    of = here(policy)
+    token = first(of).refresh_token
+    record = of.ledger.refresh_tokens.find(used(of, token))
+    assert record is not None
+    of.ledger.revoke_grant(record.grant, "revoked by request 5")
+    assert refused(of, token) == (
+        "refresh token rotated away by request 1, and its family revoked by request 5"
+    )
+
+
+def test_a_family_ends_when_it_is_not_used() -> None:
+    for policy in (RefreshPolicy(idle_seconds=60), RefreshPolicy(rotate=True, idle_seconds=60)):
+        of = here(policy)
+        token: str | None = first(of).refresh_token
+        for _ in range(3):
+            of.clock.advance(59)
+            token = used(of, token)
+        of.clock.advance(60)
+        assert refused(of, token) == "refresh token expired 0 s ago"
+
+
+def test_a_family_ends_when_its_time_is_over() -> None:
+    for policy in (
+        RefreshPolicy(absolute_seconds=100, idle_seconds=60),
+        RefreshPolicy(rotate=True, absolute_seconds=100),
+    ):
+        of = here(policy)
+        token: str | None = first(of).refresh_token
+        for _ in range(3):
+            of.clock.advance(33)
+            token = used(of, token)
+        of.clock.advance(1)
+        assert refused(of, token) == "refresh token expired 0 s ago"
+
+
+def test_without_lifetimes_of_its_own_the_settings_say_how_long_a_token_lives() -> None:
+    of = here(RefreshPolicy(), refresh_token_seconds=60)
+    token = first(of).refresh_token
+    of.clock.advance(59)
+    used(of, token)
+    of.clock.advance(1)
+    refused(of, token)
+
+    of = here(RefreshPolicy(sliding=True), refresh_token_seconds=60)
+    token = first(of).refresh_token
+    for _ in range(3):
+        of.clock.advance(59)
+        assert used(of, token) == token
+
+
+def test_a_reply_can_leave_out_what_has_not_changed() -> None:
+    of = here(RefreshPolicy(return_unchanged=False))
+    token = first(of).refresh_token
+    for _ in range(2):
+        assert refresh(of, refresh_token=token).tokens.refresh_token is None
+
+
+def test_public_clients_can_be_treated_otherwise() -> None:
+    of = here(RefreshPolicy.OKTA)
+    token, public = first(of).refresh_token, first(of, SINGLE).refresh_token
+    assert used(of, token) == token
+    assert used(of, public, SINGLE_NONE) != public
+
+
+def test_the_short_form_rotates_whatever_the_policy_says_else() -> None:
+    of = here(RefreshPolicy(idle_seconds=60), rotate_refresh_tokens=True)
+    token = first(of).refresh_token
+    assert used(of, token) != token
+    assert of.policy(WEB) == RefreshPolicy(rotate=True, idle_seconds=60)
+
+
+def test_a_clients_own_policy_comes_before_the_settings() -> None:
+    own = replace(WEB, refresh_policy="ciam")
+    of = realm(own, SINGLE, tokens=(), terms=Terms(rotate_refresh_tokens=True))
+    assert not of.policy(own).rotate
+    assert of.policy(SINGLE).rotate
+    both = replace(own, rotate_refresh_tokens=True)
+    assert realm(both, tokens=()).policy(both).rotate
+
+
+def test_a_token_whose_parent_is_long_forgotten_is_good() -> None:
+    of = here(RefreshPolicy.RFC9700)
+    successor = used(of, first(of).refresh_token)
+    of.ledger.refresh_tokens._dead.clear()
+    used(of, successor)
+
+
+THREADS = 8
+OUTCOMES: list[tuple[RefreshPolicy, int, int]] = [
+    # Of so many uses of one token at once: how many are granted, and how many tokens they give.
+    (RefreshPolicy.CIAM, THREADS, 1),
+    (RefreshPolicy(rotate=True), 1, 1),
+    (RefreshPolicy.RFC9700, 1, 1),
+    (RefreshPolicy.DEX, THREADS, 1),
+    (RefreshPolicy(rotate=True, grace_seconds=30), THREADS, THREADS),
+]
+
+
+@pytest.mark.parametrize(("policy", "granted", "given"), OUTCOMES)
+def test_uses_at_once_come_out_as_the_policy_says(
+    policy: RefreshPolicy, granted: int, given: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(realm_module, "sign", lambda *_: "a token")  # It is not about signatures.
+    for repetition in range(50):
+        of = here(policy)
+        token = first(of).refresh_token
+        barrier = threading.Barrier(THREADS)
+        tokens: list[str | None] = []
+        reasons: list[str] = []
+
+        def use(number: int) -> None:
+            barrier.wait()  # noqa: B023
+            try:
+                granted = refresh(of, number=number, refresh_token=token)  # noqa: B023
+                tokens.append(granted.tokens.refresh_token)  # noqa: B023
+            except OAuthError as error:
+                reasons.append(error.reason)  # noqa: B023
+
+        threads = [threading.Thread(target=use, args=(number,)) for number in range(THREADS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert (len(tokens), len(set(tokens))) == (granted, given), repetition
+        assert len(reasons) == THREADS - granted
+        alive = len(of.ledger.refresh_tokens._alive)
+        revokes = policy.on_replay == "revoke" and granted < THREADS
+        assert alive == (0 if revokes else given)
+
+
+def test_a_policy_can_be_named_or_written_out_in_a_file() -> None:
+    settings = Settings.from_mapping(
+        {
+            "refresh_policy": "rfc9700",
+            "clients": [
+                {
+                    "client_id": "web",
+                    "refresh_policy": {
+                        "rotate": True,
+                        "grace_seconds": 2.5,
+                        "public": {"rotate": False},
+                    },
+                }
+            ],
+        }
+    )
+    assert settings.refresh_policy == "rfc9700"
+    assert settings.clients[0].refresh_policy == RefreshPolicy(
+        rotate=True, grace_seconds=2.5, public=RefreshPolicy()
+    )
+    FakeOAuth(settings)
+
+
+def problems(**data: Any) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        FakeOAuth(Settings.from_mapping(data))
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_a_wrong_policy_is_told_with_its_path() -> None:
+    assert problems(refresh_policy="auht0") == [
+        "$.refresh_policy: there is no policy 'auht0', did you mean 'auth0'?"
+    ]
+    assert problems(
+        clients=[
+            {
+                "client_id": "web",
+                "refresh_policy": {
+                    "grace_seconds": -1,
+                    "idle_seconds": 0,
+                    "absolute_seconds": 0,
+                    "public": {"on_replay": "revoke", "public": {}},
+                },
+            }
+        ]
+    ) == [
+        "$.clients[0].refresh_policy.grace_seconds: expected at least 0, got -1",
+        "$.clients[0].refresh_policy.idle_seconds: expected at least 1 second, got 0",
+        "$.clients[0].refresh_policy.absolute_seconds: expected at least 1 second, got 0",
+        "$.clients[0].refresh_policy.rotate: without it no token is ever spent: no replay and "
+        "no grace",
+        "$.clients[0].refresh_policy.public.public: is for public clients already",
+        "$.clients[0].refresh_policy.public.rotate: without it no token is ever spent: no replay "
+        "and no grace",
+    ]
+    assert problems(refresh_policy={"rotat": True, "on_replay": "kill"}) == [
+        "$.refresh_policy.on_replay: 'kill' is not known, expected one of 'refuse', 'revoke'",
+        "$.refresh_policy.rotat: unknown key, did you mean 'rotate'?",
+    ]
+    assert problems(refresh_policy=3) == ["$.refresh_policy: expected a table, got 3"]
