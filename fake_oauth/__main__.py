@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from threading import Event
 
+from fake_oauth.controls import PREFIX
 from fake_oauth.fake import FakeOAuth
 from fake_oauth.journal import Exchange
 from fake_oauth.provider.errors import FakeOAuthError
@@ -72,7 +73,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         settings = Settings.from_toml(options.config)
     if options.ca_file is not None and not (options.tls or settings.tls):
         raise FakeOAuthError("--ca-file needs --tls")
-    changes = {"seed": options.seed, "tls": options.tls or None}
+    changes = {"seed": options.seed, "tls": options.tls or None, "control": True}
     return settings.changed(**{name: value for name, value in changes.items() if value is not None})
 
 
@@ -106,6 +107,8 @@ def _heading(server: FakeOAuth) -> str:
         for endpoint in ENDPOINTS.values()
         for method in endpoint.methods
     ]
+    secret = server.control_token
+    token = "" if secret is None else f" (Authorization: Bearer {secret})"
     warning = "Its private keys are public: its tokens prove nothing."
     return "\n".join(
         (
@@ -113,6 +116,7 @@ def _heading(server: FakeOAuth) -> str:
             f"fake-oauth listening on {server.url}",
             *served,
             f"  issuer {server.issuer}",
+            f"  control {server.url}{PREFIX}/{token}",
             f"  clients {', '.join(client.client_id for client in settings.clients)}",
             f"  users {', '.join(user.login for user in settings.users)}",
             f"  seed {server.seed} (--seed {server.seed} makes the same ids again)",

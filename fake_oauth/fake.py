@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from secrets import token_urlsafe
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
+from werkzeug.wrappers import Request, Response
+
+from fake_oauth.guard import is_loopback
 from fake_oauth.journal import Exchange
 from fake_oauth.provider.errors import FakeOAuthError
 from fake_oauth.reply import Written
@@ -14,6 +18,11 @@ from fake_oauth.settings import Settings
 from fake_oauth.web.endpoints import ENDPOINTS
 from fake_oauth.web.listener import Listener
 from fake_oauth.web.tls import server_context
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+    from fake_oauth.control import Control
 
 
 class FakeOAuth(Service):
@@ -28,6 +37,9 @@ class FakeOAuth(Service):
     from `start` for an address that cannot be had.
     """
 
+    control_token: str | None
+    """What steering it over HTTP takes, `Authorization: Bearer …`; None on loopback."""
+
     def __init__(
         self,
         settings: Settings | None = None,
@@ -39,6 +51,12 @@ class FakeOAuth(Service):
         """`watch` is called with every exchange as it is answered, in the answering thread."""
         super().__init__(Settings() if settings is None else settings, watch)
         self._address = (host, port)
+        self.control_token = None if is_loopback(host) else token_urlsafe(24)
+        self._control: Control | None = None
+        if self.settings.control:
+            from fake_oauth.control import Control  # reads JSON with cattrs; most never ask for it
+
+            self._control = Control(self, self.control_token)
         self._ca_pem: str | None = None
 
     @property
@@ -86,6 +104,16 @@ class FakeOAuth(Service):
         failures, self._listener.failures = self._listener.failures, []
         if failures:
             raise ExceptionGroup("what went wrong in fake_oauth while it served", failures)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if self._control is not None and self._control.serves(environ.get("PATH_INFO", "")):
+            return self._control.handle(Request(environ))(environ, start_response)
+        return super().__call__(environ, start_response)
+
+    def handle(self, request: Request) -> Response:
+        if self._control is not None and self._control.serves(request.path):
+            return self._control.handle(request)
+        return super().handle(request)
 
     def malformed(self, status: int, reason: str) -> Written:
         """The answer to something that came in over the socket and is not a request in HTTP."""

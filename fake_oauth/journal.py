@@ -15,7 +15,8 @@ from typing import Any, overload
 
 from fake_oauth.provider.asking import Params
 
-_HIDDEN = frozenset({"client_secret", "password", "otp", "code_verifier"})
+# What no transcript shows.
+HIDDEN = frozenset({"client_secret", "password", "otp", "code_verifier"})
 _PLAIN = frozenset(
     {
         "auth_source_id",
@@ -164,7 +165,7 @@ class Journal(Sequence[Exchange]):
 
 def _shown(name: str, value: str) -> str:
     """Enough of a value to tell it from others, too little to use it."""
-    if name in _HIDDEN:
+    if name in HIDDEN:
         return "***"
     if name in _PLAIN:
         return repr(value) if " " in value else value

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from threading import Event, RLock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Request, Response
 
+from fake_oauth.building import check_rules, realm_of, replace_parties
 from fake_oauth.faults.kinds import rules_of
 from fake_oauth.faults.rule import Rule
 from fake_oauth.faults.script import Script, Standing, Step, UnusedFaultError
@@ -16,12 +17,10 @@ from fake_oauth.journal import Exchange, Journal
 from fake_oauth.naming import client_named, scopes_named, user_named
 from fake_oauth.provider.clock import Clock
 from fake_oauth.provider.errors import FakeOAuthError, Problem, SettingsError
-from fake_oauth.provider.ids import Ids, fresh_seed
+from fake_oauth.provider.ids import fresh_seed
 from fake_oauth.provider.keys import key_ring
 from fake_oauth.provider.outbox import Message
-from fake_oauth.provider.realm import Realm
 from fake_oauth.provider.tokens import TokenSet
-from fake_oauth.references import wrong_rules
 from fake_oauth.settings import Settings
 from fake_oauth.web.app import App
 from fake_oauth.web.listener import Listener
@@ -38,6 +37,8 @@ class Service:
 
     clock: Clock
     """The clock of everything: `advance(seconds)`, `set(moment)`, `freeze()`, `unfreeze()`."""
+    settings: Settings
+    """What it is made from, with the clients and users that it has now."""
     journal: Journal
     """What was asked and answered, oldest first, and why."""
     seed: int
@@ -46,7 +47,7 @@ class Service:
     def __init__(self, settings: Settings, watch: Callable[[Exchange], None] | None) -> None:
         if problems := settings.problems():
             raise SettingsError(problems)
-        self.settings = settings
+        self._given = settings
         self._watch = watch
         self._keys = key_ring([(key.read(), key.kid) for key in settings.keys])
         self._lock = RLock()
@@ -142,17 +143,19 @@ class Service:
 
     def add_rules(self, rules: Sequence[Rule], problems: Sequence[Problem]) -> list[Step]:
         """Append rules to the script, unless something is wrong with one of them: SettingsError."""
-        found = list(problems) or list(
-            wrong_rules(
-                rules,
-                self.settings.clients,
-                standing=[step.rule for step in self._script.steps if step.rule.always],
-                has_socket=self._listener is not None,
-            )
-        )
-        if found:
-            raise SettingsError(found)
+        before = [step.rule for step in self._script.steps]
+        check_rules(rules, problems, self.settings, before, has_socket=self._listener is not None)
         return self._script.add(rules)
+
+    def replace_rules(self, rules: Sequence[Rule], problems: Sequence[Problem]) -> None:
+        """Put other rules in the place of the script, unless something is wrong with one."""
+        check_rules(rules, problems, self.settings, (), has_socket=self._listener is not None)
+        self._script.replace(rules)
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """The script: every step, used up or not, and then what always holds."""
+        return self._script.steps
 
     def check_faults(self) -> None:
         """See that the script is used up. Raises UnusedFaultError, with all that came in.
@@ -173,6 +176,16 @@ class Service:
             realm.keys = realm.keys.rotated(keep_old=keep_old)
             return realm.keys.signing.kid
 
+    def replace_parties(self, **parties: Any) -> None:
+        """Put other `clients` or `users` in the place of these. Raises SettingsError.
+
+        Tokens that the others hold stay good; those of a client or user who is gone are refused.
+        """
+        rules = [step.rest for step in self.steps if step.rest is not None]
+        realm = self._serving().realm
+        with realm.lock:
+            self.settings = replace_parties(realm, self.settings, rules, **parties)
+
     def start_over(self) -> None:
         """Forget all that has happened, and begin again as the settings say.
 
@@ -192,7 +205,7 @@ class Service:
         return self._serving().handle(request)
 
     def _begin(self) -> None:
-        settings = self.settings
+        self.settings = settings = self._given
         self.clock = Clock(settings.start_time, frozen=settings.freeze_time)
         self.journal = Journal(settings.journal_limit, self._watch)
         self.seed = fresh_seed() if settings.seed is None else settings.seed
@@ -204,21 +217,13 @@ class Service:
         with self._lock:
             if self._app is None:
                 settings = self.settings
-                issuer = IN_PROCESS if self._listener is None else self._listener.url
-                realm = Realm(
-                    issuer=issuer if settings.issuer is None else settings.issuer,
-                    clients=settings.clients,
-                    users=settings.users,
-                    refresh_tokens=settings.refresh_tokens,
-                    auth_sources=settings.auth_sources,
-                    terms=settings,
+                realm = realm_of(
+                    settings,
+                    issuer=IN_PROCESS if self._listener is None else self._listener.url,
                     keys=self._keys,
                     clock=self.clock,
-                    ids=Ids(self.seed, settings.ids),
-                    session_seconds=settings.session_seconds,
+                    seed=self.seed,
                 )
-                if settings.auto_login is not None:
-                    realm.logged_in_everywhere = user_named(realm, settings.auto_login).sub
                 self.script(*settings.faults)
                 self._app = App(
                     realm,

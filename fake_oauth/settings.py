@@ -92,6 +92,8 @@ class Settings(Terms):
     """How many exchanges the journal keeps."""
     faults: Sequence[Rule | Fault] = ()
     """What is to go wrong: the script from the start."""
+    control: bool = False
+    """Whether it can be steered over HTTP, below `/_fake/`."""
 
     @classmethod
     def documented(cls) -> Self:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from datetime import datetime
 from functools import cache, reduce
 from types import GenericAlias, UnionType
@@ -52,6 +52,20 @@ def structure(data: object, kind: type[_T]) -> tuple[_T | None, list[Problem]]:
         return converter.structure(_without(data, [path for path, _ in found]), kind), problems
     except (BaseValidationError, _WrongError):
         return None, problems
+
+
+def unstructured(value: Any) -> Any:
+    """The reverse: plain data that `structure` would take, without what is at its default."""
+    if is_dataclass(value):
+        given = {}
+        for field in fields(value):
+            default = field.default if field.default_factory is MISSING else field.default_factory()
+            if (member := getattr(value, field.name)) != default:
+                given[field.name] = unstructured(member)
+        return given
+    if isinstance(value, Mapping):
+        return {name: unstructured(member) for name, member in value.items()}
+    return [unstructured(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 @cache  # Making one takes a millisecond for every class that it meets.

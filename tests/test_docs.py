@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import json
 import pkgutil
 import re
 import shlex
@@ -28,6 +29,7 @@ from fake_oauth import (
     Settings,
     User,
 )
+from fake_oauth.controls import CONTROLS, PREFIX
 from fake_oauth.faults import KINDS, Rule
 from fake_oauth.provider.terms import Terms
 from fake_oauth.web.endpoints import ENDPOINTS
@@ -85,6 +87,28 @@ def test_the_readmes_curl_command_gets_the_documented_body() -> None:
     assert re.fullmatch(pattern, body, re.DOTALL)
 
 
+CONTROL = (ROOT / "docs" / "control.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_the_curl_commands_that_steer_are_understood_and_answer_what_is_shown() -> None:
+    text = CONTROL.replace("\\\n", "")
+    shown = re.search(r"^\$ (curl .*)\n((?:.+\n)+)```", text, re.MULTILINE)
+    assert shown is not None
+    with FakeOAuth(Settings(control=True)) as server:
+
+        def curl(command: str, *options: str) -> str:
+            arguments = shlex.split(command.replace("http://127.0.0.1:8080", server.url))
+            run = [*arguments, "-s", *options]
+            return subprocess.run(run, check=True, capture_output=True, text=True).stdout
+
+        commands = re.findall(r"^curl .*", text, re.MULTILINE)
+        assert len(commands) == 4
+        for command in commands:
+            assert json.loads(curl(command, "--fail"))
+        assert curl(shown[1]) == shown[2]
+
+
 def table(name: str) -> dict[str, str]:
     """The rows below a heading: the first cell's code and the second's."""
     section = README.partition(f"### {name}\n")[2].partition("\n#")[0]
@@ -128,6 +152,17 @@ def test_every_policy_is_described_with_its_fields_and_defaults() -> None:
     assert names == list(ALL_POLICIES)
     rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \| [^|]+ \|$", page, re.MULTILINE))
     assert rows == {field.name: shown(field.default) for field in fields(RefreshPolicy)}
+
+
+def test_everything_that_can_be_steered_is_described_with_its_body() -> None:
+    rows = re.findall(r"^\| `([A-Z]+) (/\S+)` \| (.+?) \| [^|]+ \|$", CONTROL, re.MULTILINE)
+    told = {(method, path.removeprefix(PREFIX)): body != "–" for method, path, body in rows}
+    assert told == {key: row.body is not None for key, row in CONTROLS.items()}
+    for method, path, body in rows:
+        kind = CONTROLS[method, path.removeprefix(PREFIX)].body
+        if kind not in (None, dict):
+            names = set(json.loads(body.strip("`").replace("[…]", "[]")))
+            assert names == {field.name for field in fields(kind)}, path
 
 
 FAULTS = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")

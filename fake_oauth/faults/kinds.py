@@ -87,13 +87,10 @@ def rules_of(steps: Iterable[Any], *, always: bool = False) -> tuple[list[Rule],
 
 def plain(rule: Rule) -> dict[str, Any]:
     """A rule as a table: the fault's name and arguments, and what is not at its default."""
-    arguments = {
-        argument.name: getattr(rule.fault, argument.name)
-        for argument in fields(rule.fault)
-        if getattr(rule.fault, argument.name) != argument.default
-    }
+    from fake_oauth.structuring import unstructured  # not before somebody scripts a fault
+
     (name,) = (name for name, kind in KINDS.items() if kind is type(rule.fault))
-    return {"fault": name, **arguments, **rule.told()}
+    return {"fault": name, **unstructured(rule.fault), **rule.told()}
 
 
 def _read(table: object) -> tuple[Rule | None, list[Problem]]:

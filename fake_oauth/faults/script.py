@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from threading import RLock
 from types import TracebackType
 from typing import Final, Self
@@ -37,6 +38,15 @@ class Step:
     def left(self) -> int:
         """How often it will still be met; 0 for a rule that always holds."""
         return 0 if self.rule.always else self.rule.times - self.used
+
+    @property
+    def rest(self) -> Rule | None:
+        """The rule for the requests that have yet to come; None once it is used up."""
+        if self.rule.always:
+            return replace(self.rule, skip=self.rule.skip - self._skipped)
+        if self.left == 0:
+            return None
+        return replace(self.rule, times=self.left, skip=self.rule.skip - self._skipped)
 
     def meets(self, exchange: Exchange) -> bool:
         """Whether this request meets it, which uses it."""
@@ -124,6 +134,12 @@ class Script:
                     self._begin(rule.fault)
             self._begin_what_is_due()
         return added
+
+    def replace(self, rules: Sequence[Rule]) -> list[Step]:
+        """Put rules that have been found good in the place of all others, at one moment."""
+        with self._lock:
+            self.clear()
+            return self.add(rules)
 
     def lift(self, step: Step) -> None:
         """Take a rule out. One that is out already may be lifted again."""

@@ -80,6 +80,8 @@ def request(realm: Realm, params: Params) -> AuthorizationRequest:
 
 def allow(realm: Realm, asked: AuthorizationRequest, user: User) -> Mapping[str, str]:
     """What the client is told when the user has logged in: a code."""
+    if asked.client_id not in realm.clients:
+        raise _direct("client_id", f"client {asked.client_id} is gone")
     with realm.lock:
         grant = realm.ledger.open(asked.client_id, user.sub, asked.scopes)
         code = realm.write_code(

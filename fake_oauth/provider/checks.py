@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from fake_oauth.provider.errors import OAuthError
+from fake_oauth.provider.ledger import Grant
 from fake_oauth.provider.parties import AuthSource, Client, User
 from fake_oauth.provider.realm import Realm
 
@@ -53,6 +54,12 @@ def auth_source_of(
             description="Auth source and application not associated",
         )
     return source
+
+
+def has_its_user(realm: Realm, grant: Grant, *, code: str = "invalid_grant") -> None:
+    """Whether the user is still there who gave this grant."""
+    if grant.is_users and grant.sub not in realm.users:
+        raise OAuthError(code, f"user {grant.sub} is gone")
 
 
 def active(user: User) -> User:

@@ -15,7 +15,7 @@ from typing import Final
 
 from fake_oauth.provider import otp
 from fake_oauth.provider.asking import Ask, Params
-from fake_oauth.provider.checks import active, auth_source_of, may_use, scopes_among
+from fake_oauth.provider.checks import active, auth_source_of, has_its_user, may_use, scopes_among
 from fake_oauth.provider.errors import OAuthError, bad_parameter
 from fake_oauth.provider.keys import base64url
 from fake_oauth.provider.ledger import CodeRecord
@@ -64,6 +64,7 @@ def refresh_token(realm: Realm, client: Client, ask: Ask) -> Granted:
         record = presented(realm, client, value, ask.number)
         _belongs("refresh token", record.grant.client_id, client)
         may_use(client, "refresh_token")
+        has_its_user(realm, record.grant)
         scopes = scopes_among(asked, record.grant.scopes, verb="granted")
         given, reason = renewed(realm, client, record, ask.number)
     return Granted(realm.mint(record.grant, now, scopes=scopes, refresh_token=given), reason)
@@ -97,6 +98,7 @@ def authorization_code(realm: Realm, client: Client, ask: Ask) -> Granted:
                 bad_code, f"redirect_uri is not {record.redirect_uri}, where the code was sent"
             )
         _proves_possession(record, verifier)
+        has_its_user(realm, record.grant, code=bad_code)
         shelf.kill(record, f"used by request {ask.number}")
         # Still with the lock held: a reuse that revokes the grant must find its refresh token.
         tokens = realm.first_tokens(record.grant, nonce=record.nonce)

@@ -58,9 +58,25 @@ class Realm:
         self.logged_in_everywhere: str | None = None
         """The sub of a user who need not log in anywhere."""
         self.lock = RLock()
+        self._gone: dict[str, Client] = {}
+        self._default_terms = terms
         self._terms = {name: client.terms(terms) for name, client in self.clients.items()}
         for token in refresh_tokens:
             self._seed(token)
+
+    def replace_parties(self, *, clients: Iterable[Client], users: Iterable[User]) -> None:
+        """Put other clients and users in the place of these; what is issued stays."""
+        with self.lock:
+            self._gone |= self.clients
+            self.clients = {client.client_id: client for client in clients}
+            self.users = {user.sub: user for user in users}
+            self._terms |= {
+                name: client.terms(self._default_terms) for name, client in self.clients.items()
+            }
+
+    def owner(self, grant: Grant) -> Client:
+        """The client of a grant, even if it is gone meanwhile."""
+        return self.clients.get(grant.client_id) or self._gone[grant.client_id]
 
     def terms(self, client: Client) -> Terms:
         """The lifetimes and habits that hold for this client."""
@@ -101,7 +117,7 @@ class Realm:
         """The tokens that a new grant buys; no refresh token for a client that may not refresh."""
         now = self.clock.now()
         refresh_token = None
-        if self.clients[grant.client_id].may_use("refresh_token"):
+        if self.owner(grant).may_use("refresh_token"):
             with self.lock:
                 refresh_token = self.write_refresh_token(grant, now)
         return self.mint(grant, now, refresh_token=refresh_token, nonce=nonce)
@@ -115,7 +131,7 @@ class Realm:
     ) -> str:
         """Put a new refresh token into the ledger: the first of its family, or a successor."""
         family_since = now if parent is None else parent.family_since
-        client = self.clients[grant.client_id]
+        client = self.owner(grant)
         seconds = self.terms(client).refresh_token_seconds
         record = RefreshRecord(
             value=self.ids.draw("refresh_token"),
@@ -196,7 +212,7 @@ class Realm:
             issued_at=int(now),
             extra_claims={
                 **(user.claims if user else {}),
-                **self.clients[grant.client_id].extra_claims,
+                **self.owner(grant).extra_claims,
             },
         )
 
