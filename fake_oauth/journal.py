@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Lock
 from typing import Any, overload
 
 from fake_oauth.provider.asking import Params
+from fake_oauth.provider.lineage import together
 
 # What no transcript shows.
 HIDDEN = frozenset({"client_secret", "password", "otp", "code_verifier"})
@@ -50,7 +51,19 @@ class Exchange:
     """The parameters in the body: the first value of each name."""
     client_id: str | None
     """Who the client said it was, proven or not."""
+    content_type: str | None = None
+    """What the body was said to be."""
+    tokens: Mapping[str, str] = field(default_factory=dict)
+    """The tokens and codes that came, by parameter (or `bearer`), as the lineage names them:
+    `{"refresh_token": "alice/1 r1"}`. One that was never issued is not among them."""
+    given: tuple[str, ...] = ()
+    """The tokens that went out, likewise: `("alice/1 r2", "alice/1 a2")`."""
+    fresh_until: float | None = None
+    """When the access token expires that the client had received last, for this log-in, before
+    this request: seconds since 1970."""
     status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Those of the answer."""
     body: bytes = field(default=b"", repr=False)
     reason: str | None = None
     """Why the answer is what it is, in a sentence."""
@@ -60,6 +73,8 @@ class Exchange:
     """The client's end of the connection, address and port; None in process."""
     digest: bytes = field(default=b"", repr=False)
     """Equal for requests that are the same to the byte."""
+    answered_before: int | None = None
+    """The number of the first request that came after the answer."""
 
     @property
     def grant_type(self) -> str | None:
@@ -84,14 +99,18 @@ class Exchange:
         moment = datetime.fromtimestamp(self.at, UTC).strftime("%H:%M:%S")
         answer = " ".join(filter(None, (str(self.status or "not answered"), self.error)))
         asked = " ".join(
-            f"{name}={_shown(name, value)}"
+            f"{name}={self.tokens.get(name) or _shown(name, value)}"
             for name, value in (*self.query.pairs(), *self.form.pairs())
             if name not in _TOLD_ELSEWHERE
         )
+        if "bearer" in self.tokens:
+            asked = f"bearer={self.tokens['bearer']} {asked}".rstrip()
         who = ", ".join(filter(None, (self.grant_type, self.client_id)))
         line = f"#{self.number} {moment} {self.method} {self.path} -> {answer}"
         met = self.fault and f"{{{self.fault}}}"
-        for part in (who and f"[{who}]", met, self.reason and f"{self.reason};", asked):
+        gave = self.given and f"gave {together(self.given)};"
+        reason = self.reason and f"{self.reason};"
+        for part in (who and f"[{who}]", met, reason, gave, asked):
             line += f" {part}" if part else ""
         return _printable(line.removesuffix(";"))
 
@@ -115,10 +134,9 @@ class Journal(Sequence[Exchange]):
         query: Params,
         form: Params,
         client_id: str | None,
-        peer: str | None = None,
-        digest: bytes = b"",
+        **more: Any,
     ) -> Exchange:
-        """Write down a request. Its number counts from 1."""
+        """Write down a request, its number counting from 1; `more` are fields of an Exchange."""
         with self._lock:
             self._arrived += 1
             exchange = Exchange(
@@ -130,15 +148,26 @@ class Journal(Sequence[Exchange]):
                 query=query,
                 form=form,
                 client_id=client_id,
-                peer=peer,
-                digest=digest,
+                **more,
             )
             self._exchanges.append(exchange)
         return exchange
 
-    def answered(self, exchange: Exchange, status: int | None, body: bytes, reason: str) -> None:
+    def answered(
+        self,
+        exchange: Exchange,
+        status: int | None,
+        body: bytes,
+        reason: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        given: tuple[str, ...] = (),
+    ) -> None:
         """Complete a request with its answer; without a status it got none."""
         exchange.status, exchange.body, exchange.reason = status, body, reason
+        exchange.headers, exchange.given = headers or {}, given
+        with self._lock:
+            exchange.answered_before = self._arrived + 1
         if self._watch is not None:
             self._watch(exchange)
 

@@ -96,8 +96,7 @@ class Service:
         """
         realm = self._serving().realm
         owner, somebody = client_named(realm, client), user_named(realm, user)
-        with realm.lock:
-            grant = realm.ledger.open(owner.client_id, somebody.sub, scopes_named(owner, scope))
+        grant = realm.log_in(owner.client_id, somebody, scopes_named(owner, scope))
         return realm.write_code(
             grant, redirect_uri=redirect_uri, code_challenge=code_challenge, nonce=nonce
         )

@@ -77,7 +77,8 @@ def test_it_serves_says_what_was_asked_and_ends_cleanly(command: str, number: in
     (line,) = lines
     assert re.fullmatch(
         r"#1 \d\d:\d\d:\d\d POST /oauth2/token -> 200 \[refresh_token, TENANT_CLIENT_ID\] "
-        r"refreshed, same refresh token; client_secret=\*\*\* refresh_token=MOCK_R…",
+        r"refreshed, same refresh token; gave MOCK_USERNAME/planted1 r1 a1; "
+        r"client_secret=\*\*\* refresh_token=MOCK_USERNAME/planted1 r1",
         line,
     )
 

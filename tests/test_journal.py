@@ -60,7 +60,8 @@ def test_the_transcript_shortens_tokens_and_leaves_out_secrets() -> None:
     WSGIClient(fake).get("/oauth2/introspect")
     assert str(fake.journal).splitlines() == [
         "#1 09:13:51 POST /oauth2/token -> 200 [refresh_token, TENANT_CLIENT_ID] "
-        "refreshed, same refresh token; client_secret=*** refresh_token=MOCK_R… scope=openid",
+        "refreshed, same refresh token; gave MOCK_USERNAME/planted1 r1 a1; "
+        "client_secret=*** refresh_token=MOCK_USERNAME/planted1 r1 scope=openid",
         "#2 09:13:51 POST /oauth2/token -> 400 invalid_grant [refresh_token, TENANT_CLIENT_ID] "
         "refresh token unknown; client_secret=*** refresh_token=s…",
         "#3 09:13:51 GET /oauth2/jwks -> 200 public keys",

@@ -191,7 +191,7 @@ def test_before_the_commit_nothing_has_changed_and_after_it_all_has() -> None:
         assert httpx.post(server.token_url, data=DOCUMENTED).json() == {"error": "invalid_grant"}
     lines = [re.sub(r" \d\d:\d\d:\d\d ", " ", str(exchange)) for exchange in server.journal]
     asked = "[refresh_token, TENANT_CLIENT_ID]"
-    sent = "client_secret=*** refresh_token=MOCK_R…"
+    sent = "client_secret=*** refresh_token=MOCK_USERNAME/planted1 r1"
     assert lines == [
         f"#1 POST /oauth2/token -> not answered {asked} {{step 1 HangUp()}} "
         f"nothing was done; {sent}",

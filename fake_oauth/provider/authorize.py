@@ -83,7 +83,7 @@ def allow(realm: Realm, asked: AuthorizationRequest, user: User) -> Mapping[str,
     if asked.client_id not in realm.clients:
         raise _direct("client_id", f"client {asked.client_id} is gone")
     with realm.lock:
-        grant = realm.ledger.open(asked.client_id, user.sub, asked.scopes)
+        grant = realm.log_in(asked.client_id, user, asked.scopes)
         code = realm.write_code(
             grant,
             redirect_uri=asked.sent_redirect_uri,

@@ -63,7 +63,8 @@ def revoke(realm: Realm, ask: Ask) -> str:
         if claims is None or "azp" in claims:
             return "nothing to revoke: unknown token"
         _owned(claims["aud"], client.client_id)
-        realm.ledger.revoke_access_token(claims["jti"], fate)
+        now = realm.clock.now()
+        realm.ledger.revoke_access_token(claims["jti"], claims["exp"], now, fate)
     return "access token revoked"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from fake_oauth.provider.errors import OAuthError
-from fake_oauth.provider.ledger import Grant
+from fake_oauth.provider.lineage import Grant
 from fake_oauth.provider.parties import AuthSource, Client, User
 from fake_oauth.provider.realm import Realm
 

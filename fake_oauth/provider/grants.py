@@ -18,9 +18,9 @@ from fake_oauth.provider.asking import Ask, Params
 from fake_oauth.provider.checks import active, auth_source_of, has_its_user, may_use, scopes_among
 from fake_oauth.provider.errors import OAuthError, bad_parameter
 from fake_oauth.provider.keys import base64url
-from fake_oauth.provider.ledger import CodeRecord
 from fake_oauth.provider.parties import AuthSource, Client, Identifier, User
 from fake_oauth.provider.realm import Realm
+from fake_oauth.provider.records import CodeRecord
 from fake_oauth.provider.refreshing import presented, renewed
 from fake_oauth.provider.tokens import Granted
 
@@ -129,7 +129,7 @@ def password(realm: Realm, client: Client, ask: Ask) -> Granted:
     source = auth_source_of(realm, client, source_id, ("password",))
     user = check_password(realm, source, username, secret)
     with realm.lock:
-        grant = realm.ledger.open(client.client_id, user.sub, scopes)
+        grant = realm.log_in(client.client_id, user, scopes)
     return Granted(realm.first_tokens(grant), f"{user.login} logged in by password")
 
 

@@ -11,10 +11,10 @@ from typing import Final
 from fake_oauth.provider.asking import Ask
 from fake_oauth.provider.checks import active, auth_source_of, may_use, scopes_among
 from fake_oauth.provider.errors import OAuthError
-from fake_oauth.provider.ledger import OtpRecord
 from fake_oauth.provider.outbox import Message
 from fake_oauth.provider.parties import AuthSource, Client, User
 from fake_oauth.provider.realm import Realm
+from fake_oauth.provider.records import OtpRecord
 from fake_oauth.provider.tokens import Granted
 
 SMS: Final = "http://tencentciam.com/oauth2/grant-type/otp/sms"
@@ -119,7 +119,7 @@ def _log_in(realm: Realm, client: Client, ask: Ask, kind: str) -> Granted:
             raise OAuthError("invalid_grant", f"no user has {recipient}")
         active(user)
         realm.ledger.otps.kill(record, f"used by request {ask.number}")
-        grant = realm.ledger.open(client.client_id, user.sub, scopes)
+        grant = realm.log_in(client.client_id, user, scopes)
     return Granted(realm.first_tokens(grant), f"{user.login} logged in by {kind}")
 
 

@@ -13,10 +13,12 @@ from fake_oauth.provider.clock import Clock
 from fake_oauth.provider.errors import OAuthError
 from fake_oauth.provider.ids import Ids
 from fake_oauth.provider.keys import KeyRing
-from fake_oauth.provider.ledger import CodeRecord, Grant, Ledger, RefreshRecord
+from fake_oauth.provider.ledger import Ledger
+from fake_oauth.provider.lineage import Grant
 from fake_oauth.provider.outbox import Outbox
 from fake_oauth.provider.parties import AuthSource, Client, RefreshToken, User
 from fake_oauth.provider.policies import RefreshPolicy
+from fake_oauth.provider.records import CodeRecord, RefreshRecord
 from fake_oauth.provider.sessions import Sessions
 from fake_oauth.provider.terms import Terms
 from fake_oauth.provider.tokens import (
@@ -109,9 +111,19 @@ class Realm:
 
     def issue(self, client: Client, user: User, scopes: Sequence[str]) -> TokenSet:
         """A first set of tokens, as if the user had just logged in at the client."""
+        grant = self.log_in(client.client_id, user, scopes)
+        tokens = self.first_tokens(grant)
+        grant.fresh_until = self.clock.now() + self.terms(client).access_token_seconds
+        return tokens
+
+    def log_in(
+        self, client_id: str, user: User, scopes: Iterable[str], *, is_planted: bool = False
+    ) -> Grant:
+        """A new grant of a user; one that is planted is there without a log-in."""
         with self.lock:
-            grant = self.ledger.open(client.client_id, user.sub, tuple(scopes))
-        return self.first_tokens(grant)
+            return self.ledger.open(
+                client_id, user.sub, scopes, name=user.login, is_planted=is_planted
+            )
 
     def first_tokens(self, grant: Grant, *, nonce: str | None = None) -> TokenSet:
         """The tokens that a new grant buys; no refresh token for a client that may not refresh."""
@@ -135,6 +147,7 @@ class Realm:
         seconds = self.terms(client).refresh_token_seconds
         record = RefreshRecord(
             value=self.ids.draw("refresh_token"),
+            alias=grant.name("r"),
             grant=grant,
             family_since=family_since,
             parent=None if parent is None else parent.value,
@@ -156,6 +169,7 @@ class Realm:
         with self.lock:
             record = CodeRecord(
                 value=self.ids.draw("code"),
+                alias=grant.name("c"),
                 grant=grant,
                 redirect_uri=redirect_uri,
                 code_challenge=code_challenge,
@@ -183,7 +197,7 @@ class Realm:
         subject = self._subject(grant, now)
         jti = self.ids.draw("jti")
         with self.lock:
-            self.ledger.trace(jti, grant)
+            self.ledger.trace(jti, grant, int(now) + terms.access_token_seconds, now)
         access_token = access_token_claims(
             subject, scopes=words, lifetime_seconds=terms.access_token_seconds, jti=jti
         )
@@ -224,8 +238,12 @@ class Realm:
         scopes = self.clients[owner].scopes if token.scope is None else token.scope.split()
         now = self.clock.now()
         expires_at = None if token.lifetime_seconds is None else now + token.lifetime_seconds
-        grant = self.ledger.open(owner, user.sub, tuple(scopes))
+        grant = self.log_in(owner, user, scopes, is_planted=True)
         record = RefreshRecord(
-            value=token.value, grant=grant, family_since=now, expires_at=expires_at
+            value=token.value,
+            alias=grant.name("r"),
+            grant=grant,
+            family_since=now,
+            expires_at=expires_at,
         )
         self.ledger.refresh_tokens.write(record, now)

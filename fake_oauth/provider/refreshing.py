@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fake_oauth.provider.errors import OAuthError
-from fake_oauth.provider.ledger import RefreshRecord
 from fake_oauth.provider.parties import Client
 from fake_oauth.provider.policies import RefreshPolicy
 from fake_oauth.provider.realm import Realm
+from fake_oauth.provider.records import RefreshRecord
 
 
 def presented(realm: Realm, client: Client, value: str, number: int) -> RefreshRecord:
@@ -28,7 +28,7 @@ def presented(realm: Realm, client: Client, value: str, number: int) -> RefreshR
     if flaw is None:
         return record
     if record.spent_at is not None and record.grant.client_id == client.client_id:
-        policy, ended = realm.policy(client), realm.ledger.grant_fate(record.grant)
+        policy, ended = realm.policy(client), record.grant.ended
         if ended is None and _is_still_taken(record, record.spent_at, policy, now):
             return record
         if ended is not None:

@@ -5,9 +5,9 @@ It holds no rule and opens no socket.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from werkzeug.exceptions import HTTPException
@@ -25,6 +25,7 @@ from fake_oauth.reply import Reply, Written, error_reply
 from fake_oauth.web.connection import INTERRUPT
 from fake_oauth.web.endpoints import ENDPOINTS, Endpoint
 from fake_oauth.web.reading import BODY_LIMIT, Call, path_of, read
+from fake_oauth.web.recording import arrival, given, readable
 from fake_oauth.web.writing import bearer_reply, redirect, write
 
 if TYPE_CHECKING:
@@ -89,17 +90,7 @@ class App:
             return endpoint is not None and endpoint.takes_json(self.realm, params)
 
         call = read(environ, takes_json, body)
-        exchange = self._journal.arrived(
-            at=self.realm.clock.now(),
-            method=call.method,
-            path=call.path,
-            endpoint=name,
-            query=call.query,
-            form=call.form,
-            client_id=call.credentials.client_id or call.query.get("client_id"),
-            peer=call.peer,
-            digest=call.digest,
-        )
+        exchange = arrival(self._journal, self.realm, name, call)
         reply = self._before_any_rule(call, endpoint)
         step = self._script.take(exchange) if reply is None else None
         if step is None:
@@ -135,7 +126,7 @@ class App:
         if isinstance(fault, Interruption) and fault.loses_reply:
             self._journal.answered(exchange, None, b"", f"{reply.reason}; the reply was lost")
         else:
-            self._journal.answered(exchange, reply.status, written.body, reply.reason)
+            self._answer(exchange, reply, written, readable(written))
         return written, fault if isinstance(fault, Interruption) else None
 
     def _tampered(self, fault: Tampering, step: Step, reply: Reply, exchange: Exchange) -> Reply:
@@ -166,8 +157,21 @@ class App:
 
     def _write(self, exchange: Exchange, reply: Reply, origin: str | None) -> Written:
         written = self._bytes(reply, origin)
-        self._journal.answered(exchange, reply.status, written.body, reply.reason)
+        self._answer(exchange, reply, written, reply.data)
         return written
+
+    def _answer(
+        self, exchange: Exchange, reply: Reply, written: Written, data: Mapping[str, Any] | None
+    ) -> None:
+        """Write down what goes out; `data` is what a client can read of it."""
+        self._journal.answered(
+            exchange,
+            reply.status,
+            written.body,
+            reply.reason,
+            headers=dict(written.headers),
+            given=given(self.realm, data) if exchange.endpoint == "token" else (),
+        )
 
     def _bytes(self, reply: Reply, origin: str | None) -> Written:
         if origin is not None:

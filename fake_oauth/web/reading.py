@@ -7,14 +7,12 @@ contract's order of judgement.
 from __future__ import annotations
 
 import json
-import re
-from base64 import b64decode
 from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qsl, unquote_plus
+from urllib.parse import parse_qsl
 
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
 
 from fake_oauth.provider.asking import Credentials, Params
 from fake_oauth.provider.errors import OAuthError
+from fake_oauth.web.credentials import credentials_of
 
 BODY_LIMIT: Final = 64 * 1024
 PARAMETER_LIMIT: Final = 100
@@ -34,7 +33,6 @@ PARAMETER_LIMIT: Final = 100
 _FORM = "application/x-www-form-urlencoded"
 _MULTIPART = "multipart/form-data"
 _JSON = "application/json"
-_BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +49,8 @@ class Call:
     """What came as `Authorization: Bearer`."""
     cookies: Mapping[str, str] = field(default_factory=dict)
     origin: str | None = None
+    content_type: str | None = None
+    """What the body was said to be; None if that was left out."""
     peer: str | None = None
     """The client's end of the connection; None in process."""
     digest: bytes = b""
@@ -76,7 +76,7 @@ def read(
         body = _body(environ) if body is None else body
         _within_the_limit(body)
         form = _form(environ, mimetype, body) or _json(mimetype, body, takes_json)
-        credentials = _credentials(authorization, form)
+        credentials = credentials_of(authorization, form)
     except OAuthError as error:
         body, flaw = b"", error
     query = _query(environ.get("QUERY_STRING", ""))
@@ -89,6 +89,7 @@ def read(
         bearer_token=_bearer(authorization),
         cookies=parse_cookie(_decoded(environ["HTTP_COOKIE"])) if "HTTP_COOKIE" in environ else {},
         origin=environ.get("HTTP_ORIGIN"),
+        content_type=environ.get("CONTENT_TYPE") or None,
         peer=_peer(environ),
         digest=_digest(environ, body),
         flaw=flaw,
@@ -195,50 +196,6 @@ def _query(query_string: str) -> Params:
 def _decoded(text: str) -> str:
     """What WSGI gives as the latin-1 of its bytes (PEP 3333)."""
     return text if text.isascii() else text.encode("latin-1").decode(errors="replace")
-
-
-def _credentials(authorization: str, form: Params) -> Credentials:
-    """Rules 1 to 5. A scheme other than Basic says nothing about the client."""
-    scheme, _, rest = authorization.partition(" ")
-    if scheme.lower() == "basic":
-        return _basic(rest.strip())
-    for name in ("client_id", "client_secret"):
-        times = len(form.all(name))
-        if times > 1:
-            raise OAuthError("invalid_request", f"{name} sent {times} times")
-    client_id, client_secret = form.get("client_id"), form.get("client_secret")
-    if client_id is None:
-        return Credentials(lacking="no client credentials")
-    if not client_id.strip() or (client_secret is not None and not client_secret.strip()):
-        blank = "client_secret" if client_id.strip() else "client_id"
-        return Credentials(client_id=client_id, lacking=f"{blank} blank")
-    if client_secret is None:
-        return Credentials("none", client_id)
-    return Credentials("client_secret_post", client_id, client_secret)
-
-
-def _basic(encoded: str) -> Credentials:
-    """Rules 3 and 5, RFC 6749 section 2.3.1: both halves are form-urlencoded inside base64."""
-    try:
-        padding = "=" * (-len(encoded) % 4)
-        user_pass = b64decode(encoded + padding, validate=True).decode()
-    except ValueError:
-        raise OAuthError("invalid_request", "Authorization: Basic is not base64 of UTF-8") from None
-    first, colon, second = user_pass.partition(":")
-    if not colon:
-        raise OAuthError(
-            "invalid_request", "Authorization: Basic has no colon between id and secret"
-        )
-    if _BAD_ESCAPE.search(user_pass):
-        raise OAuthError("invalid_request", "Authorization: Basic has a % that is no escape")
-    try:
-        client_id, client_secret = (unquote_plus(half, errors="strict") for half in (first, second))
-    except UnicodeDecodeError:
-        raise OAuthError("invalid_request", "Authorization: Basic is not UTF-8") from None
-    if not client_id.strip() or not client_secret.strip():
-        blank = "client_secret" if client_id.strip() else "client_id"
-        return Credentials(client_id=client_id, lacking=f"{blank} blank")
-    return Credentials("client_secret_basic", client_id, client_secret)
 
 
 def _notes(mimetype: str, unread: Sized, query: Params) -> tuple[str, ...]:

@@ -1,0 +1,76 @@
+"""What the journal is told: who asked, which tokens came, and which went out.
+
+Tokens are told by their names in the lineage, as far as they are known.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from fake_oauth.journal import Exchange, Journal
+from fake_oauth.provider.ledger import Trace
+from fake_oauth.provider.realm import Realm
+from fake_oauth.reply import Written
+from fake_oauth.web.reading import Call
+
+# The parameters in which tokens and codes come, and the members in which they go out.
+_CARRIERS: Final = ("refresh_token", "code", "token", "access_token")
+_GIVEN: Final = ("refresh_token", "access_token")
+
+
+def arrival(journal: Journal, realm: Realm, endpoint: str | None, call: Call) -> Exchange:
+    """Write down a request."""
+    names, fresh_until = {}, None
+    with realm.lock:
+        for carrier, value in _carried(call):
+            token = realm.ledger.token(value)
+            if token is not None:
+                names[carrier] = token.alias
+                fresh_until = token.grant and token.grant.fresh_until
+    return journal.arrived(
+        at=realm.clock.now(),
+        method=call.method,
+        path=call.path,
+        endpoint=endpoint,
+        query=call.query,
+        form=call.form,
+        client_id=call.credentials.client_id or call.query.get("client_id"),
+        content_type=call.content_type,
+        tokens=names,
+        fresh_until=fresh_until,
+        peer=call.peer,
+        digest=call.digest,
+    )
+
+
+def given(realm: Realm, data: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """The names of the tokens in a reply that goes out."""
+    names = []
+    for member in _GIVEN:
+        value = None if data is None else data.get(member)
+        if isinstance(value, str):
+            with realm.lock:
+                token = realm.ledger.token(value)
+            if token is not None:
+                names.append(token.alias)
+            if isinstance(token, Trace) and token.grant is not None:
+                token.grant.fresh_until = token.expires_at
+    return tuple(names)
+
+
+def readable(written: Written) -> Mapping[str, Any] | None:
+    """What a client can read of a reply that was damaged."""
+    try:
+        data = json.loads(written.body)
+    except ValueError:
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def _carried(call: Call) -> Iterator[tuple[str, str]]:
+    for params in (call.query, call.form):
+        yield from ((name, params[name]) for name in _CARRIERS if name in params)
+    if call.bearer_token is not None:
+        yield "bearer", call.bearer_token
