@@ -10,6 +10,7 @@ from fake_oauth.naming import user_named
 from fake_oauth.provider.clock import Clock
 from fake_oauth.provider.errors import Problem, SettingsError
 from fake_oauth.provider.ids import Ids
+from fake_oauth.provider.issuing import plant
 from fake_oauth.provider.keys import KeyRing
 from fake_oauth.provider.realm import Realm
 from fake_oauth.references import wrong_rules
@@ -22,7 +23,6 @@ def realm_of(settings: Settings, *, issuer: str, keys: KeyRing, clock: Clock, se
         issuer=issuer if settings.issuer is None else settings.issuer,
         clients=settings.clients,
         users=settings.users,
-        refresh_tokens=settings.refresh_tokens,
         auth_sources=settings.auth_sources,
         terms=settings,
         keys=keys,
@@ -30,6 +30,8 @@ def realm_of(settings: Settings, *, issuer: str, keys: KeyRing, clock: Clock, se
         ids=Ids(seed, settings.ids),
         session_seconds=settings.session_seconds,
     )
+    for token in settings.refresh_tokens:
+        plant(realm, token)
     if settings.auto_login is not None:
         realm.logged_in_everywhere = user_named(realm, settings.auto_login).sub
     return realm

@@ -15,6 +15,7 @@ from fake_oauth.faults.script import Script, Standing, Step, UnusedFaultError
 from fake_oauth.faults.seams import Fault, Outage
 from fake_oauth.journal import Exchange, Journal
 from fake_oauth.naming import client_named, scopes_named, user_named
+from fake_oauth.provider import issuing
 from fake_oauth.provider.clock import Clock
 from fake_oauth.provider.errors import FakeOAuthError, Problem, SettingsError
 from fake_oauth.provider.ids import fresh_seed
@@ -77,7 +78,7 @@ class Service:
         """
         realm = self._serving().realm
         owner, somebody = client_named(realm, client), user_named(realm, user)
-        return realm.issue(owner, somebody, scopes_named(owner, scope))
+        return issuing.issue(realm, owner, somebody, scopes_named(owner, scope))
 
     def issue_code(
         self,
@@ -96,9 +97,9 @@ class Service:
         """
         realm = self._serving().realm
         owner, somebody = client_named(realm, client), user_named(realm, user)
-        grant = realm.log_in(owner.client_id, somebody, scopes_named(owner, scope))
-        return realm.write_code(
-            grant, redirect_uri=redirect_uri, code_challenge=code_challenge, nonce=nonce
+        grant = issuing.log_in(realm, owner.client_id, somebody, scopes_named(owner, scope))
+        return issuing.write_code(
+            realm, grant, redirect_uri=redirect_uri, code_challenge=code_challenge, nonce=nonce
         )
 
     def login(self, user: str | None = None) -> None:

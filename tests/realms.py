@@ -9,6 +9,7 @@ from fake_oauth.provider.asking import Ask, Credentials, Params
 from fake_oauth.provider.clock import Clock
 from fake_oauth.provider.errors import OAuthError
 from fake_oauth.provider.ids import Ids
+from fake_oauth.provider.issuing import plant
 from fake_oauth.provider.keys import key_ring
 from fake_oauth.provider.parties import AuthSource, Client, RefreshToken, User
 from fake_oauth.provider.realm import Realm
@@ -30,11 +31,10 @@ def realm(
     auth_sources: tuple[AuthSource, ...] = (),
     terms: Terms | None = None,
 ) -> Realm:
-    return Realm(
+    made = Realm(
         issuer="https://issuer.example",
         clients=clients or (WEB, PHONE),
         users=users,
-        refresh_tokens=tokens,
         auth_sources=auth_sources,
         terms=terms or Terms(),
         keys=key_ring([]),
@@ -42,6 +42,9 @@ def realm(
         ids=Ids(0),
         session_seconds=3600,
     )
+    for token in tokens:
+        plant(made, token)
+    return made
 
 
 def granted(

@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from fake_oauth.provider import grants, issuing
 from fake_oauth.provider.asking import Credentials
 from fake_oauth.provider.errors import OAuthError
+from fake_oauth.provider.issuing import write_code
 from fake_oauth.provider.parties import Client
 from fake_oauth.provider.realm import Realm
 from fake_oauth.provider.terms import Terms
@@ -30,7 +32,7 @@ OTHER_POST = replace(WEB_POST, client_id="other")
 def code(of: Realm, client: Client = WEB, **said: Any) -> str:
     grant = of.ledger.open(client.client_id, "u-alice", ["openid"])
     asked = {"redirect_uri": CALLBACK, "code_challenge": None, "nonce": None, **said}
-    return of.write_code(grant, **asked)
+    return write_code(of, grant, **asked)
 
 
 def exchange(
@@ -240,7 +242,7 @@ def test_reuse_of_a_code_leaves_its_tokens_alone_unless_asked_otherwise(revokes:
 def test_nobody_comes_between_a_code_and_what_it_buys(monkeypatch: pytest.MonkeyPatch) -> None:
     """A reuse that revokes the grant could otherwise miss the refresh token."""
     here = realm()
-    first_tokens = here.first_tokens
+    first_tokens = issuing.first_tokens
     others: list[bool] = []
 
     def may_enter() -> bool:
@@ -254,6 +256,6 @@ def test_nobody_comes_between_a_code_and_what_it_buys(monkeypatch: pytest.Monkey
             others.append(another.submit(may_enter).result())
         return first_tokens(*arguments, **options)
 
-    monkeypatch.setattr(here, "first_tokens", observed)
+    monkeypatch.setattr(grants, "first_tokens", observed)
     exchange(here, code(here))
     assert others == [False]

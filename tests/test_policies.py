@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from fake_oauth import ALL_POLICIES, Client, FakeOAuth, RefreshPolicy, Settings, SettingsError
-from fake_oauth.provider import realm as realm_module
+from fake_oauth.provider import issuing
 from fake_oauth.provider.asking import Credentials
 from fake_oauth.provider.bearer import BearerError, userinfo
 from fake_oauth.provider.errors import OAuthError
+from fake_oauth.provider.issuing import issue
 from fake_oauth.provider.realm import Realm
 from fake_oauth.provider.terms import Terms
 from fake_oauth.provider.tokens import TokenSet
@@ -28,7 +29,7 @@ def here(policy: RefreshPolicy | str, **terms: Any) -> Realm:
 
 
 def first(of: Realm, client: Client = WEB) -> TokenSet:
-    return of.issue(client, ALICE, client.scopes)
+    return issue(of, client, ALICE, client.scopes)
 
 
 def used(of: Realm, token: str | None, credentials: Credentials = WEB_POST, number: int = 1) -> str:
@@ -252,7 +253,7 @@ def test_a_clients_own_policy_comes_before_the_settings() -> None:
 def test_a_token_whose_parent_is_long_forgotten_is_good() -> None:
     of = here(RefreshPolicy.RFC9700)
     successor = used(of, first(of).refresh_token)
-    of.ledger.refresh_tokens._dead.clear()
+    of.ledger.refresh_tokens._spent.clear()
     used(of, successor)
 
 
@@ -271,7 +272,7 @@ OUTCOMES: list[tuple[RefreshPolicy, int, int]] = [
 def test_uses_at_once_come_out_as_the_policy_says(
     policy: RefreshPolicy, granted: int, given: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(realm_module, "sign", lambda *_: "a token")  # It is not about signatures.
+    monkeypatch.setattr(issuing, "sign", lambda *_: "a token")  # It is not about signatures.
     for repetition in range(50):
         of = here(policy)
         token = first(of).refresh_token

@@ -11,6 +11,7 @@ from typing import Final
 
 from fake_oauth.provider.asking import Params
 from fake_oauth.provider.errors import OAuthError
+from fake_oauth.provider.issuing import log_in, write_code
 from fake_oauth.provider.parties import Client, User
 from fake_oauth.provider.realm import Realm
 from fake_oauth.provider.sessions import AuthorizationRequest
@@ -83,8 +84,9 @@ def allow(realm: Realm, asked: AuthorizationRequest, user: User) -> Mapping[str,
     if asked.client_id not in realm.clients:
         raise _direct("client_id", f"client {asked.client_id} is gone")
     with realm.lock:
-        grant = realm.log_in(asked.client_id, user, asked.scopes)
-        code = realm.write_code(
+        grant = log_in(realm, asked.client_id, user, asked.scopes)
+        code = write_code(
+            realm,
             grant,
             redirect_uri=asked.sent_redirect_uri,
             code_challenge=asked.code_challenge,

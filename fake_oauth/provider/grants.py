@@ -17,6 +17,7 @@ from fake_oauth.provider import otp
 from fake_oauth.provider.asking import Ask, Params
 from fake_oauth.provider.checks import active, auth_source_of, has_its_user, may_use, scopes_among
 from fake_oauth.provider.errors import OAuthError, bad_parameter
+from fake_oauth.provider.issuing import first_tokens, log_in, mint
 from fake_oauth.provider.keys import base64url
 from fake_oauth.provider.parties import AuthSource, Client, Identifier, User
 from fake_oauth.provider.realm import Realm
@@ -67,7 +68,7 @@ def refresh_token(realm: Realm, client: Client, ask: Ask) -> Granted:
         has_its_user(realm, record.grant)
         scopes = scopes_among(asked, record.grant.scopes, verb="granted")
         given, reason = renewed(realm, client, record, ask.number)
-    return Granted(realm.mint(record.grant, now, scopes=scopes, refresh_token=given), reason)
+    return Granted(mint(realm, record.grant, now, scopes=scopes, refresh_token=given), reason)
 
 
 def authorization_code(realm: Realm, client: Client, ask: Ask) -> Granted:
@@ -101,7 +102,7 @@ def authorization_code(realm: Realm, client: Client, ask: Ask) -> Granted:
         has_its_user(realm, record.grant, code=bad_code)
         shelf.kill(record, f"used by request {ask.number}")
         # Still with the lock held: a reuse that revokes the grant must find its refresh token.
-        tokens = realm.first_tokens(record.grant, nonce=record.nonce)
+        tokens = first_tokens(realm, record.grant, nonce=record.nonce)
     return Granted(tokens, "code exchanged")
 
 
@@ -115,7 +116,7 @@ def client_credentials(realm: Realm, client: Client, ask: Ask) -> Granted:
     scopes = scopes_among(asked, client.scopes, verb="registered")
     with realm.lock:
         grant = realm.ledger.open(client.client_id, client.client_id, scopes, is_users=False)
-    return Granted(realm.mint(grant, realm.clock.now()), "the client's own token")
+    return Granted(mint(realm, grant, realm.clock.now()), "the client's own token")
 
 
 def password(realm: Realm, client: Client, ask: Ask) -> Granted:
@@ -129,8 +130,8 @@ def password(realm: Realm, client: Client, ask: Ask) -> Granted:
     source = auth_source_of(realm, client, source_id, ("password",))
     user = check_password(realm, source, username, secret)
     with realm.lock:
-        grant = realm.log_in(client.client_id, user, scopes)
-    return Granted(realm.first_tokens(grant), f"{user.login} logged in by password")
+        grant = log_in(realm, client.client_id, user, scopes)
+    return Granted(first_tokens(realm, grant), f"{user.login} logged in by password")
 
 
 GRANTS: Final[Mapping[str, GrantType]] = {

@@ -11,6 +11,7 @@ from typing import Final
 from fake_oauth.provider.asking import Ask
 from fake_oauth.provider.checks import active, auth_source_of, may_use, scopes_among
 from fake_oauth.provider.errors import OAuthError
+from fake_oauth.provider.issuing import first_tokens, log_in
 from fake_oauth.provider.outbox import Message
 from fake_oauth.provider.parties import AuthSource, Client, User
 from fake_oauth.provider.realm import Realm
@@ -119,8 +120,8 @@ def _log_in(realm: Realm, client: Client, ask: Ask, kind: str) -> Granted:
             raise OAuthError("invalid_grant", f"no user has {recipient}")
         active(user)
         realm.ledger.otps.kill(record, f"used by request {ask.number}")
-        grant = realm.log_in(client.client_id, user, scopes)
-    return Granted(realm.first_tokens(grant), f"{user.login} logged in by {kind}")
+        grant = log_in(realm, client.client_id, user, scopes)
+    return Granted(first_tokens(realm, grant), f"{user.login} logged in by {kind}")
 
 
 def _matches(record: OtpRecord, client: Client, source: AuthSource, recipient: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fake_oauth.provider.errors import OAuthError
+from fake_oauth.provider.issuing import write_refresh_token
 from fake_oauth.provider.parties import Client
 from fake_oauth.provider.policies import RefreshPolicy
 from fake_oauth.provider.realm import Realm
@@ -58,7 +59,7 @@ def renewed(
     successor = None if record.successor is None else shelf.find(record.successor)
     if successor is not None and policy.grace_gives == "successor":
         return successor.value, "refreshed again, same successor"
-    value = realm.write_refresh_token(record.grant, now, parent=record)
+    value = write_refresh_token(realm, record.grant, now, parent=record)
     if record.spent_at is not None:
         shelf.amend(replace(record, successor=value))
         return value, "refreshed again, another successor"
