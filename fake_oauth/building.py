@@ -13,6 +13,7 @@ from fake_oauth.provider.ids import Ids
 from fake_oauth.provider.issuing import plant
 from fake_oauth.provider.keys import KeyRing
 from fake_oauth.provider.realm import Realm
+from fake_oauth.provider.resource import Resource
 from fake_oauth.references import wrong_rules
 from fake_oauth.settings import Settings
 
@@ -29,6 +30,9 @@ def realm_of(settings: Settings, *, issuer: str, keys: KeyRing, clock: Clock, se
         clock=clock,
         ids=Ids(seed, settings.ids),
         session_seconds=settings.session_seconds,
+        resource=Resource(
+            scope=settings.resource_scope, skew_seconds=settings.resource_skew_seconds
+        ),
     )
     for token in settings.refresh_tokens:
         plant(realm, token)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Self
 
 from werkzeug.wrappers import Request, Response
 
+from fake_oauth.assembly import IN_PROCESS
 from fake_oauth.guard import is_loopback
 from fake_oauth.journal import Exchange
 from fake_oauth.provider.errors import FakeOAuthError
 from fake_oauth.reply import Written
-from fake_oauth.service import IN_PROCESS, Service
+from fake_oauth.service import Service
 from fake_oauth.settings import Settings
 from fake_oauth.web.endpoints import ENDPOINTS
 from fake_oauth.web.listener import Listener
@@ -70,6 +71,11 @@ class FakeOAuth(Service):
     def token_url(self) -> str:
         """The URL of the token endpoint."""
         return self.url + ENDPOINTS["token"].path
+
+    @property
+    def resource_url(self) -> str:
+        """The URL of a resource that wants an access token of this server (RFC 6750)."""
+        return self.url + ENDPOINTS["resource"].path
 
     @property
     def ca_pem(self) -> str:

@@ -92,6 +92,10 @@ class Settings(Terms):
     """How many exchanges the journal keeps."""
     faults: Sequence[Rule | Fault] = ()
     """What is to go wrong: the script from the start."""
+    resource_scope: str | None = None
+    """The scope that the protected resource wants; None is any."""
+    resource_skew_seconds: float = 0
+    """How far the clock of the protected resource is ahead of the server's."""
     control: bool = False
     """Whether it can be steered over HTTP, below `/_fake/`."""
 

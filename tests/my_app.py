@@ -6,7 +6,7 @@ import json
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlencode
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 
 class LoggedOut(Exception):  # noqa: N818
@@ -20,9 +20,29 @@ class BadReply(Exception):  # noqa: N818
 class Session:
     """Tokens, refreshed on demand."""
 
-    def __init__(self, token_url: str, refresh_token: str) -> None:
+    def __init__(self, token_url: str, refresh_token: str, access_token: str | None = None) -> None:
         self.token_url = token_url
         self.refresh_token = refresh_token
+        self.access_token = access_token
+
+    def get(self, url: str) -> bytes:
+        """What is at a protected resource; a 401 is tried again with a new access token, once."""
+        if self.access_token is None:
+            self.refresh()
+        try:
+            return self._get(url)
+        except HTTPError as error:
+            error.close()
+            if error.code != 401:
+                raise
+        self.refresh()
+        return self._get(url)
+
+    def _get(self, url: str) -> bytes:
+        headers = {"Authorization": f"Bearer {self.access_token}"}
+        with urlopen(Request(url, headers=headers)) as response:
+            body: bytes = response.read()
+        return body
 
     def refresh(self) -> str:
         """A new access token; a 503 is tried again, once. Raises LoggedOut, BadReply, OSError."""
@@ -33,7 +53,7 @@ class Session:
                 raise
             reply = self._ask()
         self.refresh_token = reply.get("refresh_token", self.refresh_token)
-        access_token: str = reply["access_token"]
+        self.access_token = access_token = str(reply["access_token"])
         return access_token
 
     def _ask(self) -> dict[str, Any]:

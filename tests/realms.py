@@ -13,6 +13,7 @@ from fake_oauth.provider.issuing import plant
 from fake_oauth.provider.keys import key_ring
 from fake_oauth.provider.parties import AuthSource, Client, RefreshToken, User
 from fake_oauth.provider.realm import Realm
+from fake_oauth.provider.resource import Resource
 from fake_oauth.provider.terms import Terms
 from fake_oauth.provider.tokens import Granted
 
@@ -41,6 +42,7 @@ def realm(
         clock=Clock(NOW, frozen=True),
         ids=Ids(0),
         session_seconds=3600,
+        resource=Resource(),
     )
     for token in tokens:
         plant(made, token)

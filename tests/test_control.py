@@ -92,7 +92,7 @@ def test_the_index_lists_what_there_is(steer: Steer) -> None:
     assert reply.headers["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize("path", [path for method, path in CONTROLS if method == "PUT"])
+@pytest.mark.parametrize("path", ["/faults", "/clock", "/clients", "/users"])
 def test_what_is_read_can_be_written_and_changes_nothing(
     fake: FakeOAuth, steer: Steer, path: str
 ) -> None:
@@ -331,6 +331,8 @@ def test_the_journal_tells_all_but_secrets(fake: FakeOAuth, steer: Steer) -> Non
                     "grant_type": "refresh_token",
                     "refresh_token": "nope",
                 },
+                "tokens": {},
+                "given": [],
                 "reply": fake.journal[0].reply,
                 "reason": fake.journal[0].reason,
                 "fault": "step 1 ok",
@@ -375,6 +377,40 @@ def test_tokens_are_had_without_a_login(fake: FakeOAuth, steer: Steer) -> None:
     assert refresh(fake, tokens["refresh_token"], "app").status_code == 200
     assert steer("POST", "/tokens", {"client": "nobody"}).status_code == 400
     assert steer("POST", "/tokens").status_code == 200
+
+
+def test_tokens_and_users_are_moved(fake: FakeOAuth, steer: Steer) -> None:
+    first, second = fake.issue("alice", "web"), fake.issue("alice", "web")
+    third, bobs = fake.issue("alice", "web"), fake.issue("bob", "web")
+
+    def status(token: str | None) -> int:
+        return refresh(fake, token or "").status_code
+
+    assert steer("POST", "/expire", {"token": first.refresh_token}).json == {}
+    assert steer("POST", "/revoke", {"token": "alice/2 r1"}).json == {}
+    assert [status(tokens.refresh_token) for tokens in (first, second, third)] == [400, 400, 200]
+    assert steer("POST", "/freeze_user", {"user": "alice"}).json == {}
+    assert status(third.refresh_token) == 400
+    assert steer("POST", "/unfreeze_user", {"user": "alice"}).json == {}
+    assert status(third.refresh_token) == 200
+    assert steer("POST", "/revoke_user", {"user": "alice"}).json == {}
+    assert [status(third.refresh_token), status(bobs.refresh_token)] == [400, 200]
+    assert steer("POST", "/delete_user", {"user": "bob"}).json == {}
+    assert status(bobs.refresh_token) == 400
+    assert steer("POST", "/delete_user", {"user": "bob"}).status_code == 400
+    told = steer("GET", "/journal").json
+    assert told is not None
+    assert told["exchanges"][2]["tokens"] == {"refresh_token": "alice/3 r1"}
+    assert told["exchanges"][2]["given"] == ["alice/3 r1", "alice/3 a2"]
+
+
+def test_the_resource_is_set_and_counts(fake: FakeOAuth, steer: Steer) -> None:
+    bearer = {"Authorization": f"Bearer {fake.issue().access_token}"}
+    assert WSGIClient(fake).get("/resource", headers=bearer).status_code == 200
+    told = steer("PUT", "/resource", {"scope": "orders", "skew_seconds": 5}).json
+    assert told == {"scope": "orders", "skew_seconds": 5, "calls": 1, "refused": 0}
+    assert WSGIClient(fake).get("/resource", headers=bearer).status_code == 403
+    assert steer("GET", "/resource").json == {**told, "refused": 1}
 
 
 def test_the_outbox_is_read() -> None:
@@ -578,6 +614,7 @@ def test_paths_that_only_begin_alike_are_not_its_own(fake: FakeOAuth) -> None:
 @pytest.fixture
 def url() -> Iterator[str]:
     with stub() as running:
+        assert f"  control {running.url}/_fake/" in running.heading
         yield running.url
 
 

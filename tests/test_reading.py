@@ -133,7 +133,8 @@ def test_a_path_that_is_not_served_says_which_are() -> None:
         "error": "not_found",
         "error_description": "served are: POST /oauth2/token, GET /oauth2/authorize, "
         "GET and POST /portal/login, GET and POST /userinfo, POST /oauth2/revoke, "
-        "POST /otp/send, GET /logout, GET /oauth2/jwks, GET /.well-known/openid-configuration",
+        "POST /otp/send, GET /logout, GET /oauth2/jwks, GET /.well-known/openid-configuration, "
+        "GET and POST and PUT and PATCH and DELETE /resource",
     }
 
 

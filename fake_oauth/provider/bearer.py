@@ -1,13 +1,16 @@
-"""What an access token is good for: userinfo; and giving tokens up: revocation."""
+"""What an access token is good for: userinfo, a protected resource; and giving tokens up."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from math import inf
 from typing import Any, Final
 
 from fake_oauth.provider.asking import Ask
 from fake_oauth.provider.errors import OAuthError
 from fake_oauth.provider.parties import User
 from fake_oauth.provider.realm import Realm
+from fake_oauth.provider.resource import Resource
 from fake_oauth.provider.tokens import read
 
 _BEARER_URI: Final = "https://tools.ietf.org/html/rfc6750#section-3.1"
@@ -17,19 +20,29 @@ _REVOCATION_URI: Final = "https://tools.ietf.org/html/rfc7009#section-2.1"
 class BearerError(OAuthError):
     """A refusal of an access token; it travels in WWW-Authenticate (RFC 6750 section 3)."""
 
-    def __init__(self, code: str, reason: str, description: str) -> None:
-        super().__init__(code, reason, description=description, uri=_BEARER_URI)
+    def __init__(self, code: str | None, reason: str, challenge: Mapping[str, str]) -> None:
+        """`challenge` is what WWW-Authenticate says, in this order."""
+        super().__init__(code, reason)
+        self.challenge = challenge
+
+
+def _as_documented(code: str, reason: str, description: str) -> BearerError:
+    """As CIAM 1148/51476 tells it."""
+    challenge = {"error": code, "error_description": description, "error_uri": _BEARER_URI}
+    return BearerError(code, reason, challenge)
 
 
 def userinfo(realm: Realm, access_token: str | None) -> dict[str, Any]:
     """The claims of the user behind an access token (CIAM 1148/51476)."""
     if access_token is None:
-        raise BearerError(
+        raise _as_documented(
             "invalid_request", "no bearer token", "Bearer token not found in the request"
         )
-    claims = _good(realm, access_token)
+    claims, flaw = _read(realm, access_token, realm.clock.now())
+    if flaw is not None:
+        raise _as_documented("invalid_token", flaw, "Error decoding JWT")
     if "openid" not in claims.get("scope", ()):
-        raise BearerError(
+        raise _as_documented(
             "insufficient_scope",
             "access token without scope openid",
             "The request requires higher privileges than provided by the access token.",
@@ -38,6 +51,40 @@ def userinfo(realm: Realm, access_token: str | None) -> dict[str, Any]:
     if user is None:
         raise OAuthError("user_not_found", f"no user {claims['sub']}")
     return {"sub": user.sub, **_told(realm, user, claims["aud"])}
+
+
+def resource(realm: Realm, access_token: str | None) -> dict[str, Any]:
+    """What a protected resource says to an access token that it lets in (RFC 6750 section 3)."""
+    wanted = realm.resource
+    try:
+        claims = _let_in(realm, access_token, wanted)
+    except BearerError:
+        with realm.lock:
+            wanted.refused += 1
+        raise
+    with realm.lock:
+        wanted.calls += 1
+    return {
+        "sub": claims["sub"],
+        "client_id": claims["aud"],
+        "scope": " ".join(claims.get("scope", ())),
+    }
+
+
+def _let_in(realm: Realm, access_token: str | None, wanted: Resource) -> dict[str, Any]:
+    challenge = {"realm": "fake_oauth"}
+    if access_token is None:
+        # Without an error code, as nothing was presented (RFC 6750 section 3.1).
+        raise BearerError(None, "no bearer token", challenge)
+    claims, flaw = _read(realm, access_token, realm.clock.now() + wanted.skew_seconds)
+    if flaw is not None:
+        told = {"error": "invalid_token", "error_description": flaw}
+        raise BearerError("invalid_token", flaw, challenge | told)
+    if wanted.scope is not None and wanted.scope not in claims.get("scope", ()):
+        flaw = f"access token without scope {wanted.scope}"
+        told = {"error": "insufficient_scope", "error_description": flaw, "scope": wanted.scope}
+        raise BearerError("insufficient_scope", flaw, challenge | told)
+    return claims
 
 
 def revoke(realm: Realm, ask: Ask) -> str:
@@ -68,19 +115,18 @@ def revoke(realm: Realm, ask: Ask) -> str:
     return "access token revoked"
 
 
-def _good(realm: Realm, access_token: str) -> dict[str, Any]:
-    """The claims of an access token that may still be used."""
+def _read(realm: Realm, access_token: str, now: float) -> tuple[dict[str, Any], str | None]:
+    """The claims of an access token, and why it may not be used at this time, if it may not."""
     claims = read(realm.keys.published(), access_token)
-    reason = None
     if claims is None or "azp" in claims:
-        reason = "not an access token of this server"
-    elif claims["exp"] <= realm.clock.now():
-        reason = f"access token expired {realm.clock.now() - claims['exp']:.0f} s ago"
-    elif (fate := realm.ledger.access_token_fate(claims["jti"])) is not None:
-        reason = f"access token {fate}"
-    if claims is None or reason is not None:
-        raise BearerError("invalid_token", reason or "", "Error decoding JWT")
-    return claims
+        return {}, "not an access token of this server"
+    with realm.lock:
+        trace = realm.ledger.traced(claims["jti"])
+        expires_at = min(claims["exp"], inf if trace is None else trace.expires_at)
+        fate = realm.ledger.access_token_fate(claims["jti"])
+    if expires_at <= now:
+        return claims, f"access token expired {now - expires_at:.0f} s ago"
+    return claims, fate and f"access token {fate}"
 
 
 def _owned(owner: str, client_id: str) -> None:

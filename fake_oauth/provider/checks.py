@@ -57,9 +57,10 @@ def auth_source_of(
 
 
 def has_its_user(realm: Realm, grant: Grant, *, code: str = "invalid_grant") -> None:
-    """Whether the user is still there who gave this grant."""
-    if grant.is_users and grant.sub not in realm.users:
+    """Whether the user is still there who gave this grant, and may log in."""
+    if (user := realm.users.get(grant.sub)) is None:
         raise OAuthError(code, f"user {grant.sub} is gone")
+    active(user)
 
 
 def active(user: User) -> User:

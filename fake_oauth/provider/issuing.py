@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from fake_oauth.provider.ledger import Trace
 from fake_oauth.provider.lineage import Grant
 from fake_oauth.provider.parties import Client, RefreshToken, User
 from fake_oauth.provider.realm import Realm
@@ -24,8 +25,17 @@ def issue(realm: Realm, client: Client, user: User, scopes: Sequence[str]) -> To
     """A first set of tokens, as if the user had just logged in at the client."""
     grant = log_in(realm, client.client_id, user, scopes)
     tokens = first_tokens(realm, grant)
-    grant.fresh_until = realm.clock.now() + realm.terms(client).access_token_seconds
+    received(realm, tokens.access_token)
     return tokens
+
+
+def received(realm: Realm, token: str) -> str | None:
+    """Note that a client has received a token. Returns its name; None for an unknown one."""
+    with realm.lock:
+        found = realm.ledger.token(token)
+        if isinstance(found, Trace) and found.grant is not None:
+            found.grant.fresh_until = found.expires_at
+        return None if found is None else found.alias
 
 
 def log_in(

@@ -7,7 +7,7 @@ what lives: what has expired or was spent is let go once no policy can need it a
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from fake_oauth.provider.lineage import Grant
@@ -91,6 +91,20 @@ class Ledger:
         grant.ended = grant.ended or fate
         if access_tokens:
             grant.revoked = grant.revoked or fate
+
+    def named(self, alias: str) -> RefreshRecord | CodeRecord | Trace | None:
+        """What lives under a name of the lineage."""
+        return next((token for token in self._living() if token.alias == alias), None)
+
+    def grants_of(self, sub: str) -> list[Grant]:
+        """The grants of a user that something may be left of."""
+        grants = dict.fromkeys(token.grant for token in self._living())
+        return [grant for grant in grants if grant and grant.is_users and grant.sub == sub]
+
+    def _living(self) -> Iterator[RefreshRecord | CodeRecord | Trace]:
+        yield from self.refresh_tokens
+        yield from self.codes
+        yield from self._traces.values()
 
     def access_token_fate(self, jti: str) -> str | None:
         """Why an access token is no longer good, other than by expiry; None if it is."""

@@ -18,6 +18,7 @@ from fake_oauth.provider.lineage import Grant
 from fake_oauth.provider.outbox import Outbox
 from fake_oauth.provider.parties import AuthSource, Client, User
 from fake_oauth.provider.policies import RefreshPolicy
+from fake_oauth.provider.resource import Resource
 from fake_oauth.provider.sessions import Sessions
 from fake_oauth.provider.terms import Terms
 
@@ -37,6 +38,7 @@ class Realm:
         clock: Clock,
         ids: Ids,
         session_seconds: int,
+        resource: Resource,
     ) -> None:
         self.issuer = issuer
         self.clients = {client.client_id: client for client in clients}
@@ -48,6 +50,7 @@ class Realm:
         self.ledger = Ledger()
         self.sessions = Sessions(ids, session_seconds)
         self.outbox = Outbox()
+        self.resource = resource
         self.logged_in_everywhere: str | None = None
         """The sub of a user who need not log in anywhere."""
         self.lock = RLock()

@@ -65,6 +65,10 @@ class Sessions:
         if session is not None:
             self._logged_in.drop(session)
 
+    def end_all_of(self, sub: str) -> None:
+        """Log a user out in every browser."""
+        self._logged_in.drop_all(sub)
+
     def wait(self, session: str, request: AuthorizationRequest, now: float) -> str:
         """Let a request wait for a login in this session. Returns its `p_state`."""
         p_state = self._ids.draw("p_state")
@@ -99,6 +103,10 @@ class _Expiring(Generic[_T]):
 
     def get(self, key: str, now: float) -> _T | None:
         return self._entries[key][0] if self.has(key, now) else None
+
+    def drop_all(self, value: _T) -> None:
+        for key in [key for key, (kept, _) in self._entries.items() if kept == value]:
+            del self._entries[key]
 
     def drop(self, key: str) -> bool:
         return self._entries.pop(key, None) is not None

@@ -208,7 +208,7 @@ class App:
         try:
             if endpoint is None:
                 raise _not_found(call)
-            if call.flaw is not None and call.method == "POST":
+            if call.flaw is not None and call.method == "POST" and endpoint.reads_body:
                 raise call.flaw
             return endpoint.answer(self.realm, call, exchange.number)
         except RedirectError as error:

@@ -37,6 +37,8 @@ class Endpoint:
     """Whether these parameters may come as JSON."""
     reads_query: bool = False
     """Whether its parameters are in the query string."""
+    reads_body: bool = True
+    """Whether a body that cannot be read is refused."""
     error_type: str = JSON_UTF8
     """The Content-Type of its errors."""
 
@@ -85,6 +87,12 @@ def userinfo(realm: Realm, call: Call, _: int) -> Reply:
     """OpenID Connect Core 1.0 section 5.3, CIAM 1148/51476."""
     claims = bearer.userinfo(realm, call.bearer_token)
     return Reply(data=claims, content_type=JSON, reason=f"claims of {claims['sub']}")
+
+
+def resource(realm: Realm, call: Call, _: int) -> Reply:
+    """A protected resource (RFC 6750); no part of the documented service."""
+    told = bearer.resource(realm, call.bearer_token)
+    return Reply(data=told, content_type=JSON, reason=f"let {told['sub']} in")
 
 
 def otp_send(realm: Realm, call: Call, number: int) -> Reply:
@@ -179,5 +187,11 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = {
     "jwks": Endpoint(path="/oauth2/jwks", methods=("GET",), answer=jwks, member="jwks_uri"),
     "discovery": Endpoint(
         path="/.well-known/openid-configuration", methods=("GET",), answer=discovery
+    ),
+    "resource": Endpoint(
+        path="/resource",
+        methods=("GET", "POST", "PUT", "PATCH", "DELETE"),
+        answer=resource,
+        reads_body=False,
     ),
 }

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from fake_oauth.journal import Exchange, Journal
-from fake_oauth.provider.ledger import Trace
+from fake_oauth.provider.issuing import received
 from fake_oauth.provider.realm import Realm
 from fake_oauth.reply import Written
 from fake_oauth.web.reading import Call
@@ -47,17 +47,9 @@ def arrival(journal: Journal, realm: Realm, endpoint: str | None, call: Call) ->
 
 def given(realm: Realm, data: Mapping[str, Any] | None) -> tuple[str, ...]:
     """The names of the tokens in a reply that goes out."""
-    names = []
-    for member in _GIVEN:
-        value = None if data is None else data.get(member)
-        if isinstance(value, str):
-            with realm.lock:
-                token = realm.ledger.token(value)
-            if token is not None:
-                names.append(token.alias)
-            if isinstance(token, Trace) and token.grant is not None:
-                token.grant.fresh_until = token.expires_at
-    return tuple(names)
+    values = [] if data is None else [data.get(member) for member in _GIVEN]
+    names = [received(realm, value) for value in values if isinstance(value, str)]
+    return tuple(name for name in names if name is not None)
 
 
 def readable(written: Written) -> Mapping[str, Any] | None:

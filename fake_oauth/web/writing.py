@@ -27,7 +27,12 @@ _TOKEN_MEMBERS: Final = tuple(field.name for field in fields(TokenSet))
 _UNESCAPED: Final = "!$'()*+,;:@/?"
 
 # What the codes are sent with that refuse an access token (RFC 6750 section 3.1).
-BEARER_STATUS: Final = {"invalid_request": 400, "invalid_token": 401, "insufficient_scope": 403}
+BEARER_STATUS: Final = {
+    None: 401,
+    "invalid_request": 400,
+    "invalid_token": 401,
+    "insufficient_scope": 403,
+}
 
 
 def token_reply(tokens: TokenSet, reason: str) -> Reply:
@@ -38,12 +43,12 @@ def token_reply(tokens: TokenSet, reason: str) -> Reply:
 
 def bearer_reply(error: BearerError) -> Reply:
     """RFC 6750 section 3, CIAM 1148/51476: no body, all is in one header."""
-    told = (
-        f'Bearer error="{error.code}", error_description="{error.description}", '
-        f'error_uri="{error.uri}"'
+    told = ", ".join(f'{name}="{value}"' for name, value in error.challenge.items())
+    return Reply(
+        status=BEARER_STATUS[error.code],
+        headers=(("WWW-Authenticate", f"Bearer {told}"),),
+        reason=error.reason,
     )
-    status = BEARER_STATUS[error.code or ""]
-    return Reply(status=status, headers=(("WWW-Authenticate", told),), reason=error.reason)
 
 
 def redirect(
