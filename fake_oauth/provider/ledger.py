@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fake_oauth.provider.lineage import Grant
 from fake_oauth.provider.records import CodeRecord, OtpRecord, RefreshRecord
 from fake_oauth.provider.shelves import REMEMBERED, RefreshShelf, Shelf
-from fake_oauth.provider.tokens import opened
+from fake_oauth.provider.tokens import jti_of
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -62,12 +62,9 @@ class Ledger:
     def token(self, value: str) -> RefreshRecord | CodeRecord | Trace | None:
         """What is known of a refresh token, a code or an access token, good or not."""
         record = self.refresh_tokens.find(value) or self.codes.find(value)
-        if record is not None or value.count(".") != 2:
-            return record
-        try:
-            return self._traces.get(opened(value)[1]["jti"])
-        except (ValueError, KeyError, TypeError, RecursionError):
-            return None
+        if record is None and (jti := jti_of(value)) is not None:
+            return self._traces.get(jti)
+        return record
 
     def trace(self, jti: str, grant: Grant, expires_at: float, now: float) -> None:
         """Remember which grant an access token belongs to, at least until it expires."""

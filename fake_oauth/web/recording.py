@@ -62,7 +62,9 @@ def readable(written: Written) -> Mapping[str, Any] | None:
 
 
 def _carried(call: Call) -> Iterator[tuple[str, str]]:
-    for params in (call.query, call.form):
-        yield from ((name, params[name]) for name in _CARRIERS if name in params)
+    for params in filter(None, (call.query, call.form)):
+        for name in _CARRIERS:
+            if name in params:
+                yield name, params[name]
     if call.bearer_token is not None:
         yield "bearer", call.bearer_token
