@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from fake_oauth.fake import FakeOAuth as FakeOAuth
+    from fake_oauth.faults.barrier import Barrier as Barrier
+    from fake_oauth.faults.barrier import BarrierError as BarrierError
     from fake_oauth.faults.script import UnusedFaultError as UnusedFaultError
     from fake_oauth.journal import Exchange as Exchange
     from fake_oauth.journal import Journal as Journal
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 _HOME: Final = {
     "ALL_POLICIES": "provider.policies",
     "AuthSource": "provider.parties",
+    "Barrier": "faults.barrier",
+    "BarrierError": "faults.barrier",
     "Client": "provider.parties",
     "Clock": "provider.clock",
     "Exchange": "journal",

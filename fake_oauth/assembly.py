@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from werkzeug.wrappers import Request, Response
 
 from fake_oauth.building import check_rules, realm_of
+from fake_oauth.faults.barrier import Barriers
 from fake_oauth.faults.kinds import rules_of
 from fake_oauth.faults.rule import Rule
 from fake_oauth.faults.script import Script, Standing, Step, UnusedFaultError
@@ -108,6 +109,7 @@ class Assembly:
 
         For a server whose address must stay; a test makes another object.
         """
+        self._barriers.give_up("the server began again")
         self._script.clear()
         with self._lock:
             self._begin()
@@ -127,6 +129,7 @@ class Assembly:
         self.journal = Journal(settings.journal_limit, self._watch)
         self.seed = fresh_seed() if settings.seed is None else settings.seed
         self._script = Script(self._begin_outage, self._end_outage)
+        self._barriers = Barriers()
         self._app: App | None = None
 
     def _serving(self) -> App:
@@ -146,6 +149,7 @@ class Assembly:
                     realm,
                     self.journal,
                     self._script,
+                    self._barriers,
                     pause=self._pause,
                     compact_json=settings.compact_json,
                     cors_origins=settings.cors_origins,

@@ -106,6 +106,7 @@ class FakeOAuth(Service):
         if self._listener is None:
             return
         self._stopped.set()
+        self._barriers.give_up("the server has stopped")
         self._listener.stop()
         failures, self._listener.failures = self._listener.failures, []
         if failures:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal
 
 from fake_oauth.assembly import Assembly
 from fake_oauth.building import replace_parties
+from fake_oauth.faults.barrier import Barrier
+from fake_oauth.faults.refusals import Ok
+from fake_oauth.faults.rule import Rule
+from fake_oauth.journal import Exchange
 from fake_oauth.naming import client_named, scopes_named, user_named
 from fake_oauth.provider import issuing, moves
-from fake_oauth.provider.errors import FakeOAuthError
+from fake_oauth.provider.errors import FakeOAuthError, Problem, SettingsError
 from fake_oauth.provider.outbox import Message
 from fake_oauth.provider.resource import Resource
 from fake_oauth.provider.tokens import TokenSet
+from fake_oauth.references import wrong_rules
 
 # What is told of whatever a test has revoked.
 _FATE: Final = "revoked by the test"
@@ -90,6 +95,34 @@ class Service(Assembly):
         with realm.lock:
             realm.keys = realm.keys.rotated(keep_old=keep_old)
             return realm.keys.signing.kid
+
+    def barrier(
+        self,
+        n: int,
+        *,
+        order: Sequence[int] | None = None,
+        timeout_seconds: float = 5,
+        endpoint: str = "token",
+        grant_type: str | None = None,
+        client_id: str | None = None,
+        when: Callable[[Exchange], bool] | None = None,
+    ) -> Barrier:
+        """Hold the next `n` requests until all have arrived, then serve one after the other.
+
+        For a `with`. `order` says which arrival is served first, which second: `[2, 0, 1]`; None
+        is as they came. The other arguments say which requests, as those of `faults.Rule` do. The
+        end of the `with` waits until all are served. If not all come within `timeout_seconds` of
+        real time, or one takes longer than that, everybody is let go and BarrierError is raised.
+        Raises SettingsError for requests that can never come.
+        """
+        rule = Rule(Ok(), endpoint=endpoint, grant_type=grant_type, client_id=client_id, when=when)
+        problems = [
+            Problem(problem.path.replace("faults[0]", "barrier"), problem.message)
+            for problem in wrong_rules([rule], self.settings.clients)
+        ]
+        if problems:
+            raise SettingsError(problems)
+        return self._barriers.open(rule, n, order, timeout_seconds)
 
     @property
     def resource(self) -> Resource:

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fake_oauth import FakeOAuth, Journal
+from fake_oauth.faults.barrier import Barriers
 from fake_oauth.faults.script import Script
 from fake_oauth.web import connection as connection_module
 from fake_oauth.web.app import App
@@ -63,6 +64,7 @@ def hasty(capfd: pytest.CaptureFixture[str]) -> Iterator[tuple[Listener, Journal
             realm(),
             journal,
             Script(lambda _: None, lambda: None),
+            Barriers(),
             pause=sleep,
             compact_json=False,
             cors_origins=(),

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request, Response
 
+from fake_oauth.faults.barrier import Barriers
 from fake_oauth.faults.script import Script, Step
 from fake_oauth.faults.seams import Damage, Interruption, Refusal, Tampering
 from fake_oauth.journal import Exchange, Journal
@@ -22,6 +23,7 @@ from fake_oauth.provider.bearer import BearerError
 from fake_oauth.provider.errors import FakeOAuthError, OAuthError
 from fake_oauth.provider.realm import Realm
 from fake_oauth.reply import Reply, Written, error_reply
+from fake_oauth.web import cors
 from fake_oauth.web.connection import INTERRUPT
 from fake_oauth.web.endpoints import ENDPOINTS, Endpoint
 from fake_oauth.web.reading import BODY_LIMIT, Call, path_of, read
@@ -42,6 +44,7 @@ class App:
         realm: Realm,
         journal: Journal,
         script: Script,
+        barriers: Barriers,
         *,
         pause: Callable[[float], None],
         compact_json: bool,
@@ -51,6 +54,7 @@ class App:
         self.realm = realm
         self._journal = journal
         self._script = script
+        self._barriers = barriers
         self._pause = pause
         self._compact_json = compact_json
         self._cors_origins = tuple(cors_origins)
@@ -91,6 +95,12 @@ class App:
 
         call = read(environ, takes_json, body)
         exchange = arrival(self._journal, self.realm, name, call)
+        with self._barriers.passing(exchange):
+            return self._served(call, endpoint, exchange)
+
+    def _served(
+        self, call: Call, endpoint: Endpoint | None, exchange: Exchange
+    ) -> tuple[Written, Interruption | None]:
         reply = self._before_any_rule(call, endpoint)
         step = self._script.take(exchange) if reply is None else None
         if step is None:
@@ -175,26 +185,17 @@ class App:
 
     def _bytes(self, reply: Reply, origin: str | None) -> Written:
         if origin is not None:
-            reply = replace(reply, headers=(*reply.headers, *self._cors(origin)))
+            reply = replace(
+                reply, headers=(*reply.headers, *cors.allowing(self._cors_origins, origin))
+            )
         return write(reply, now=self.realm.clock.now(), compact_json=self._compact_json)
-
-    def _cors(self, origin: str) -> tuple[tuple[str, str], ...]:
-        """What lets a page of another origin read the reply (Fetch standard, section 3.2)."""
-        if not {"*", origin} & set(self._cors_origins):
-            return ()
-        return (
-            ("Access-Control-Allow-Origin", origin),
-            ("Access-Control-Allow-Credentials", "true"),
-            ("Access-Control-Expose-Headers", "WWW-Authenticate"),
-            ("Vary", "Origin"),
-        )
 
     def _before_any_rule(self, call: Call, endpoint: Endpoint | None) -> Reply | None:
         """The answer to what no endpoint is asked, and no step of a script is for."""
         if endpoint is None:
             return None
-        if call.method == "OPTIONS" and call.origin is not None and self._cors(call.origin):
-            return _preflight(endpoint)
+        if call.method == "OPTIONS" and cors.allowing(self._cors_origins, call.origin):
+            return cors.preflight(endpoint)
         if call.method not in endpoint.allowed:
             return Reply(
                 status=405,
@@ -237,11 +238,3 @@ def _no_socket(fault: Interruption) -> FakeOAuthError:
         f"{fault} needs a connection of this server's own, and this request came without one: "
         "ask it at its url"
     )
-
-
-def _preflight(endpoint: Endpoint) -> Reply:
-    allowed = (
-        ("Access-Control-Allow-Methods", ", ".join(endpoint.allowed)),
-        ("Access-Control-Allow-Headers", "Authorization, Content-Type"),
-    )
-    return Reply(headers=allowed, reason="CORS preflight")
