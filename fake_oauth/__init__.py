@@ -11,6 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from fake_oauth.behaviour.assertions import BehaviourError as BehaviourError
+    from fake_oauth.behaviour.findings import Finding as Finding
     from fake_oauth.fake import FakeOAuth as FakeOAuth
     from fake_oauth.faults.barrier import Barrier as Barrier
     from fake_oauth.faults.barrier import BarrierError as BarrierError
@@ -37,11 +39,13 @@ _HOME: Final = {
     "AuthSource": "provider.parties",
     "Barrier": "faults.barrier",
     "BarrierError": "faults.barrier",
+    "BehaviourError": "behaviour.assertions",
     "Client": "provider.parties",
     "Clock": "provider.clock",
     "Exchange": "journal",
     "FakeOAuth": "fake",
     "FakeOAuthError": "provider.errors",
+    "Finding": "behaviour.findings",
     "Journal": "journal",
     "Key": "key",
     "Message": "provider.outbox",

@@ -50,6 +50,7 @@ CONTROLS: Final[Mapping[tuple[str, str], Row]] = {
     ("GET", "/users"): Row(steering.users),
     ("PUT", "/users"): Row(steering.replace_users, bodies.Users),
     ("GET", "/journal"): Row(steering.journal),
+    ("GET", "/misbehaviour"): Row(steering.misbehaviour),
     ("POST", "/login"): Row(steering.login, bodies.Login),
     ("DELETE", "/login"): Row(steering.logout),
     ("POST", "/tokens"): Row(steering.issue, bodies.Issue),

@@ -22,10 +22,18 @@ _INI = "oauth_server_settings"
 _SERVERS: pytest.StashKey[list[FakeOAuth]] = pytest.StashKey()
 _HAS_PASSED: pytest.StashKey[bool] = pytest.StashKey()
 _UNUSED_ALLOWED = "allow_unused_faults"
+_MISBEHAVIOUR = "oauth_server_misbehaviour"
+_MISBEHAVIOUR_ALLOWED = "allow_misbehaviour"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini(_INI, "TOML file with the settings of oauth_server (fake_oauth)", default="")
+    parser.addini(
+        _MISBEHAVIOUR,
+        "what becomes of what a client does wrong (fake_oauth): report, in tests that fail; or "
+        "error, which lets a test fail",
+        default="report",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,6 +45,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", f"{_UNUSED_ALLOWED}: let a test end with scripted faults that no request met"
     )
+    config.addinivalue_line(
+        "markers",
+        f"{_MISBEHAVIOUR_ALLOWED}: let a test end though its client did wrong, where "
+        f"{_MISBEHAVIOUR} is error",
+    )
+    if (told := config.getini(_MISBEHAVIOUR)) not in ("report", "error"):
+        raise pytest.UsageError(f"{_MISBEHAVIOUR}: expected report or error, got {told!r}")
 
 
 @pytest.fixture
@@ -85,6 +100,7 @@ def make_oauth_server(
         if request.node.stash.get(_HAS_PASSED, False):
             for server in servers:
                 _check_faults(request, server)
+                _check_behaviour(request, server)
 
 
 @pytest.fixture
@@ -105,6 +121,8 @@ def pytest_runtest_makereport(
         for server in item.stash.get(_SERVERS, []):
             transcript = str(server.journal) or "no request arrived"
             report.sections.append((f"fake_oauth {server.url}", transcript))
+            if found := "\n".join(map(str, server.misbehaviour())):
+                report.sections.append(("what the client did wrong", found))
     return report
 
 
@@ -121,6 +139,18 @@ def _check_faults(request: pytest.FixtureRequest, server: FakeOAuth) -> None:
                 f"(@pytest.mark.{_UNUSED_ALLOWED} lets a test end like this)",
                 pytrace=False,
             )
+
+
+def _check_behaviour(request: pytest.FixtureRequest, server: FakeOAuth) -> None:
+    if request.config.getini(_MISBEHAVIOUR) == "report":
+        return
+    found = "\n".join(f"  {finding}" for finding in server.misbehaviour())
+    if found and request.node.get_closest_marker(_MISBEHAVIOUR_ALLOWED) is None:
+        pytest.fail(
+            f"the client of {server.url} did wrong:\n{found}\n"
+            f"(@pytest.mark.{_MISBEHAVIOUR_ALLOWED} lets a test end like this)",
+            pytrace=False,
+        )
 
 
 def _marked(request: pytest.FixtureRequest) -> dict[str, Any]:

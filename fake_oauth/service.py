@@ -7,6 +7,9 @@ from dataclasses import replace
 from typing import Any, Final, Literal
 
 from fake_oauth.assembly import Assembly
+from fake_oauth.behaviour.assertions import ClientAssertions
+from fake_oauth.behaviour.checks import misbehaviour
+from fake_oauth.behaviour.findings import Finding
 from fake_oauth.building import replace_parties
 from fake_oauth.faults.barrier import Barrier
 from fake_oauth.faults.refusals import Ok
@@ -123,6 +126,15 @@ class Service(Assembly):
         if problems:
             raise SettingsError(problems)
         return self._barriers.open(rule, n, order, timeout_seconds)
+
+    @property
+    def assert_client(self) -> ClientAssertions:
+        """What a test can assert of its client, over all that the journal has."""
+        return ClientAssertions(self.journal)
+
+    def misbehaviour(self) -> list[Finding]:
+        """What the client did wrong, as far as the journal shows it, in the order of requests."""
+        return misbehaviour(self.journal)
 
     @property
     def resource(self) -> Resource:

@@ -119,6 +119,11 @@ def issue(service: Service, asked: bodies.Issue) -> dict[str, Any]:
     return asdict(service.issue(asked.user, asked.client, asked.scope))
 
 
+def misbehaviour(service: Service, _: Any) -> dict[str, Any]:
+    """What the client did wrong, as far as the journal shows it."""
+    return {"findings": [asdict(finding) for finding in service.misbehaviour()]}
+
+
 def expire(service: Service, asked: bodies.OneToken) -> dict[str, Any]:
     """Let a token have expired just now; it is given by its value or by its name."""
     service.expire(asked.token)

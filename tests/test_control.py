@@ -404,6 +404,13 @@ def test_tokens_and_users_are_moved(fake: FakeOAuth, steer: Steer) -> None:
     assert told["exchanges"][2]["given"] == ["alice/3 r1", "alice/3 a2"]
 
 
+def test_what_a_client_did_wrong_is_told(fake: FakeOAuth, steer: Steer) -> None:
+    assert steer("GET", "/misbehaviour").json == {"findings": []}
+    WSGIClient(fake).get("/resource?access_token=x")
+    told = [{"number": 1, "text": "sent access_token in the URL"}]
+    assert steer("GET", "/misbehaviour").json == {"findings": told}
+
+
 def test_the_resource_is_set_and_counts(fake: FakeOAuth, steer: Steer) -> None:
     bearer = {"Authorization": f"Bearer {fake.issue().access_token}"}
     assert WSGIClient(fake).get("/resource", headers=bearer).status_code == 200

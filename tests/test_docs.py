@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import tomllib
 from dataclasses import MISSING, fields
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from fake_oauth import (
     Settings,
     User,
 )
+from fake_oauth.behaviour.assertions import ClientAssertions
+from fake_oauth.behaviour.checks import CHECKS
 from fake_oauth.controls import CONTROLS, PREFIX
 from fake_oauth.faults import KINDS, Rule
 from fake_oauth.provider.terms import Terms
@@ -85,6 +88,25 @@ def test_the_readmes_curl_command_gets_the_documented_body() -> None:
     (shown,) = re.findall(r"^\$ curl .*?(^\{.*?^\})", README, re.MULTILINE | re.DOTALL)
     pattern = ".*?".join(re.escape(part) for part in shown.split("…"))
     assert re.fullmatch(pattern, body, re.DOTALL)
+
+
+BEHAVIOUR = (ROOT / "docs" / "behaviour.md").read_text(encoding="utf-8")
+
+
+def test_every_assertion_is_described_with_its_arguments() -> None:
+    table = BEHAVIOUR.partition("| of `assert_client` |")[2].partition("\n\n")[0]
+    described = re.findall(r"^\| `(\w+)\((.*?)\)` \| [^|]+ \|$", table, re.MULTILINE)
+    assert described == [
+        (name, ", ".join(f"{p.name}={p.default:g}" for p in parameters if p.name != "self"))
+        for name, method in vars(ClientAssertions).items()
+        if not name.startswith("_")
+        for parameters in [signature(method).parameters.values()]
+    ]
+
+
+def test_every_check_is_described() -> None:
+    table = BEHAVIOUR.partition("| check | what it finds |\n")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(CHECKS)
 
 
 CONTROL = (ROOT / "docs" / "control.md").read_text(encoding="utf-8")

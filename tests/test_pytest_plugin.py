@@ -320,3 +320,58 @@ def test_a_marker_lets_a_script_be_left(pytester: pytest.Pytester) -> None:
         oauth_server.always(faults.Status(503))
     """
     run(pytester, dedented(tests)).assert_outcomes(passed=2, failed=1, skipped=1)
+
+
+TWICE = """
+    import pytest
+    def test_it(oauth_server):
+        refresh(oauth_server)
+        refresh(oauth_server)
+        assert {passes}
+"""
+
+
+def test_what_a_client_did_wrong_is_in_the_report_of_a_failure(pytester: pytest.Pytester) -> None:
+    result = run(pytester, dedented(TWICE.format(passes=False)))
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "* what the client did wrong *",
+            "request 2 refreshed MOCK_USERNAME/planted1, as request 1 just had",
+        ]
+    )
+    result = run(pytester, dedented(TWICE.format(passes=True)))
+    result.assert_outcomes(passed=1)
+    result.stdout.no_fnmatch_line("*did wrong*")
+
+
+def test_what_a_client_did_wrong_fails_a_test_if_asked(pytester: pytest.Pytester) -> None:
+    tests = """
+    @pytest.mark.allow_misbehaviour
+    def test_that_may(oauth_server):
+        refresh(oauth_server)
+        refresh(oauth_server)
+
+    def test_that_behaves(oauth_server):
+        refresh(oauth_server)
+    """
+    pytester.makeini("[pytest]\noauth_server_misbehaviour = error")
+    result = run(pytester, dedented(TWICE.format(passes=True)) + dedented(tests))
+    result.assert_outcomes(passed=3, errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "the client of http://127.0.0.1:* did wrong:",
+            "  request 2 refreshed MOCK_USERNAME/planted1, as request 1 just had",
+            "  request 2 refreshed MOCK_USERNAME/planted1, whose access token was good for * s",
+            "(@pytest.mark.allow_misbehaviour lets a test end like this)",
+        ]
+    )
+
+
+def test_the_option_has_two_values(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\noauth_server_misbehaviour = eror")
+    result = run(pytester, "\ndef test_it():\n    pass\n")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["ERROR: oauth_server_misbehaviour: expected report or error, got 'eror'"]
+    )

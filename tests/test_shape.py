@@ -28,7 +28,10 @@ LADDER: list[list[str] | str] = [
     ["provider.grants"],
     LINE,
     ["bodies", "guard", "journal", "key", "naming", "reply", "structuring"],
-    ["faults.seams"],
+    ["behaviour.findings", "faults.seams"],
+    ["behaviour.manners", "behaviour.refreshing", "behaviour.retrying"],
+    ["behaviour.checks"],
+    ["behaviour.assertions"],
     ["faults.damage", "faults.hangups", "faults.refusals", "faults.rule", "faults.tampering"],
     ["faults.barrier", "faults.kinds", "faults.malformed", "faults.script"],
     ["web.chunks", "web.credentials", "web.tls", "web.writing"],
@@ -46,7 +49,7 @@ LADDER: list[list[str] | str] = [
     ["control"],
     ["fake"],
     ["__main__", "pytest_plugin"],
-    ["", "faults", "provider", "web"],
+    ["", "behaviour", "faults", "provider", "web"],
 ]
 RANK = {name: rank for rank, row in enumerate(LADDER) if row != LINE for name in row}
 HTTP = {"email", "http", "socket", "urllib", "werkzeug"}

@@ -1,0 +1,1 @@
+"""How a client behaves: checks over the journal, as a report and as assertions."""
