@@ -1,12 +1,20 @@
-"""The client that the examples test: it keeps a token set and refreshes it when it must."""
+"""The client that the examples test: it keeps a token set and refreshes it when it must.
+
+`naive_app` has the same face and none of the care.
+"""
 
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
+from threading import Lock
 from typing import Any
 from urllib.error import HTTPError
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urljoin
 from urllib.request import Request, urlopen
+
+import jwt
 
 
 class LoggedOut(Exception):  # noqa: N818
@@ -18,43 +26,97 @@ class BadReply(Exception):  # noqa: N818
 
 
 class Session:
-    """Tokens, refreshed on demand."""
+    """Tokens, refreshed on demand, by one caller at a time."""
 
-    def __init__(self, token_url: str, refresh_token: str, access_token: str | None = None) -> None:
+    def __init__(
+        self,
+        token_url: str,
+        refresh_token: str,
+        access_token: str | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+        pause_seconds: float = 0.05,
+    ) -> None:
         self.token_url = token_url
         self.refresh_token = refresh_token
         self.access_token = access_token
+        self._expires_at = 0.0
+        self._id_token = ""
+        self._clock = clock
+        self._sleep = sleep
+        self._pause_seconds = pause_seconds
+        self._is_over = False
+        self._lock = Lock()
+        self._keys: dict[str, jwt.PyJWK] = {}
+
+    def token(self) -> str:
+        """An access token that is good for another while, by this client's clock."""
+        with self._lock:
+            if self.access_token is None or self._clock() > self._expires_at - 30:
+                self._refresh()
+            assert self.access_token is not None
+            return self.access_token
+
+    def refresh(self) -> str:
+        """A new access token. Raises LoggedOut, BadReply, OSError."""
+        with self._lock:
+            return self._refresh()
 
     def get(self, url: str) -> bytes:
         """What is at a protected resource; a 401 is tried again with a new access token, once."""
-        if self.access_token is None:
-            self.refresh()
+        used = self.access_token or self.token()
         try:
-            return self._get(url)
+            return _get(url, used)
         except HTTPError as error:
             error.close()
             if error.code != 401:
                 raise
-        self.refresh()
-        return self._get(url)
+        with self._lock:
+            # Somebody else may have refreshed meanwhile.
+            renewed = self._refresh() if self.access_token == used else self.access_token
+        return _get(url, renewed or "")
 
-    def _get(self, url: str) -> bytes:
-        headers = {"Authorization": f"Bearer {self.access_token}"}
-        with urlopen(Request(url, headers=headers)) as response:
-            body: bytes = response.read()
-        return body
+    def user(self) -> dict[str, Any]:
+        """The claims of the id_token, its signature verified."""
+        kid = jwt.get_unverified_header(self._id_token)["kid"]
+        if kid not in self._keys:  # None yet, or they have been rotated.
+            with urlopen(urljoin(self.token_url, "jwks")) as response:
+                keys = jwt.PyJWKSet.from_dict(json.load(response)).keys
+            self._keys = {key.key_id: key for key in keys if key.key_id is not None}
+        options: Any = {"verify_aud": False, "verify_exp": False, "verify_iat": False}
+        claims: dict[str, Any] = jwt.decode(
+            self._id_token, self._keys[kid], algorithms=["RS256"], options=options
+        )
+        return claims
 
-    def refresh(self) -> str:
-        """A new access token; a 503 is tried again, once. Raises LoggedOut, BadReply, OSError."""
+    def _refresh(self) -> str:
+        if self._is_over:
+            raise LoggedOut
         try:
-            reply = self._ask()
-        except HTTPError as error:
-            if error.code != 503:
-                raise
-            reply = self._ask()
-        self.refresh_token = reply.get("refresh_token", self.refresh_token)
+            reply = self._answered()
+        except LoggedOut:
+            self._is_over = True
+            raise
         self.access_token = access_token = str(reply["access_token"])
+        self.refresh_token = reply.get("refresh_token", self.refresh_token)
+        self._expires_at = self._clock() + reply.get("expires_in", 0)
+        self._id_token = reply.get("id_token", "")
         return access_token
+
+    def _answered(self) -> dict[str, Any]:
+        """The reply; what may be asked again is, twice, after a pause."""
+        for pause in (self._pause_seconds, 2 * self._pause_seconds):
+            try:
+                return self._ask()
+            except HTTPError as error:
+                if error.code not in (429, 502, 503, 504):
+                    raise
+                self._sleep(float(error.headers.get("Retry-After", pause)))
+            except ConnectionError:
+                # The reply got lost, or the request did: only asking again tells.
+                self._sleep(pause)
+        return self._ask()
 
     def _ask(self) -> dict[str, Any]:
         form = {
@@ -71,6 +133,13 @@ class Session:
                 if b"invalid_grant" in error.read():
                     raise LoggedOut from None
             raise
+
+
+def _get(url: str, access_token: str) -> bytes:
+    request = Request(url, headers={"Authorization": f"Bearer {access_token}"})
+    with urlopen(request) as response:
+        body: bytes = response.read()
+    return body
 
 
 def checked(body: bytes, content_type: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import tomllib
 from dataclasses import MISSING, fields
-from inspect import signature
+from inspect import getsource, signature
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,9 @@ from fake_oauth.controls import CONTROLS, PREFIX
 from fake_oauth.faults import KINDS, Rule
 from fake_oauth.provider.terms import Terms
 from fake_oauth.web.endpoints import ENDPOINTS
+
+# Imported here, so that what they import stays: each example's run forgets what it imported.
+from tests import my_app, naive_app
 from tests.test_pytest_plugin import ALONE
 
 ROOT = Path(__file__).parent.parent
@@ -60,11 +63,33 @@ def test_a_python_example_runs(block: str, pytester: pytest.Pytester) -> None:
         exec(compile(block, "example", "exec"), {})  # noqa: S102
         return
     # What an example leaves to its reader: the client that is tested.
-    pytester.makepyfile(my_app=(ROOT / "tests" / "my_app.py").read_text(encoding="utf-8"))
+    pytester.makepyfile(my_app=getsource(my_app))
     pytester.makepyfile(block)
     outcomes = pytester.runpytest_inprocess("-Werror", *ALONE).parseoutcomes()
     assert set(outcomes) == {"passed"}
     assert outcomes["passed"] >= block.count("def test_")
+
+
+RECIPES = [block for block in blocks("python") if str(block.id).startswith("docs/recipes.md")]
+
+
+@pytest.mark.parametrize("block", RECIPES)
+def test_a_recipe_is_short_and_catches_a_naive_client(
+    block: str, pytester: pytest.Pytester
+) -> None:
+    """And not because it lacks something that the recipe calls."""
+    body = block.partition("\ndef test_")[2]
+    assert len(body.rstrip().splitlines()) <= 15
+    pytester.makepyfile(my_app=getsource(naive_app))
+    pytester.makepyfile(block)
+    result = pytester.runpytest_inprocess(*ALONE)
+    result.assert_outcomes(failed=1)
+    told = result.stdout.str()
+    assert not re.search(r"^E +(Type|Attribute|Name|Import)Error", told, re.MULTILINE), told
+
+
+def test_there_are_recipes_for_the_eight_cases() -> None:
+    assert len(RECIPES) == 9, "the lost reply has two"
 
 
 @pytest.mark.parametrize("block", blocks("toml"))
