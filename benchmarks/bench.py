@@ -22,6 +22,7 @@ from measuring import (
     Replies,
     line_of,
     number_from,
+    numbers_from,
     round_of,
     running,
     samples,
@@ -56,10 +57,11 @@ class Extent:
     times: int
     """Of what takes milliseconds; a tenth of it, of what takes a process."""
     refreshes: int
+    soaked: int
 
 
-FULL = Extent(rounds=7, seconds=1.0, times=100, refreshes=100_000)
-QUICK = Extent(rounds=2, seconds=0.3, times=30, refreshes=4_000)
+FULL = Extent(rounds=7, seconds=1.0, times=100, refreshes=100_000, soaked=1_000_000)
+QUICK = Extent(rounds=2, seconds=0.3, times=30, refreshes=4_000, soaked=100_000)
 
 
 def row(name: str, figure: float, unit: str, count: int, limit: float | None = None) -> None:
@@ -160,6 +162,14 @@ def processes(extent: Extent) -> None:
     row(f"memory grown by {extent.refreshes} refreshes", grown, "MB", 1, 20)
 
 
+def soak(extent: Extent) -> None:
+    """What a long life costs."""
+    ratio, grown = numbers_from((*script("soak.py"), str(extent.soaked)))
+    times = f"{extent.soaked} refreshes under rotation"
+    row(f"{times}: p50 of the last tenth, of the first", ratio, "x", extent.soaked, 1.1)
+    row(f"{times}: memory grown in between", grown, "MB", 1, 5)
+
+
 def peers(extent: Extent) -> None:
     """The same of the others."""
     for name, start in PEERS.items():
@@ -194,6 +204,7 @@ def main() -> None:
     replies(extent)
     fixture(extent)
     processes(extent)
+    soak(extent)
     if not options.no_peers:
         peers(extent)
 

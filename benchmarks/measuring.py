@@ -118,11 +118,16 @@ def seconds_until_answer(
     raise SystemExit(f"{url} did not answer")
 
 
+def numbers_from(command: Sequence[str | Path]) -> list[float]:
+    """The numbers that a command prints about itself."""
+    ended = subprocess.run(command, check=True, capture_output=True, text=True, env=ENVIRONMENT)
+    return [float(number) for number in ended.stdout.split()]
+
+
 def number_from(command: Sequence[str | Path]) -> float:
     """The number that a command prints about itself."""
-    return float(
-        subprocess.run(command, check=True, capture_output=True, text=True, env=ENVIRONMENT).stdout
-    )
+    (number,) = numbers_from(command)
+    return number
 
 
 def samples(take: Callable[[], float], times: int) -> list[float]:
