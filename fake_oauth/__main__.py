@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from threading import Event
 
+from fake_oauth.contract import command as check
 from fake_oauth.controls import PREFIX
 from fake_oauth.fake import FakeOAuth
 from fake_oauth.journal import Exchange
@@ -26,10 +27,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `fake-oauth`. Returns its exit code: 0, or 2 for what the caller can mend."""
     options = _parser().parse_args(arguments)
     try:
-        return _serve(_settings(options), options.host, options.port, options.ca_file)
+        code: int = options.run(options)
     except FakeOAuthError as error:
-        print(f"fake-oauth: nothing started\n{error}", file=sys.stderr)
+        print(f"fake-oauth: {error}", file=sys.stderr)
         return 2
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -57,6 +59,8 @@ def _parser() -> argparse.ArgumentParser:
         "--ca-file", type=Path, metavar="FILE", help="write the certificate to trust to FILE"
     )
     serve.add_argument("--seed", type=int, metavar="N", help="make the same ids in every run")
+    serve.set_defaults(run=_serve)
+    check.add_to(commands)
     return parser
 
 
@@ -77,7 +81,12 @@ def _settings(options: argparse.Namespace) -> Settings:
     return settings.changed(**{name: value for name, value in changes.items() if value is not None})
 
 
-def _serve(settings: Settings, host: str, port: int, ca_file: Path | None) -> int:
+def _serve(options: argparse.Namespace) -> int:
+    host, port, ca_file = options.host, options.port, options.ca_file
+    try:
+        settings = _settings(options)
+    except FakeOAuthError as error:
+        raise FakeOAuthError(f"nothing started\n{error}") from None
     ended = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())

@@ -47,11 +47,10 @@ class Assembly:
             raise SettingsError(problems)
         self._given = settings
         self._watch = watch
-        self._keys = key_ring([(key.read(), key.kid) for key in settings.keys])
         self._lock = RLock()
         self._listener: Listener | None = None
         self._stopped = Event()
-        self._begin()
+        self._begin(settings)
 
     @property
     def issuer(self) -> str:
@@ -104,15 +103,18 @@ class Assembly:
         if unused := self._script.unused():
             raise UnusedFaultError(unused, str(self.journal))
 
-    def start_over(self) -> None:
-        """Forget all that has happened, and begin again as the settings say.
+    def start_over(self, settings: Settings | None = None) -> None:
+        """Forget all that has happened, and begin again as the settings say, or as others do.
 
-        For a server whose address must stay; a test makes another object.
+        For a server whose address must stay; a test makes another object. Raises SettingsError.
         """
+        settings = self._given if settings is None else settings
+        if problems := settings.problems():
+            raise SettingsError(problems)
         self._barriers.give_up("the server began again")
         self._script.clear()
         with self._lock:
-            self._begin()
+            self._begin(settings)
         self._serving()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -123,8 +125,9 @@ class Assembly:
         """Answer one werkzeug request; a handler for pytest-httpserver."""
         return self._serving().handle(request)
 
-    def _begin(self) -> None:
-        self.settings = settings = self._given
+    def _begin(self, settings: Settings) -> None:
+        self.settings = settings
+        self._keys = key_ring([(key.read(), key.kid) for key in settings.keys])
         self.clock = Clock(settings.start_time, frozen=settings.freeze_time)
         self.journal = Journal(settings.journal_limit, self._watch)
         self.seed = fresh_seed() if settings.seed is None else settings.seed

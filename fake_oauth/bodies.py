@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from fake_oauth.provider.parties import Client, User
 
@@ -39,6 +40,21 @@ class Issue:
     user: str | None = None
     client: str | None = None
     scope: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    user: str | None = None
+    client: str | None = None
+    scope: str | None = None
+    redirect_uri: str | None = None
+    code_challenge: str | None = None
+    nonce: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reset:
+    settings: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

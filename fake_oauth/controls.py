@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from fake_oauth import bodies, steering
 from fake_oauth.service import Service
+from fake_oauth.settings import Settings
 
 PREFIX: Final = "/_fake"
 
@@ -22,9 +23,12 @@ def index(service: Service, _: Any) -> dict[str, Any]:
     return {"issuer": service.issuer, "seed": service.seed, "controls": controls}
 
 
-def reset(service: Service, _: Any) -> dict[str, Any]:
-    """Forget all that has happened, and begin again as the settings say."""
-    service.start_over()
+def reset(service: Service, asked: bodies.Reset) -> dict[str, Any]:
+    """Forget all that has happened, and begin again as the settings say, or as others do."""
+    settings = None
+    if asked.settings is not None:
+        settings = Settings.from_mapping(asked.settings).changed(control=True)
+    service.start_over(settings)
     return index(service, None)
 
 
@@ -49,11 +53,13 @@ CONTROLS: Final[Mapping[tuple[str, str], Row]] = {
     ("PUT", "/clients"): Row(steering.replace_clients, bodies.Clients),
     ("GET", "/users"): Row(steering.users),
     ("PUT", "/users"): Row(steering.replace_users, bodies.Users),
+    ("GET", "/auth_sources"): Row(steering.auth_sources),
     ("GET", "/journal"): Row(steering.journal),
     ("GET", "/misbehaviour"): Row(steering.misbehaviour),
     ("POST", "/login"): Row(steering.login, bodies.Login),
     ("DELETE", "/login"): Row(steering.logout),
     ("POST", "/tokens"): Row(steering.issue, bodies.Issue),
+    ("POST", "/codes"): Row(steering.issue_code, bodies.Code),
     ("POST", "/expire"): Row(steering.expire, bodies.OneToken),
     ("POST", "/revoke"): Row(steering.revoke, bodies.OneToken),
     ("POST", "/revoke_user"): Row(steering.revoke_user, bodies.OneUser),
@@ -64,5 +70,5 @@ CONTROLS: Final[Mapping[tuple[str, str], Row]] = {
     ("PUT", "/resource"): Row(steering.set_resource, bodies.ResourceTerms),
     ("GET", "/outbox"): Row(steering.outbox),
     ("POST", "/keys"): Row(steering.rotate_keys, bodies.Rotation),
-    ("POST", "/reset"): Row(reset),
+    ("POST", "/reset"): Row(reset, bodies.Reset),
 }

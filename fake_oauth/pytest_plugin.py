@@ -27,6 +27,14 @@ _MISBEHAVIOUR_ALLOWED = "allow_misbehaviour"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("fake_oauth", "the contract of fake_oauth, held against a server")
+    group.addoption("--oauth-url", metavar="URL", help="the server; three fakes unless given")
+    for name in ("client-id", "client-secret", "refresh-token"):
+        group.addoption(f"--oauth-{name}", metavar="VALUE")
+    group.addoption("--oauth-value", action="append", default=[], metavar="NAME=VALUE")
+    group.addoption("--oauth-settings", metavar="FILE", help="settings to take values from")
+    group.addoption("--oauth-level", choices=("strict", "loose"))
+    group.addoption("--oauth-spend", action="store_true", help="run what uses something up")
     parser.addini(_INI, "TOML file with the settings of oauth_server (fake_oauth)", default="")
     parser.addini(
         _MISBEHAVIOUR,

@@ -97,6 +97,11 @@ def replace_users(service: Service, asked: bodies.Users) -> dict[str, Any]:
     return users(service, None)
 
 
+def auth_sources(service: Service, _: Any) -> dict[str, Any]:
+    """The ways to log in without a page."""
+    return {"auth_sources": [unstructured(source) for source in service.settings.auth_sources]}
+
+
 def journal(service: Service, _: Any) -> dict[str, Any]:
     """What was asked and answered, oldest first, and why."""
     return {"exchanges": [_told(exchange) for exchange in service.journal]}
@@ -117,6 +122,19 @@ def logout(service: Service, _: Any) -> dict[str, Any]:
 def issue(service: Service, asked: bodies.Issue) -> dict[str, Any]:
     """Tokens as if a user had just logged in at a client, by default the first ones."""
     return asdict(service.issue(asked.user, asked.client, asked.scope))
+
+
+def issue_code(service: Service, asked: bodies.Code) -> dict[str, Any]:
+    """An authorization code as if a user had just logged in on the page."""
+    code = service.issue_code(
+        asked.user,
+        asked.client,
+        asked.scope,
+        redirect_uri=asked.redirect_uri,
+        code_challenge=asked.code_challenge,
+        nonce=asked.nonce,
+    )
+    return {"code": code}
 
 
 def misbehaviour(service: Service, _: Any) -> dict[str, Any]:

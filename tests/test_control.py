@@ -13,7 +13,7 @@ import pytest
 from werkzeug.test import Client as WSGIClient
 from werkzeug.test import EnvironBuilder, TestResponse
 
-from fake_oauth import Client, FakeOAuth, RefreshToken, Settings, User, faults
+from fake_oauth import Client, FakeOAuth, RefreshToken, Settings, SettingsError, User, faults
 from fake_oauth.controls import CONTROLS, PREFIX
 from fake_oauth.faults import Rule
 from tests.asking import DOCUMENTED, ask, claims, over_socket
@@ -482,6 +482,45 @@ def test_a_reset_begins_again_at_the_same_address() -> None:
         assert over_socket(server, "GET", "/oauth2/jwks", None, {})[0] == 200
         assert [user.login for user in server.settings.users] == ["alice", "bob"]
         assert life() == first
+
+
+def test_a_reset_can_begin_with_other_settings_until_the_next_one(
+    fake: FakeOAuth, steer: Steer
+) -> None:
+    other = {"seed": 7, "clients": [{"client_id": "other"}], "issuer": "https://i.example"}
+    told = steer("POST", "/reset", {"settings": other}).json
+    assert told is not None
+    assert (told["seed"], told["issuer"]) == (7, "https://i.example")
+    assert [client.client_id for client in fake.settings.clients] == ["other"]
+    assert problems(steer("POST", "/reset", {"settings": {"sed": 1}})) == [
+        "$.sed: unknown key, did you mean 'seed'?"
+    ]
+    with pytest.raises(SettingsError):
+        fake.start_over(Settings(issuer="nowhere"))
+    assert fake.seed == 7
+    steer("POST", "/reset")
+    assert fake.settings == MADE
+
+
+def test_a_code_is_had_without_a_login(fake: FakeOAuth, steer: Steer) -> None:
+    told = steer("POST", "/codes", {"user": "bob", "redirect_uri": WEB.redirect_uris[0]}).json
+    assert told is not None
+    asked = {
+        "client_id": "web",
+        "client_secret": "s3cret",
+        "grant_type": "authorization_code",
+        "redirect_uri": WEB.redirect_uris[0],
+        **told,
+    }
+    reply = ask(fake, asked).json
+    assert reply is not None
+    assert claims(reply["access_token"])["sub"] == "u-bob"
+
+
+def test_auth_sources_are_told(steer: Steer) -> None:
+    told = steer("GET", "/auth_sources").json
+    assert told is not None
+    assert [source["kind"] for source in told["auth_sources"]] == ["password", "sms", "email"]
 
 
 def test_what_is_not_there_is_told(steer: Steer) -> None:

@@ -30,11 +30,14 @@ from fake_oauth import (
     Settings,
     User,
 )
+from fake_oauth.__main__ import main
 from fake_oauth.behaviour.assertions import ClientAssertions
 from fake_oauth.behaviour.checks import CHECKS
+from fake_oauth.contract.pages import Page
 from fake_oauth.controls import CONTROLS, PREFIX
 from fake_oauth.faults import KINDS, Rule
 from fake_oauth.provider.terms import Terms
+from fake_oauth.structuring import structure
 from fake_oauth.web.endpoints import ENDPOINTS
 
 # Imported here, so that what they import stays: each example's run forgets what it imported.
@@ -94,7 +97,21 @@ def test_there_are_recipes_for_the_eight_cases() -> None:
 
 @pytest.mark.parametrize("block", blocks("toml"))
 def test_a_settings_example_is_good(block: str) -> None:
-    FakeOAuth(Settings.from_mapping(tomllib.loads(block)))
+    data = tomllib.loads(block)
+    if "request" in data:
+        page, problems = structure({"name": "example", **data}, Page)
+        assert (page and page.name, problems) == ("example", [])
+    else:
+        FakeOAuth(Settings.from_mapping(data))
+
+
+def test_every_option_of_the_check_is_described(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["check", "--help"])
+    options = set(re.findall(r"^  (--[a-z-]+)", capsys.readouterr().out, re.MULTILINE))
+    page = (ROOT / "docs" / "contract.md").read_text(encoding="utf-8")
+    table = page.partition("| option | |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`(--[a-z-]+)", table)) == {*options, "--help"}
 
 
 @pytest.mark.parametrize("block", blocks("ini"))
@@ -208,7 +225,7 @@ def test_everything_that_can_be_steered_is_described_with_its_body() -> None:
     for method, path, body in rows:
         kind = CONTROLS[method, path.removeprefix(PREFIX)].body
         if kind not in (None, dict):
-            names = set(json.loads(body.strip("`").replace("[…]", "[]")))
+            names = set(json.loads(body.strip("`").replace("[…]", "[]").replace("{…}", "{}")))
             assert names == {field.name for field in fields(kind)}, path
 
 

@@ -48,8 +48,17 @@ LADDER: list[list[str] | str] = [
     ["controls"],
     ["control"],
     ["fake"],
+    ["contract.pages"],
+    ["contract.values"],
+    ["contract.comparing"],
+    ["contract.hosts"],
+    ["contract.running"],
+    ["contract.report"],
+    ["contract.printing"],
+    ["contract.command"],
+    ["contract.test_contract"],
     ["__main__", "pytest_plugin"],
-    ["", "behaviour", "faults", "provider", "web"],
+    ["", "behaviour", "contract", "faults", "provider", "web"],
 ]
 RANK = {name: rank for rank, row in enumerate(LADDER) if row != LINE for name in row}
 HTTP = {"email", "http", "socket", "urllib", "werkzeug"}

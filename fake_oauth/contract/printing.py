@@ -1,0 +1,45 @@
+"""A run on the terminal: a table of its pages, and what differs side by side."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fake_oauth.contract.report import Report
+from fake_oauth.provider.errors import FakeOAuthError
+
+_MARKS: Final = {"holds": "[green]holds[/]", "differs": "[red]differs[/]", "skipped": "skipped"}
+
+
+def show(report: Report) -> None:
+    """Print it. Raises FakeOAuthError where rich is not installed."""
+    try:
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.table import Table
+    except ImportError:
+        raise FakeOAuthError(
+            'the table needs rich: pip install "fake_oauth[check]", or ask for --json FILE'
+        ) from None
+    console = Console(highlight=False)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("page", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("")
+    for outcome in report.outcomes:
+        note = outcome.why or ("" if outcome.verdict == "holds" else outcome.page.source)
+        table.add_row(outcome.page.name, _MARKS[outcome.verdict], escape(note))
+    console.print(table)
+    for outcome in report.outcomes:
+        if outcome.verdict == "differs":
+            sides = Table(show_lines=True, title_justify="left", title_style="bold")
+            sides.title = f"\n{escape(outcome.page.name)}: {escape(outcome.page.title)}"
+            for heading in ("where", "expected", "actual"):
+                sides.add_column(heading, overflow="fold")
+            for one in report.differences(outcome):
+                sides.add_row(escape(one.where), escape(one.expected), escape(one.actual))
+            console.print(sides)
+    counted = report.counted
+    console.print(
+        f"\n{report.url}: {counted['holds']} hold, {counted['differs']} differ, "
+        f"{counted['skipped']} skipped"
+    )

@@ -1,0 +1,100 @@
+"""What came of a run, as data for machines: JSON, JUnit XML; and with secrets left out."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Final
+from xml.etree import ElementTree as ET
+
+from fake_oauth.contract.comparing import Difference
+from fake_oauth.contract.running import Outcome
+from fake_oauth.contract.values import SECRETS
+
+# What a server makes that opens something: JWTs, refresh tokens, codes.
+_TOKEN: Final = re.compile(r"\b[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}|\b[\w-]{40,}")
+# What XML 1.0 has no place for (section 2.2).
+_NOT_IN_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+class Report:
+    """The outcomes of a run. No secret that was given, and no token that came, is in it."""
+
+    def __init__(self, url: str, outcomes: Iterable[Outcome], values: Mapping[str, str]) -> None:
+        self.url = url
+        self.outcomes: Sequence[Outcome] = tuple(outcomes)
+        self._secrets = [value for name, value in values.items() if name in SECRETS and value]
+
+    @property
+    def counted(self) -> Counter[str]:
+        """How many pages hold, differ and were skipped."""
+        return Counter(outcome.verdict for outcome in self.outcomes)
+
+    def shown(self, text: str) -> str:
+        """A text with its secrets left out."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return _TOKEN.sub(lambda match: f"{match[0][:6]}…", text)
+
+    def differences(self, outcome: Outcome) -> list[Difference]:
+        """Where an answer is not the one of its page, with secrets left out."""
+        return [
+            Difference(one.where, self.shown(one.expected), self.shown(one.actual))
+            for one in outcome.differences
+        ]
+
+    def told(self, outcome: Outcome) -> str:
+        """The same as text, a paragraph each."""
+        return "\n\n".join(
+            f"{one.where}\n{_side('expected', one.expected)}\n{_side('actual', one.actual)}"
+            for one in self.differences(outcome)
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """The whole run as plain data."""
+        return {
+            "url": self.url,
+            "counted": dict(self.counted),
+            "pages": [
+                {
+                    "page": outcome.page.name,
+                    "title": outcome.page.title,
+                    "source": outcome.page.source,
+                    "verdict": outcome.verdict,
+                    "why": outcome.why,
+                    "differences": [asdict(one) for one in self.differences(outcome)],
+                }
+                for outcome in self.outcomes
+            ],
+        }
+
+    def as_junit(self) -> bytes:
+        """The whole run as JUnit XML, a test case a page."""
+        counted = self.counted
+        suite = ET.Element(
+            "testsuite",
+            name=f"fake_oauth contract {self.url}",
+            tests=str(len(self.outcomes)),
+            failures=str(counted["differs"]),
+            skipped=str(counted["skipped"]),
+            errors="0",
+        )
+        for outcome in self.outcomes:
+            group, _, name = outcome.page.name.partition(".")
+            case = ET.SubElement(suite, "testcase", classname=f"contract.{group}", name=name)
+            if outcome.verdict == "skipped":
+                ET.SubElement(case, "skipped", message=outcome.why)
+            elif outcome.verdict == "differs":
+                failure = ET.SubElement(case, "failure", message=outcome.page.title)
+                failure.text = _NOT_IN_XML.sub("?", self.told(outcome))
+        document: bytes = ET.tostring(suite, encoding="utf-8", xml_declaration=True)
+        return document
+
+
+def _side(name: str, text: str) -> str:
+    if "\n" in text:
+        return f"  {name}:\n{textwrap.indent(text, '    ')}"
+    return f"  {name}: {text}"
