@@ -19,7 +19,7 @@ ARGS ?=
 # Made on the way to something else, and worth keeping.
 .PRECIOUS: .venv/%/ready
 
-.PHONY: serve test check format lint types coverage wheel bench clean
+.PHONY: serve test check format lint types coverage wheel fuzz fuzz-quick bench clean
 
 serve: .venv/$(MAIN)/ready
 	$(BIN)/fake-oauth serve $(ARGS)
@@ -27,7 +27,7 @@ serve: .venv/$(MAIN)/ready
 test: .venv/$(MAIN)/ready
 	$(BIN)/python -m pytest $(ARGS)
 
-check: lint types $(ALL:%=coverage-%) wheel
+check: lint types $(ALL:%=coverage-%) wheel fuzz-quick
 
 format: .venv/$(MAIN)/ready
 	$(BIN)/ruff format
@@ -54,8 +54,23 @@ wheel: .venv/$(MAIN)/ready
 	.venv/wheel/bin/python -m pip install -q "$$(ls $(CURDIR)/dist/*.whl)[pytest]"
 	.venv/wheel/bin/python -I -m pytest -q -c tests/wheel/pytest.ini tests/wheel
 
+# What its own description allows, and what it does not, thrown at it.
+fuzz: .venv/fuzz/ready
+	.venv/fuzz/bin/python fuzz/run.py $(ARGS)
+
+fuzz-quick: .venv/fuzz/ready
+	.venv/fuzz/bin/python fuzz/run.py --examples 25 --seed 1
+
 bench: .venv/$(MAIN)/ready
 	$(BIN)/python benchmarks/bench.py $(ARGS)
+
+# schemathesis has plugins and pins of its own, which the tests are better off without.
+.venv/fuzz/ready: pyproject.toml
+	@echo "setting up .venv/fuzz (once)"
+	@rm -rf .venv/fuzz
+	@$(call python_of,$(MAIN)) -m venv .venv/fuzz
+	@.venv/fuzz/bin/python -m pip install -q --disable-pip-version-check -e . 'schemathesis>=4.3'
+	@touch $@
 
 .venv/%/ready: pyproject.toml
 	@echo "setting up .venv/$* (once)"
@@ -65,4 +80,4 @@ bench: .venv/$(MAIN)/ready
 	@touch $@
 
 clean:
-	rm -rf .venv .bench dist build
+	rm -rf .venv .bench .schemathesis dist build

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import json
 import signal
 import sys
 from collections.abc import Sequence
@@ -61,6 +62,11 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--seed", type=int, metavar="N", help="make the same ids in every run")
     serve.set_defaults(run=_serve)
     check.add_to(commands)
+    described = commands.add_parser("openapi", help="print what is served as OpenAPI 3.1")
+    described.add_argument(
+        "--url", default="http://127.0.0.1:8080", help="where the server is (%(default)s)"
+    )
+    described.set_defaults(run=_describe)
     return parser
 
 
@@ -106,6 +112,13 @@ def _serve(options: argparse.Namespace) -> int:
     print(_heading(server), flush=True)
     ended.wait()
     server.stop()
+    return 0
+
+
+def _describe(options: argparse.Namespace) -> int:
+    from fake_oauth.contract.openapi import document
+
+    print(json.dumps(document(options.url), indent=2))
     return 0
 
 

@@ -28,10 +28,12 @@ from fake_oauth.contract.hosts import (
     UnreachableError,
     Wire,
 )
+from fake_oauth.contract.openapi import DESCRIBED, document
 from fake_oauth.contract.pages import Page, Request, Response, pages, read
 from fake_oauth.contract.report import Report
 from fake_oauth.contract.running import Outcome, run, run_one
 from fake_oauth.contract.values import filled, needed
+from fake_oauth.provider.grants import GRANTS
 from fake_oauth.provider.tokens import opened
 from fake_oauth.reply import pretty
 from fake_oauth.web.endpoints import ENDPOINTS
@@ -602,3 +604,34 @@ def test_a_report_gives_no_secret_away() -> None:
     assert report.differences(outcome) == [Difference("body", "*** aaaaaa…", "*** xxxxxx… short")]
     assert "s3cret" not in json.dumps(report.as_json())
     assert b"t0ken" not in report.as_junit()
+
+
+def test_the_description_has_a_copy_in_the_docs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["openapi"]) == 0
+    path = Path(__file__).parents[1] / "docs" / "openapi.json"
+    assert capsys.readouterr().out == path.read_text(encoding="utf-8")
+
+
+def test_the_description_has_everything_that_is_served() -> None:
+    described = document("https://x.example")
+    assert described["servers"] == [{"url": "https://x.example"}]
+    assert {
+        path: {method.upper() for method in operations}
+        for path, operations in described["paths"].items()
+    } == {endpoint.path: set(endpoint.methods) for endpoint in ENDPOINTS.values()}
+    assert set(DESCRIBED) == set(ENDPOINTS)
+    form = described["paths"]["/oauth2/token"]["post"]["requestBody"]["content"]
+    schema = form["application/x-www-form-urlencoded"]["schema"]
+    assert schema["properties"]["grant_type"]["enum"] == list(GRANTS)
+    reply = described["components"]["schemas"]["TokenReply"]
+    assert reply["required"] == ["access_token", "token_type", "expires_in"]
+
+
+def test_every_page_has_an_answer_that_is_described() -> None:
+    paths = document("https://x.example")["paths"]
+    for page in pages():
+        path = page.request.path.partition("?")[0]
+        told = paths[path][page.request.method.lower()]["responses"][str(page.response.status)]
+        shown = page.response.headers.get("Content-Type")
+        if page.response.body and shown:
+            assert shown in told["content"], page.name
