@@ -16,6 +16,7 @@ from pathlib import Path
 from threading import Event
 
 from fake_oauth.contract import command as check
+from fake_oauth.contract import record
 from fake_oauth.controls import PREFIX
 from fake_oauth.fake import FakeOAuth
 from fake_oauth.journal import Exchange
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--seed", type=int, metavar="N", help="make the same ids in every run")
     serve.set_defaults(run=_serve)
     check.add_to(commands)
+    record.add_to(commands)
     described = commands.add_parser("openapi", help="print what is served as OpenAPI 3.1")
     described.add_argument(
         "--url", default="http://127.0.0.1:8080", help="where the server is (%(default)s)"

@@ -29,7 +29,7 @@ from fake_oauth.contract.hosts import (
     Wire,
 )
 from fake_oauth.contract.openapi import DESCRIBED, document
-from fake_oauth.contract.pages import Page, Request, Response, pages, read
+from fake_oauth.contract.pages import Page, Request, Response, folder, pages, read
 from fake_oauth.contract.report import Report
 from fake_oauth.contract.running import Outcome, run, run_one
 from fake_oauth.contract.values import filled, needed
@@ -272,6 +272,8 @@ def test_the_suite_is_run_by_pytest_against_a_url(pytester: pytest.Pytester) -> 
         assert set(result.parseoutcomes()) == {"passed", "skipped"}
         result = pytester.runpytest_subprocess(*asked, "--oauth-spend")
         result.assert_outcomes(passed=53)
+        result = pytester.runpytest_subprocess(*asked, "--oauth-pages", str(folder() / "jwks"))
+        result.assert_outcomes(passed=1)
         assert server.settings.rotate_refresh_tokens, "it has begun again as its own settings say"
 
 
@@ -310,10 +312,10 @@ def test_a_page_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         read(path)
     assert [str(problem) for problem in caught.value.problems] == [
-        "$.source: missing, and there is no default",
-        "$.request.path: missing, and there is no default",
-        "$.response: missing, and there is no default",
-        "$.sorce: unknown key, did you mean 'source'?",
+        "a.toml: $.source: missing, and there is no default",
+        "a.toml: $.request.path: missing, and there is no default",
+        "a.toml: $.response: missing, and there is no default",
+        "a.toml: $.sorce: unknown key, did you mean 'source'?",
     ]
 
 
@@ -579,7 +581,7 @@ def test_where_nothing_can_be_checked_nothing_is_passed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     skipping = [page for page in pages() if page.state]
-    monkeypatch.setattr("fake_oauth.contract.command.pages", lambda: skipping)
+    monkeypatch.setattr("fake_oauth.contract.command.pages", lambda _: skipping)
     with FakeOAuth() as server:
         assert main(["check", server.url]) == 2
     assert "nothing could be checked" in capsys.readouterr().err

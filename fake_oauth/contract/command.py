@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from fake_oauth.contract import options as common
 from fake_oauth.contract.hosts import Foreign, Host, Steered, Wire, json_of
 from fake_oauth.contract.pages import Request, pages
 from fake_oauth.contract.printing import show
 from fake_oauth.contract.report import Report
 from fake_oauth.contract.running import run
-from fake_oauth.contract.values import DOCUMENTED, values_of
-from fake_oauth.provider.errors import FakeOAuthError, unknown
-from fake_oauth.settings import Settings
-from fake_oauth.structuring import unstructured
-
-_OWN: Final = ("client_id", "client_secret", "refresh_token")
+from fake_oauth.contract.values import values_of
+from fake_oauth.provider.errors import FakeOAuthError
 
 
 def add_to(commands: Any) -> None:
@@ -31,18 +27,7 @@ def add_to(commands: Any) -> None:
         "all of them hold, 1 if one differs, 2 if nothing could be checked.",
     )
     parser.add_argument("url", metavar="URL", help="the server: http://127.0.0.1:8080")
-    for name in _OWN:
-        parser.add_argument(f"--{name.replace('_', '-')}", metavar="VALUE")
-    parser.add_argument(
-        "--value",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help=f"another value that pages need: {', '.join(n for n in DOCUMENTED if n not in _OWN)}",
-    )
-    parser.add_argument(
-        "--settings", type=Path, metavar="FILE", help="settings, as TOML, to take values from"
-    )
+    common.add_to(parser)
     parser.add_argument(
         "--spend",
         action="store_true",
@@ -54,9 +39,8 @@ def add_to(commands: Any) -> None:
         help="to the byte, or in what it means; strict for a fake, loose for others",
     )
     parser.add_argument(
-        "--timeout", type=float, default=10, metavar="SECONDS", help="(%(default)s)"
+        "--pages", type=Path, metavar="FOLDER", help="other pages than the documented ones"
     )
-    parser.add_argument("--ca-file", type=Path, metavar="FILE", help="a certificate to trust")
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write JSON; no table then")
     parser.set_defaults(run=check)
@@ -64,17 +48,11 @@ def add_to(commands: Any) -> None:
 
 def check(options: argparse.Namespace) -> int:
     """Run the pages and report. Returns the exit code."""
-    context = None
-    if options.ca_file is not None:
-        try:
-            context = ssl.create_default_context(cafile=options.ca_file)
-        except OSError as error:
-            raise FakeOAuthError(f"cannot read {options.ca_file}: {error.strerror}") from None
-    wire = Wire(options.url.rstrip("/"), options.timeout, context)
-    values = given_values(options)
+    wire, values = common.wire_to(options.url, options), common.given_values(options)
+    chosen = pages(options.pages)
     host, values = host_of(wire, values, spends=options.spend)
     try:
-        report = Report(options.url, run(pages(), host, options.level), values)
+        report = Report(options.url, run(chosen, host, options.level), values)
     finally:
         if isinstance(host, Steered):
             host.restore()
@@ -89,28 +67,6 @@ def check(options: argparse.Namespace) -> int:
     if not report.counted["holds"]:
         raise FakeOAuthError("nothing could be checked with what was given")
     return 0
-
-
-def given_values(options: argparse.Namespace) -> dict[str, str]:
-    """The values that were given, those by name last. Raises FakeOAuthError."""
-    values: dict[str, str] = {}
-    if options.settings is not None:
-        settings = Settings.from_toml(options.settings)
-        client, user = (next(iter(all_), None) for all_ in (settings.clients, settings.users))
-        values |= values_of(
-            {} if client is None else unstructured(client),
-            {} if user is None else unstructured(user),
-        )
-        values |= {f"{source.kind}_auth_source": source.id for source in settings.auth_sources}
-        if settings.refresh_tokens:
-            values["refresh_token"] = settings.refresh_tokens[0].value
-    for given in options.value:
-        name, equals, value = given.partition("=")
-        if not equals or name not in DOCUMENTED:
-            hint = unknown(name, list(DOCUMENTED))
-            raise FakeOAuthError(f"--value {given}: expected NAME=VALUE, and {name!r} is {hint}")
-        values[name] = value
-    return values | {name: told for name in _OWN if (told := getattr(options, name)) is not None}
 
 
 def host_of(wire: Wire, values: Mapping[str, str], *, spends: bool) -> tuple[Host, dict[str, str]]:

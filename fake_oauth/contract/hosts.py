@@ -99,13 +99,14 @@ class Wire:
             )
         else:
             connection = HTTPConnection(parts.netloc, timeout=self.timeout_seconds)
-        body = None if request.body is None else request.body.encode()
+        body = None if request.body is None else request.body.encode(errors="surrogateescape")
         try:
             connection.request(
                 request.method, parts.path.rstrip("/") + request.path, body, dict(request.headers)
             )
             response: HTTPResponse = connection.getresponse()
-            return Answer(response.status, dict(response.getheaders()), response.read())
+            headers = response.getheaders()
+            return Answer(response.status, dict(headers), response.read(), tuple(headers))
         except (OSError, HTTPException) as error:
             told = str(error) or type(error).__name__
             raise UnreachableError(f"{self.url} does not answer: {told}") from error

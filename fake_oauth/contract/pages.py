@@ -5,12 +5,20 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, Final
+
+from fake_oauth.provider.errors import FakeOAuthError, Problem, SettingsError
+from fake_oauth.structuring import structure, unstructured
+
+# What TOML's literal strings cannot hold.
+_NOT_LITERAL: Final = re.compile(r"'|[^\n\t\x20-\x7e\x80-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,18 +71,55 @@ def folder() -> Path:
 
 
 @cache
-def pages() -> Sequence[Page]:
-    """Every page, endpoint by endpoint."""
-    return tuple(read(path) for path in sorted(folder().glob("*/*.toml")))
+def pages(elsewhere: Path | None = None) -> Sequence[Page]:
+    """Every page, endpoint by endpoint: the documented ones, or those of another folder.
+
+    Raises SettingsError for a page that is none, and FakeOAuthError where there is none.
+    """
+    home = folder() if elsewhere is None else elsewhere
+    found = tuple(read(path) for path in sorted(home.glob("**/*.toml")))
+    if not found:
+        raise FakeOAuthError(f"there are no pages in {home}")
+    return found
+
+
+def toml_writer() -> ModuleType:
+    """The library that writes TOML. Raises FakeOAuthError where it is not installed."""
+    try:
+        import tomlkit
+    except ImportError:
+        raise FakeOAuthError('pages need tomlkit: pip install "fake_oauth[check]"') from None
+    return tomlkit
+
+
+def as_toml(page: Page) -> str:
+    """A page as the text of its file. Raises FakeOAuthError where tomlkit is not installed."""
+    tomlkit = toml_writer()
+
+    def readable(value: Any) -> Any:
+        """Text as it reads, where TOML can have it so: several lines, quotation marks."""
+        if isinstance(value, Mapping):
+            return {name: readable(member) for name, member in value.items()}
+        if not isinstance(value, str) or _NOT_LITERAL.search(value):
+            return value
+        lines = "\n" in value
+        if not lines and '"' not in value:
+            return value
+        return tomlkit.value(f"'''\n{value}'''" if lines else f"'{value}'")
+
+    told = unstructured(page)
+    del told["name"]
+    text: str = tomlkit.dumps(readable(told))
+    return text
 
 
 def read(path: Path) -> Page:
     """The page in a file. Raises SettingsError with all that is wrong with it."""
-    from fake_oauth.provider.errors import SettingsError
-    from fake_oauth.structuring import structure
-
-    data = tomllib.loads(path.read_text(encoding="utf-8"))
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FakeOAuthError(f"{path}: {error}") from None
     page, problems = structure({"name": path.stem, **data}, Page)
     if page is None or problems:
-        raise SettingsError(problems)
+        raise SettingsError([Problem(f"{path.name}: {one.path}", one.message) for one in problems])
     return page

@@ -15,8 +15,9 @@ from typing import Final
 
 import pytest
 
-from fake_oauth.contract.command import given_values, host_of
+from fake_oauth.contract.command import host_of
 from fake_oauth.contract.hosts import Host, InProcess, Steered, Wire
+from fake_oauth.contract.options import given_values
 from fake_oauth.contract.pages import Page, pages
 from fake_oauth.contract.report import Report
 from fake_oauth.contract.running import run_one
@@ -80,7 +81,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("host", hosts, ids=ids, indirect=True, scope="session")
     else:
         metafunc.parametrize("host", [None], ids=["server"], indirect=True, scope="session")
-    metafunc.parametrize("page", pages(), ids=lambda page: page.name)
+    other = metafunc.config.getoption("oauth_pages")
+    chosen = pages(None if other is None else Path(other))
+    metafunc.parametrize("page", chosen, ids=lambda page: page.name)
 
 
 def test_a_page_holds(page: Page, host: Host, given: argparse.Namespace) -> None:

@@ -194,6 +194,11 @@ def _pkce_client_is_named(realm: Realm, ask: Ask) -> None:
         raise OAuthError("invalid_request", f"client {credentials.client_id} unknown")
 
 
+def s256(code_verifier: str) -> str:
+    """The code_challenge of a code_verifier (RFC 7636 section 4.2)."""
+    return base64url(sha256(code_verifier.encode()).digest())
+
+
 def _proves_possession(record: CodeRecord, verifier: str | None) -> None:
     """RFC 7636 section 4.6. A verifier without a challenge is refused too (RFC 9700, 4.8.2)."""
     if record.code_challenge is None and verifier is None:
@@ -202,5 +207,5 @@ def _proves_possession(record: CodeRecord, verifier: str | None) -> None:
         raise OAuthError("invalid_client", "code_verifier missing, a code_challenge was sent")
     if record.code_challenge is None:
         raise OAuthError("invalid_client", "code_verifier sent, but no code_challenge before it")
-    if base64url(sha256(verifier.encode()).digest()) != record.code_challenge:
+    if s256(verifier) != record.code_challenge:
         raise OAuthError("invalid_client", "code_verifier does not match the code_challenge")
