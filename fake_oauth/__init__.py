@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from fake_oauth.behaviour.assertions import BehaviourError as BehaviourError
     from fake_oauth.behaviour.findings import Finding as Finding
+    from fake_oauth.dialects import Dialect as Dialect
     from fake_oauth.fake import FakeOAuth as FakeOAuth
     from fake_oauth.faults.barrier import Barrier as Barrier
     from fake_oauth.faults.barrier import BarrierError as BarrierError
@@ -42,6 +43,7 @@ _HOME: Final = {
     "BehaviourError": "behaviour.assertions",
     "Client": "provider.parties",
     "Clock": "provider.clock",
+    "Dialect": "dialects",
     "Exchange": "journal",
     "FakeOAuth": "fake",
     "FakeOAuthError": "provider.errors",

@@ -18,6 +18,7 @@ from threading import Event
 from fake_oauth.contract import command as check
 from fake_oauth.contract import record
 from fake_oauth.controls import PREFIX
+from fake_oauth.dialects import DIALECTS
 from fake_oauth.fake import FakeOAuth
 from fake_oauth.journal import Exchange
 from fake_oauth.provider.errors import FakeOAuthError
@@ -56,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="the documented moment: the first refresh answers the documentation's own body",
     )
+    serve.add_argument(
+        "--dialect", choices=list(DIALECTS), help="what it stands for; ciam unless the file says"
+    )
     serve.add_argument("--tls", action="store_true", help="serve https (needs fake_oauth[tls])")
     serve.add_argument(
         "--ca-file", type=Path, metavar="FILE", help="write the certificate to trust to FILE"
@@ -67,6 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     described = commands.add_parser("openapi", help="print what is served as OpenAPI 3.1")
     described.add_argument(
         "--url", default="http://127.0.0.1:8080", help="where the server is (%(default)s)"
+    )
+    described.add_argument(
+        "--dialect", choices=list(DIALECTS), default="ciam", help="(%(default)s)"
     )
     described.set_defaults(run=_describe)
     return parser
@@ -85,7 +92,12 @@ def _settings(options: argparse.Namespace) -> Settings:
         settings = Settings.from_toml(options.config)
     if options.ca_file is not None and not (options.tls or settings.tls):
         raise FakeOAuthError("--ca-file needs --tls")
-    changes = {"seed": options.seed, "tls": options.tls or None, "control": True}
+    changes = {
+        "dialect": options.dialect,
+        "seed": options.seed,
+        "tls": options.tls or None,
+        "control": True,
+    }
     return settings.changed(**{name: value for name, value in changes.items() if value is not None})
 
 
@@ -120,16 +132,16 @@ def _serve(options: argparse.Namespace) -> int:
 def _describe(options: argparse.Namespace) -> int:
     from fake_oauth.contract.openapi import document
 
-    print(json.dumps(document(options.url), indent=2))
+    print(json.dumps(document(options.url, DIALECTS[options.dialect]), indent=2))
     return 0
 
 
 def _heading(server: FakeOAuth) -> str:
     settings = server.settings
     served = [
-        f"  {method:4} {endpoint.path}"
-        for endpoint in ENDPOINTS.values()
-        for method in endpoint.methods
+        f"  {method:4} {path}"
+        for name, path in server.dialect.paths.items()
+        for method in ENDPOINTS[name].methods
     ]
     secret = server.control_token
     token = "" if secret is None else f" (Authorization: Bearer {secret})"

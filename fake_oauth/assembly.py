@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from werkzeug.wrappers import Request, Response
 
 from fake_oauth.building import check_rules, realm_of
+from fake_oauth.dialects import Dialect, dialect_named
 from fake_oauth.faults.barrier import Barriers
 from fake_oauth.faults.kinds import rules_of
 from fake_oauth.faults.rule import Rule
@@ -22,6 +23,7 @@ from fake_oauth.provider.keys import key_ring
 from fake_oauth.settings import Settings
 from fake_oauth.web.app import App
 from fake_oauth.web.listener import Listener
+from fake_oauth.web.site import Site
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -51,6 +53,11 @@ class Assembly:
         self._listener: Listener | None = None
         self._stopped = Event()
         self._begin(settings)
+
+    @property
+    def dialect(self) -> Dialect:
+        """What makes it the server that it stands for."""
+        return dialect_named(self.settings.dialect)
 
     @property
     def issuer(self) -> str:
@@ -148,13 +155,15 @@ class Assembly:
                     seed=self.seed,
                 )
                 self.script(*settings.faults)
+                dialect = self.dialect
+                compact_json = settings.compact_json
                 self._app = App(
-                    realm,
+                    Site(realm, dialect),
                     self.journal,
                     self._script,
                     self._barriers,
                     pause=self._pause,
-                    compact_json=settings.compact_json,
+                    compact_json=dialect.compact_json if compact_json is None else compact_json,
                     cors_origins=settings.cors_origins,
                 )
             return self._app

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from fake_oauth.dialects import dialect_named
 from fake_oauth.faults.rule import Rule
 from fake_oauth.naming import user_named
 from fake_oauth.provider.clock import Clock
@@ -20,12 +21,14 @@ from fake_oauth.settings import Settings
 
 def realm_of(settings: Settings, *, issuer: str, keys: KeyRing, clock: Clock, seed: int) -> Realm:
     """The realm that these settings describe, as it is at the start."""
+    conventions = dialect_named(settings.dialect).conventions
     realm = Realm(
         issuer=issuer if settings.issuer is None else settings.issuer,
         clients=settings.clients,
         users=settings.users,
         auth_sources=settings.auth_sources,
-        terms=settings,
+        terms=settings.terms(conventions.terms),
+        conventions=conventions,
         keys=keys,
         clock=clock,
         ids=Ids(seed, settings.ids),
@@ -52,7 +55,13 @@ def check_rules(
     """See that rules may be scripted behind others. Raises SettingsError with all that is wrong."""
     standing = [rule for rule in before if rule.always]
     found = list(problems) or list(
-        wrong_rules(rules, settings.clients, standing=standing, has_socket=has_socket)
+        wrong_rules(
+            rules,
+            settings.clients,
+            dialect_named(settings.dialect),
+            standing=standing,
+            has_socket=has_socket,
+        )
     )
     if found:
         raise SettingsError(found)
@@ -68,7 +77,8 @@ def replace_parties(
     """
     changed = settings.changed(**parties)
     planted = changed.changed(refresh_tokens=(), auto_login=None, faults=())
-    if found := [*planted.problems(), *wrong_rules(rules, changed.clients)]:
+    dialect = dialect_named(settings.dialect)
+    if found := [*planted.problems(), *wrong_rules(rules, changed.clients, dialect)]:
         raise SettingsError(found)
     realm.replace_parties(clients=changed.clients, users=changed.users)
     return changed

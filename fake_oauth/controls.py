@@ -20,7 +20,12 @@ PREFIX: Final = "/_fake"
 def index(service: Service, _: Any) -> dict[str, Any]:
     """Where the server is, and what there is to steer."""
     controls = [f"{method} {PREFIX}{path}" for method, path in CONTROLS]
-    return {"issuer": service.issuer, "seed": service.seed, "controls": controls}
+    return {
+        "issuer": service.issuer,
+        "dialect": service.dialect.name,
+        "seed": service.seed,
+        "controls": controls,
+    }
 
 
 def reset(service: Service, asked: bodies.Reset) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from fake_oauth.provider.errors import FakeOAuthError
 from fake_oauth.reply import Written
 from fake_oauth.service import Service
 from fake_oauth.settings import Settings
-from fake_oauth.web.endpoints import ENDPOINTS
 from fake_oauth.web.listener import Listener
 from fake_oauth.web.tls import server_context
 
@@ -70,12 +69,12 @@ class FakeOAuth(Service):
     @property
     def token_url(self) -> str:
         """The URL of the token endpoint."""
-        return self.url + ENDPOINTS["token"].path
+        return self.url + self.dialect.paths["token"]
 
     @property
     def resource_url(self) -> str:
         """The URL of a resource that wants an access token of this server (RFC 6750)."""
-        return self.url + ENDPOINTS["resource"].path
+        return self.url + self.dialect.paths["resource"]
 
     @property
     def ca_pem(self) -> str:

@@ -33,6 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         group.addoption(f"--oauth-{name}", metavar="VALUE")
     group.addoption("--oauth-value", action="append", default=[], metavar="NAME=VALUE")
     group.addoption("--oauth-settings", metavar="FILE", help="settings to take values from")
+    group.addoption("--oauth-dialect", metavar="NAME", help="whose pages: ciam or rfc")
     group.addoption("--oauth-pages", metavar="FOLDER", help="other pages than the documented ones")
     group.addoption("--oauth-level", choices=("strict", "loose"))
     group.addoption("--oauth-spend", action="store_true", help="run what uses something up")

@@ -1,7 +1,6 @@
 """An answer, as data and as bytes, in the documented layout.
 
-The one place that knows which HTTP status an error code has. The headers that every reply has are
-`web.writing`'s.
+What makes an error an answer, and which headers every reply has, is `web.writing`'s.
 """
 
 from __future__ import annotations
@@ -13,20 +12,10 @@ from http import HTTPStatus
 from json.encoder import encode_basestring
 from typing import Any, Final
 
-from fake_oauth.provider.errors import OAuthError
-
 # As D writes it: no space before charset.
 JSON_UTF8: Final = "application/json;charset=UTF-8"
 JSON: Final = "application/json"
 
-# Every code that is not named here is a 400.
-STATUS: Final[Mapping[str | None, int]] = {
-    None: 401,
-    "invalid_client": 401,
-    "not_found": 404,
-    "user_not_found": 404,
-    "temporarily_unavailable": 503,
-}
 _PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -39,21 +28,9 @@ class Reply:
     page: str | None = None
     content_type: str = JSON_UTF8
     headers: tuple[tuple[str, str], ...] = ()
+    is_clients_401: bool = False
+    """Whether it tells a client that it has not said who it is."""
     reason: str
-
-
-def error_reply(
-    error: OAuthError, notes: tuple[str, ...] = (), *, content_type: str = JSON_UTF8
-) -> Reply:
-    """RFC 6749 section 5.2; members in the documented order."""
-    status, reason = STATUS.get(error.code, 400), "; ".join((error.reason, *notes))
-    members = {
-        "error": error.code,
-        "error_description": error.description,
-        "error_uri": error.uri,
-    }
-    data = {name: value for name, value in members.items() if value is not None}
-    return Reply(status=status, data=data or None, content_type=content_type, reason=reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,7 @@ class Service(Assembly):
         rule = Rule(Ok(), endpoint=endpoint, grant_type=grant_type, client_id=client_id, when=when)
         problems = [
             Problem(problem.path.replace("faults[0]", "barrier"), problem.message)
-            for problem in wrong_rules([rule], self.settings.clients)
+            for problem in wrong_rules([rule], self.settings.clients, self.dialect)
         ]
         if problems:
             raise SettingsError(problems)

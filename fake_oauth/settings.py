@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
+from fake_oauth.dialects import Dialect, DialectName, dialect_named
 from fake_oauth.faults.kinds import read_rules, rules_of
 from fake_oauth.faults.rule import Rule
 from fake_oauth.faults.seams import Fault
@@ -28,20 +29,24 @@ from fake_oauth.provider.parties import (
     User,
     repeated,
 )
-from fake_oauth.provider.terms import Terms, wrong_terms
-from fake_oauth.references import wrong_references, wrong_rules
+from fake_oauth.provider.terms import OwnTerms
+from fake_oauth.references import wrong_dialect, wrong_references, wrong_rules
 
 _ISSUER = re.compile(r"https?://[^/?#\s]+[^?#\s]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(Terms):
+class Settings(OwnTerms):
     """All that can be set. The defaults are the documentation's own (CIAM 1441/64400).
+
+    Beside these it has the terms that it changes: those of the dialect unless given.
 
     >>> Settings(rotate_refresh_tokens=True).clients[0].client_id
     'TENANT_CLIENT_ID'
     """
 
+    dialect: Dialect | DialectName = "ciam"
+    """What makes it the server that it stands for: `ciam`, `rfc`, or a `Dialect` of one's own."""
     issuer: str | None = None
     """The `iss` of every token; None is the URL that the server listens on."""
     seed: int | None = None
@@ -86,8 +91,8 @@ class Settings(Terms):
     """Whether it serves https, with a certificate made when it starts (extra `tls`)."""
     cors_origins: Sequence[str] = ()
     """The origins whose pages may read replies; `*` is any."""
-    compact_json: bool = False
-    """Whether replies are one line instead of the documented layout."""
+    compact_json: bool | None = None
+    """Whether replies are one line of JSON; None is as the dialect has it."""
     journal_limit: int = 1000
     """How many exchanges the journal keeps."""
     faults: Sequence[Rule | Fault] = ()
@@ -170,7 +175,12 @@ class Settings(Terms):
         wrong = list(self._wrong_kinds())
         if wrong:
             return wrong
+        values = self.value_problems()
+        if any(wrong_dialect(self.dialect)):
+            return values
+        dialect = dialect_named(self.dialect)
         references = wrong_references(
+            dialect=dialect,
             clients=self.clients,
             users=self.users,
             auth_sources=self.auth_sources,
@@ -178,8 +188,8 @@ class Settings(Terms):
             auto_login=self.auto_login,
         )
         rules, _ = rules_of(self.faults)
-        unreachable = wrong_rules(rules, self.clients)
-        return [*self.value_problems(), *references, *unreachable]
+        unreachable = wrong_rules(rules, self.clients, dialect)
+        return [*values, *references, *unreachable]
 
     def value_problems(self) -> list[Problem]:
         """What is wrong with a value by itself, or with two of a kind."""
@@ -199,9 +209,13 @@ class Settings(Terms):
                 if not isinstance(part, kind):
                     message = f"expected a {kind.__name__}, got {part!r}"
                     yield Problem(f"$.{name}[{index}]", message)
+        dialect: object = self.dialect
+        if not isinstance(dialect, Dialect | str):
+            yield Problem("$.dialect", f"expected a Dialect or the name of one, got {dialect!r}")
 
     def _own_problems(self) -> Iterator[Problem]:
-        yield from wrong_terms(self)
+        yield from wrong_dialect(self.dialect)
+        yield from self.wrong_terms()
         if self.issuer is not None and not _ISSUER.fullmatch(self.issuer):
             message = "expected an http or https URL without query and fragment"
             yield Problem("issuer", f"{message}, got {self.issuer!r}")

@@ -12,7 +12,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from datetime import datetime
 from functools import cache, reduce
 from types import GenericAlias, UnionType
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from cattrs import ClassValidationError, Converter, ForbiddenExtraKeysError, IterableValidationError
 from cattrs.errors import BaseValidationError
@@ -102,6 +102,7 @@ def _converter() -> Converter:
         return structured
 
     converter.register_structure_hook_func(_is_name_or_table, name_or_table)
+    converter.register_structure_hook_func(_is_name_of_object, _name)
     converter.register_structure_hook_func(_is(Sequence), sequence)
     converter.register_structure_hook_func(_is(Mapping), mapping)
     return converter
@@ -117,6 +118,12 @@ def _is_name_or_table(kind: Any) -> bool:
     return str in kinds and any(map(is_dataclass, kinds))
 
 
+def _is_name_of_object(kind: Any) -> bool:
+    """Whether it is a dataclass that data can only name: `Dialect | Literal["ciam", "rfc"]`."""
+    kinds = get_args(kind) if get_origin(kind) is Union else ()
+    return any(map(is_dataclass, kinds)) and any(get_origin(one) is Literal for one in kinds)
+
+
 def _expect(value: object, kinds: tuple[type, ...], wanted: str) -> None:
     if not isinstance(value, kinds):
         raise _WrongError(f"expected {wanted}, got {value!r}")
@@ -128,6 +135,11 @@ def _scalar(value: object, kind: Any) -> Any:
     if isinstance(value, bool) and bool not in kinds:
         raise _WrongError(f"expected {wanted}, got {value!r}")
     return value
+
+
+def _name(value: object, kind: Any) -> Any:
+    (names,) = (one for one in get_args(kind) if get_origin(one) is Literal)
+    return _choice(value, names)
 
 
 def _choice(value: object, kind: Any) -> Any:

@@ -1,7 +1,7 @@
 """Throws what its own description allows, and what it does not, at a stub: `make fuzz`.
 
-No reply may be a 5xx, have a status or a body that is not described, or miss a header. Runs twice:
-as a client that authenticates itself, and with an access token.
+No reply may be a 5xx, have a status or a body that is not described, or miss a header. Runs twice
+for each dialect: as a client that authenticates itself, and with an access token.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from fake_oauth import FakeOAuth, Settings, faults
 from fake_oauth.contract.openapi import document
+from fake_oauth.dialects import DIALECTS, Dialect
 
 CHECKS = (
     "not_a_server_error",
@@ -33,13 +34,18 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="the same examples in every run")
     options = parser.parse_args()
     seed = [] if options.seed is None else ["--seed", str(options.seed)]
-    with FakeOAuth(Settings(seed=0, journal_limit=1)) as server:
+    return max(fuzz(dialect, options.examples, *seed) for dialect in DIALECTS.values())
+
+
+def fuzz(dialect: Dialect, examples: int, *seed: str) -> int:
+    """Fuzz a fake that speaks a dialect; see that what is wrong would be found."""
+    with FakeOAuth(Settings(dialect=dialect, seed=0, journal_limit=1)) as server:
         server.resource.skew_seconds = -86400  # The access token is to last.
         identities = (
             ("--auth", "TENANT_CLIENT_ID:TENANT_CLIENT_SECRET"),
             ("--header", f"Authorization: Bearer {server.issue().access_token}"),
         )
-        codes = [fuzzed(server, options.examples, *identity, *seed) for identity in identities]
+        codes = [fuzzed(server, examples, *identity, *seed) for identity in identities]
         # And it can fail: a member of another type is found.
         server.always(faults.Rule(faults.Field("issuer", 7), endpoint="discovery", always=True))
         if fuzzed(server, 1, stdout=subprocess.DEVNULL) == 0:
@@ -52,7 +58,7 @@ def fuzzed(server: FakeOAuth, examples: int, *options: str, stdout: int | None =
     """The exit code of a run against a server."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "openapi.json"
-        path.write_text(json.dumps(document(server.url)), encoding="utf-8")
+        path.write_text(json.dumps(document(server.url, server.dialect)), encoding="utf-8")
         command = [
             *(str(Path(sys.executable).with_name("schemathesis")), "run", str(path)),
             *("--url", server.url, "--checks", ",".join(CHECKS), *options),

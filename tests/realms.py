@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from fake_oauth.dialects import Dialect
 from fake_oauth.provider import grants
 from fake_oauth.provider.asking import Ask, Credentials, Params
 from fake_oauth.provider.clock import Clock
+from fake_oauth.provider.conventions import Conventions
 from fake_oauth.provider.errors import OAuthError
 from fake_oauth.provider.ids import Ids
 from fake_oauth.provider.issuing import plant
@@ -14,7 +16,7 @@ from fake_oauth.provider.keys import key_ring
 from fake_oauth.provider.parties import AuthSource, Client, RefreshToken, User
 from fake_oauth.provider.realm import Realm
 from fake_oauth.provider.resource import Resource
-from fake_oauth.provider.terms import Terms
+from fake_oauth.provider.terms import OwnTerms
 from fake_oauth.provider.tokens import Granted
 
 NOW = 1_700_000_000
@@ -30,14 +32,16 @@ def realm(
     tokens: tuple[RefreshToken, ...] = (TOKEN,),
     users: tuple[User, ...] = (ALICE,),
     auth_sources: tuple[AuthSource, ...] = (),
-    terms: Terms | None = None,
+    terms: OwnTerms | None = None,
+    conventions: Conventions = Dialect.CIAM.conventions,
 ) -> Realm:
     made = Realm(
         issuer="https://issuer.example",
         clients=clients or (WEB, PHONE),
         users=users,
         auth_sources=auth_sources,
-        terms=terms or Terms(),
+        terms=(terms or OwnTerms()).terms(conventions.terms),
+        conventions=conventions,
         keys=key_ring([]),
         clock=Clock(NOW, frozen=True),
         ids=Ids(0),
@@ -78,4 +82,9 @@ def refresh(
 
 def told(error: OAuthError) -> tuple[str | None, str | None, str]:
     """What the client is told, and why."""
-    return error.code, error.description, error.reason
+    return error.code, Dialect.CIAM.conventions.told(error).get("error_description"), error.reason
+
+
+def uri(error: OAuthError) -> str | None:
+    """The error_uri of the documented server."""
+    return Dialect.CIAM.conventions.told(error).get("error_uri")

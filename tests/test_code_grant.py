@@ -16,7 +16,7 @@ from fake_oauth.provider.errors import OAuthError
 from fake_oauth.provider.issuing import write_code
 from fake_oauth.provider.parties import Client
 from fake_oauth.provider.realm import Realm
-from fake_oauth.provider.terms import Terms
+from fake_oauth.provider.terms import OwnTerms
 from fake_oauth.provider.tokens import Granted
 from tests.asking import claims
 from tests.realms import PHONE, WEB, WEB_POST, granted, realm, refresh, told
@@ -217,7 +217,7 @@ def test_parameters_are_judged_before_the_code(name: str, sent: str | list[str] 
     with pytest.raises(OAuthError) as caught:
         granted(realm(), WEB_POST, params)
     assert caught.value.code == "invalid_request"
-    assert caught.value.description == f"OAuth 2.0 Parameter: {name}"
+    assert told(caught.value)[1] == f"OAuth 2.0 Parameter: {name}"
 
 
 def test_a_client_that_may_not_use_codes_is_unauthorized() -> None:
@@ -227,7 +227,7 @@ def test_a_client_that_may_not_use_codes_is_unauthorized() -> None:
 
 @pytest.mark.parametrize("revokes", [False, True])
 def test_reuse_of_a_code_leaves_its_tokens_alone_unless_asked_otherwise(revokes: bool) -> None:  # noqa: FBT001
-    here = realm(terms=Terms(revoke_on_code_reuse=revokes))
+    here = realm(terms=OwnTerms(revoke_on_code_reuse=revokes))
     value = code(here)
     tokens = exchange(here, value).tokens
     refused(here, value)

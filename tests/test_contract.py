@@ -6,8 +6,7 @@ import json
 import re
 from base64 import urlsafe_b64encode
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,252 +16,36 @@ import pytest
 from werkzeug import Request as WSGIRequest
 from werkzeug import Response as WSGIResponse
 
-from fake_oauth import Client, FakeOAuth, FakeOAuthError, Settings, SettingsError, User
+from fake_oauth import Client, Dialect, FakeOAuth, FakeOAuthError, Settings, SettingsError, User
 from fake_oauth.__main__ import main
 from fake_oauth.contract.comparing import Answer, Difference, Level, differences
-from fake_oauth.contract.hosts import (
-    Foreign,
-    InProcess,
-    SkippedError,
-    Steered,
-    UnreachableError,
-    Wire,
-)
+from fake_oauth.contract.hosts import Foreign, SkippedError, Steered
 from fake_oauth.contract.openapi import DESCRIBED, document
 from fake_oauth.contract.pages import Page, Request, Response, folder, pages, read
 from fake_oauth.contract.report import Report
-from fake_oauth.contract.running import Outcome, run, run_one
+from fake_oauth.contract.running import Outcome, run
+from fake_oauth.contract.transports import InProcess, UnreachableError, Wire
 from fake_oauth.contract.values import filled, needed
-from fake_oauth.provider.grants import GRANTS
-from fake_oauth.provider.tokens import opened
-from fake_oauth.reply import pretty
+from fake_oauth.dialects import DIALECTS
 from fake_oauth.web.endpoints import ENDPOINTS
 from tests.test_command_line import stub
 
 BY_NAME = {page.name: page for page in pages()}
 STEERED = Settings(control=True)
-Change = Callable[[Answer], Answer | None]
-
-
-class Wrong:
-    """A fake that answers every page a little otherwise."""
-
-    url = "a wrong server"
-
-    def __init__(self, change: Change) -> None:
-        self.is_asked = False
-        self.changed: list[str] = []
-        self._change = change
-        self._right = InProcess(FakeOAuth(STEERED))
-
-    def send(self, request: Request) -> Answer:
-        answer = self._right.send(request)
-        if request.path.startswith("/_fake") or not self.is_asked:
-            return answer
-        changed = self._change(answer)
-        if changed is None or changed == answer:
-            return answer
-        self.changed.append(request.path)
-        return changed
-
-
-class Asked(Steered):
-    """Makes ready what a page needs with a server that is right, and asks it when it is wrong."""
-
-    def __init__(self, wrong: Wrong) -> None:
-        super().__init__(wrong)
-        self._wrong = wrong
-
-    @contextmanager
-    def ready(self, page: Page) -> Iterator[Mapping[str, str]]:
-        with super().ready(page) as values:
-            self._wrong.is_asked = True
-            yield values
-
-
-def status(was: int, now: int) -> Change:
-    return lambda answer: replace(answer, status=now) if answer.status == was else None
-
-
-def header(name: str, value: str | None, was: str = "") -> Change:
-    """Another value for a header, or none at all, where it has `was` in it."""
-
-    def change(answer: Answer) -> Answer | None:
-        if was not in answer.headers.get(name, "(missing)"):
-            return None
-        headers = {n: v for n, v in answer.headers.items() if n != name}
-        return replace(answer, headers=headers if value is None else {**headers, name: value})
-
-    return change
-
-
-def body(make: Callable[[bytes], bytes]) -> Change:
-    def change(answer: Answer) -> Answer | None:
-        if not answer.body:
-            return None
-        made = make(answer.body)
-        return replace(
-            answer, body=made, headers={**answer.headers, "Content-Length": str(len(made))}
-        )
-
-    return change
-
-
-def members(make: Callable[[dict[str, Any]], object]) -> Change:
-    """Another body in the documented layout, or none if `make` finds nothing to change."""
-
-    def change(answer: Answer) -> Answer | None:
-        if not answer.body:
-            return None
-        data = json.loads(answer.body)
-        before = list(data.items())
-        make(data)
-        if list(data.items()) == before:
-            return None
-        return body(lambda _: pretty(data).encode())(answer)
-
-    return change
-
-
-def member(name: str, value: Any, was: Any = ...) -> Change:
-    def make(data: dict[str, Any]) -> None:
-        if name in data and was in (..., data[name]):
-            data[name] = value
-
-    return members(make)
-
-
-def without(name: str) -> Change:
-    return members(lambda data: data.pop(name, None))
-
-
-def claims(token: str, make: Callable[[dict[str, Any]], object]) -> Change:
-    """Another payload in a token; the signature is that of the first one."""
-
-    def change(data: dict[str, Any]) -> None:
-        if token in data:
-            _, payload = opened(data[token])
-            before = list(payload.items())
-            make(payload)
-            if list(payload.items()) != before:
-                encoded = urlsafe_b64encode(json.dumps(payload).encode()).rstrip(b"=").decode()
-                head, _, signature = data[token].split(".")
-                data[token] = f"{head}.{encoded}.{signature}"
-
-    return members(change)
-
-
-def rearranged(data: dict[str, Any]) -> None:
-    items = list(data.items())
-    data.clear()
-    data.update(reversed(items))
-
-
-BASIC = "application/json;charset=UTF-8"
-# What a wrong server does, and whether it is wrong in what it means too.
-DEVIATIONS: dict[str, tuple[Change, bool]] = {
-    "201 for 200": (status(200, 201), True),
-    "401 for 400": (status(400, 401), True),
-    "400 for 401": (status(401, 400), True),
-    "303 for 302": (status(302, 303), True),
-    "400 for 404": (status(404, 400), True),
-    "500 for 503": (status(503, 500), True),
-    "401 for 403": (status(403, 401), True),
-    "no charset": (header("Content-Type", "application/json", BASIC), False),
-    "another charset": (header("Content-Type", "application/json;charset=GBK", BASIC), False),
-    "a content type of HTML": (header("Content-Type", "text/html", "json"), True),
-    "no content type": (header("Content-Type", None, "json"), True),
-    "a content type without a body": (header("Content-Type", "text/plain", "(missing)"), False),
-    "a wrong length": (header("Content-Length", "7"), False),
-    "no Cache-Control": (header("Cache-Control", None, "no-cache"), True),
-    "replies that may be stored": (header("Cache-Control", "max-age=60", "no-cache"), False),
-    "no Location": (header("Location", None, ":"), True),
-    "another Location": (header("Location", "https://evil.example/", ":"), True),
-    "a Location without state": (
-        header("Location", "https://example.com/callback?code=x", "state"),
-        True,
-    ),
-    "no challenge": (header("WWW-Authenticate", None, "Bearer"), True),
-    "another challenge": (header("WWW-Authenticate", "Bearer", "Bearer"), False),
-    "JSON in one line": (body(lambda b: json.dumps(json.loads(b)).encode()), False),
-    "a final newline": (body(lambda b: b + b"\n"), False),
-    "members in another order": (members(rearranged), False),
-    "an empty body": (body(lambda _: b""), True),
-    "a page of HTML": (body(lambda _: b"<p>error</p>"), True),
-    "a body that is not UTF-8": (body(lambda b: b[:-1] + b"\xff"), True),
-    "one member more": (members(lambda data: data.update(x=1)), False),
-    "null for what does not apply": (members(lambda data: data.setdefault("refresh_token")), False),
-    "another error": (member("error", "server_error"), True),
-    "no error": (without("error"), True),
-    "another description": (member("error_description", "No."), False),
-    "no description": (without("error_description"), True),
-    "another error_uri": (member("error_uri", "https://example.com"), False),
-    "no access token": (without("access_token"), True),
-    "an opaque access token": (member("access_token", "opaque"), True),
-    "no refresh token": (without("refresh_token"), True),
-    "a short refresh token": (member("refresh_token", "short"), False),
-    "no id_token": (without("id_token"), True),
-    "no token_type": (without("token_type"), True),
-    "another token_type": (member("token_type", "MAC"), True),
-    "expires_in as text": (member("expires_in", "299"), True),
-    "another expires_in": (member("expires_in", 300), False),
-    "another scope": (member("scope", "profile"), True),
-    "scopes as a list": (member("scope", ["openid"]), True),
-    "no sub in userinfo": (without("sub"), True),
-    "another user": (member("sub", "MOCK_OTHER"), True),
-    "no keys": (member("keys", []), True),
-    "no jwks_uri": (without("jwks_uri"), True),
-    "another issuer": (member("issuer", "https://evil.example"), True),
-    "no otp_token": (without("otp_token"), True),
-    "an access token of another user": (claims("access_token", lambda c: c.update(sub="x")), True),
-    "an access token for others": (claims("access_token", lambda c: c.update(aud="x")), True),
-    "an access token without jti": (claims("access_token", lambda c: c.pop("jti")), True),
-    "scopes of a token as text": (
-        claims("access_token", lambda c: c.update(scope=" ".join(c["scope"]))),
-        False,
-    ),
-    "claims in another order": (claims("access_token", rearranged), False),
-    "an id_token without azp": (claims("id_token", lambda c: c.pop("azp")), True),
-    "a lifetime that is no number": (claims("id_token", lambda c: c.update(exp="soon")), True),
-}
-
-
-def found(change: Change, level: Level) -> tuple[set[str], set[str]]:
-    """The pages whose answers are changed, and those that find it."""
-    changed, differing = set(), set()
-    for page in pages():
-        wrong = Wrong(change)
-        outcome = run_one(page, Asked(wrong), level)
-        changed |= {page.name} if wrong.changed else set()
-        differing |= {page.name} if outcome.verdict == "differs" else set()
-    return changed, differing
-
-
-@pytest.mark.parametrize("name", DEVIATIONS)
-def test_a_wrong_server_is_found(name: str) -> None:
-    change, in_meaning = DEVIATIONS[name]
-    changed, differing = found(change, "strict")
-    assert differing
-    assert differing <= changed, "a page differs whose answer is right"
-    assert bool(found(change, "loose")[1]) == in_meaning
-
-
-def test_every_page_finds_something() -> None:
-    unshaken = set(BY_NAME)
-    for change, _ in DEVIATIONS.values():
-        unshaken -= found(change, "strict")[1]
-    assert not unshaken
+RFC_PAGES = 54
 
 
 @pytest.mark.parametrize("level", ["strict", "loose"])
-def test_every_page_holds_against_the_fake(level: Level) -> None:
-    host = Steered(InProcess(FakeOAuth(STEERED)))
-    assert Counter(outcome.verdict for outcome in run(pages(), host, level)) == {"holds": 53}
+@pytest.mark.parametrize(("dialect", "count"), [(Dialect.CIAM, 53), (Dialect.RFC, RFC_PAGES)])
+def test_every_page_holds_against_the_fake(dialect: Dialect, count: int, level: Level) -> None:
+    host = Steered(InProcess(FakeOAuth(STEERED)), dialect)
+    outcomes = run(pages(dialect.name), host, level)
+    assert Counter(outcome.verdict for outcome in outcomes) == {"holds": count}
 
 
 def test_the_suite_is_run_by_pytest_on_three_transports(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess("--pyargs", "fake_oauth.contract", "-q")
-    result.assert_outcomes(passed=3 * 53)
+    result.assert_outcomes(passed=3 * (53 + RFC_PAGES))
 
 
 def test_the_suite_is_run_by_pytest_against_a_url(pytester: pytest.Pytester) -> None:
@@ -272,8 +55,14 @@ def test_the_suite_is_run_by_pytest_against_a_url(pytester: pytest.Pytester) -> 
         assert set(result.parseoutcomes()) == {"passed", "skipped"}
         result = pytester.runpytest_subprocess(*asked, "--oauth-spend")
         result.assert_outcomes(passed=53)
-        result = pytester.runpytest_subprocess(*asked, "--oauth-pages", str(folder() / "jwks"))
+        result = pytester.runpytest_subprocess(
+            *asked, "--oauth-pages", str(folder() / "ciam" / "jwks")
+        )
         result.assert_outcomes(passed=1)
+        result = pytester.runpytest_subprocess(*asked, "--oauth-spend", "--oauth-dialect", "rfc")
+        result.assert_outcomes(passed=RFC_PAGES)
+        result = pytester.runpytest_subprocess(*asked, "--oauth-dialect", "rcf")
+        result.stdout.fnmatch_lines(["*--oauth-dialect rcf: did you mean 'rfc'?"])
         assert server.settings.rotate_refresh_tokens, "it has begun again as its own settings say"
 
 
@@ -302,8 +91,9 @@ def test_every_documented_exchange_has_its_page() -> None:
     counted = Counter(page.name.partition(".")[0] for page in pages())
     assert counted.total() == 53
     assert all(page.title and page.source for page in pages())
-    folders = {path.parent.name for path in (Path(__file__).parents[1] / "fixtures").glob("*/*")}
-    assert folders == set(ENDPOINTS) - {"login", "resource"}
+    for dialect in DIALECTS.values():
+        folders = {path.parent.name for path in folder().glob(f"{dialect.name}/*/*")}
+        assert folders == set(dialect.paths) - {"login", "resource"}
 
 
 def test_a_page_that_cannot_be_read_is_told(tmp_path: Path) -> None:
@@ -400,6 +190,57 @@ def test_what_cannot_be_run_says_what_it_would_take() -> None:
     assert why(wrong, "userinfo.no_user") == "needs a client that may use client_credentials"
 
 
+def test_a_server_of_the_standards_is_asked_where_its_metadata_say(tmp_path: Path) -> None:
+    known = ("discovery", "metadata")
+    other = replace(
+        Dialect.RFC,
+        conventions=replace(Dialect.RFC.conventions, texts={}, expires_in_less=10),
+        paths={
+            name: path if name in known else f"/realms/acme{path}"
+            for name, path in Dialect.RFC.paths.items()
+        },
+        headers=(*Dialect.RFC.headers, ("Server", "acme")),
+    )
+    settings = OTHER.changed(dialect=other, rotate_refresh_tokens=True, compact_json=False)
+    with FakeOAuth(settings) as server:
+        given = {
+            **{name: KNOWN[name] for name in ("client_id", "client_secret")},
+            "refresh_token": server.issue().refresh_token or "",
+        }
+        code = server.issue_code(redirect_uri=KNOWN["redirect_uri"])
+        more = {"code": code} | {name: value for name, value in KNOWN.items() if name not in given}
+        options = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
+        options += [f"--value={name}={value}" for name, value in more.items()]
+        path = tmp_path / "report.json"
+        asked = ["check", server.url, "--dialect", "rfc", "--spend", "--json", str(path), *options]
+        assert main(asked) == 0
+    told = {page["page"]: page for page in json.loads(path.read_text())["pages"]}
+    assert Counter(page["verdict"] for page in told.values()) == {"holds": 35, "skipped": 19}
+    assert told["authorization_code.success"]["verdict"] == "holds"
+    why = "needs another code: authorization_code.success has spent it"
+    assert told["authorization_code.wrong_verifier"]["why"] == why
+    endpoints = {exchange.endpoint for exchange in server.journal}
+    assert endpoints >= {
+        "token",
+        "revoke",
+        "introspect",
+        "userinfo",
+        "jwks",
+        "authorize",
+        "metadata",
+    }
+
+
+def test_a_fake_is_held_to_the_pages_of_its_own_dialect(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with FakeOAuth(Settings(dialect="rfc", control=True)) as server:
+        assert main(["check", server.url, "--spend"]) == 0
+        assert f"{RFC_PAGES} hold, 0 differ, 0 skipped" in capsys.readouterr().out
+        assert main(["check", server.url]) == 0
+        assert main(["check", server.url, "--dialect", "ciam"]) == 1
+
+
 def test_the_issuer_is_given_or_asked_for() -> None:
     def issuer(**given: str) -> str:
         host = Foreign(InProcess(FakeOAuth()), given)
@@ -421,6 +262,24 @@ def test_the_issuer_is_given_or_asked_for() -> None:
 
 def told(response: Response, answer: Answer, level: Level = "loose") -> list[Difference]:
     return differences(response, answer, {}, level)
+
+
+def test_what_is_optional_may_be_missing_or_anything_in_meaning() -> None:
+    body = '{"a":"<optional>","b_supported":["x"],"c":"<time>"}'
+    wanted = Response(status=200, body=body, headers={"Location": "https://x/?e=<optional>&s=1"})
+    headers = {"Location": "https://x/?s=1", "Content-Length": "16"}
+    answer = Answer(200, headers, b'{"c":1700000000}')
+    assert told(wanted, answer) == []
+    assert [one.where for one in told(wanted, answer, "strict")] == [
+        "header Location",
+        "body $.a",
+        "body $.b_supported",
+    ]
+    other = Answer(200, wanted.headers, b'{"a":[1],"b_supported":["y"],"c":1.5}')
+    assert [one.where for one in told(wanted, other)] == ["body $.c"]
+    there = {"Location": "https://x/?e=an%20error&s=1", "Content-Length": "53"}
+    full = b'{"a":"some text","b_supported":["x"],"c":1700000000}\n'
+    assert told(wanted, Answer(200, there, full[:-1] + b" ")) == []
 
 
 def test_differences_say_where_and_what() -> None:
@@ -608,30 +467,37 @@ def test_a_report_gives_no_secret_away() -> None:
     assert b"t0ken" not in report.as_junit()
 
 
-def test_the_description_has_a_copy_in_the_docs(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["openapi"]) == 0
-    path = Path(__file__).parents[1] / "docs" / "openapi.json"
+@pytest.mark.parametrize(
+    ("dialect", "name"), [("ciam", "openapi.json"), ("rfc", "openapi.rfc.json")]
+)
+def test_the_description_has_a_copy_in_the_docs(
+    dialect: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["openapi", "--dialect", dialect]) == 0
+    path = Path(__file__).parents[1] / "docs" / name
     assert capsys.readouterr().out == path.read_text(encoding="utf-8")
 
 
-def test_the_description_has_everything_that_is_served() -> None:
-    described = document("https://x.example")
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda dialect: dialect.name)
+def test_the_description_has_everything_that_is_served(dialect: Dialect) -> None:
+    described = document("https://x.example", dialect)
     assert described["servers"] == [{"url": "https://x.example"}]
     assert {
         path: {method.upper() for method in operations}
         for path, operations in described["paths"].items()
-    } == {endpoint.path: set(endpoint.methods) for endpoint in ENDPOINTS.values()}
+    } == {path: set(ENDPOINTS[name].methods) for name, path in dialect.paths.items()}
     assert set(DESCRIBED) == set(ENDPOINTS)
-    form = described["paths"]["/oauth2/token"]["post"]["requestBody"]["content"]
+    form = described["paths"][dialect.paths["token"]]["post"]["requestBody"]["content"]
     schema = form["application/x-www-form-urlencoded"]["schema"]
-    assert schema["properties"]["grant_type"]["enum"] == list(GRANTS)
+    assert schema["properties"]["grant_type"]["enum"] == list(dialect.conventions.grants)
     reply = described["components"]["schemas"]["TokenReply"]
     assert reply["required"] == ["access_token", "token_type", "expires_in"]
 
 
-def test_every_page_has_an_answer_that_is_described() -> None:
-    paths = document("https://x.example")["paths"]
-    for page in pages():
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda dialect: dialect.name)
+def test_every_page_has_an_answer_that_is_described(dialect: Dialect) -> None:
+    paths = document("https://x.example", dialect)["paths"]
+    for page in pages(dialect.name):
         path = page.request.path.partition("?")[0]
         told = paths[path][page.request.method.lower()]["responses"][str(page.response.status)]
         shown = page.response.headers.get("Content-Type")

@@ -84,6 +84,7 @@ def test_the_index_lists_what_there_is(steer: Steer) -> None:
     reply = steer("GET", "/")
     assert reply.json == {
         "issuer": "http://localhost",
+        "dialect": "ciam",
         "seed": 3,
         "controls": [f"{method} /_fake{path}" for method, path in CONTROLS],
     }

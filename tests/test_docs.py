@@ -23,6 +23,7 @@ from fake_oauth import (
     ALL_POLICIES,
     AuthSource,
     Client,
+    Dialect,
     FakeOAuth,
     Key,
     RefreshPolicy,
@@ -36,7 +37,7 @@ from fake_oauth.behaviour.checks import CHECKS
 from fake_oauth.contract.pages import Page
 from fake_oauth.controls import CONTROLS, PREFIX
 from fake_oauth.faults import KINDS, Rule
-from fake_oauth.provider.terms import Terms
+from fake_oauth.provider.terms import OwnTerms
 from fake_oauth.structuring import structure
 from fake_oauth.web.endpoints import ENDPOINTS
 
@@ -190,7 +191,7 @@ def shown(default: Any) -> str:
 @pytest.mark.parametrize("kind", [Settings, Client, User, AuthSource, RefreshToken, Key])
 def test_the_settings_tables_are_complete(kind: Any) -> None:
     rows = table(kind.__name__)
-    terms = {field.name for field in fields(Terms)} if kind is Client else set()
+    terms = {field.name for field in fields(OwnTerms)} if kind is Client else set()
     assert set(rows) == {field.name for field in fields(kind)} - terms
 
 
@@ -206,7 +207,7 @@ def test_the_defaults_in_the_tables_are_true(kind: Any) -> None:
 def test_the_endpoints_are_listed() -> None:
     listed = re.findall(r"^\| `([A-Z, ]+) (/\S+)` \|", README, re.MULTILINE)
     assert listed == [
-        (", ".join(endpoint.methods), endpoint.path) for endpoint in ENDPOINTS.values()
+        (", ".join(ENDPOINTS[name].methods), path) for name, path in Dialect.CIAM.paths.items()
     ]
 
 

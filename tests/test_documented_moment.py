@@ -97,7 +97,9 @@ def test_our_own_signatures_verify_with_the_published_key() -> None:
 
 def test_the_documented_client_credentials_signature_verifies_over_our_bytes() -> None:
     page = tomllib.loads(
-        (FIXTURES / "token" / "client_credentials.success.toml").read_text(encoding="utf-8")
+        (FIXTURES / "ciam" / "token" / "client_credentials.success.toml").read_text(
+            encoding="utf-8"
+        )
     )
     keys = json.loads((FIXTURES / "documented_keys.json").read_text(encoding="utf-8"))["keys"]
     reply = ask(

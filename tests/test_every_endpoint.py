@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.test import Client as Browser
 
-from fake_oauth import FakeOAuth, Settings
+from fake_oauth import Dialect, FakeOAuth, Settings
 from fake_oauth.provider.grants import GRANTS
-from fake_oauth.web.endpoints import ENDPOINTS
 from tests.asking import ask, basic
 
 EVIL = "<script>alert(1)</script>"
@@ -39,7 +38,7 @@ def encoded(pairs: list[tuple[str, str]]) -> str:
     return urlencode(pairs, errors="replace")
 
 
-@pytest.mark.parametrize("name", ENDPOINTS)
+@pytest.mark.parametrize("name", Dialect.CIAM.paths)
 @given(
     method=st.sampled_from(["GET", "POST", "HEAD", "OPTIONS", "PUT"]),
     query=parameters,
@@ -68,7 +67,7 @@ def test_whatever_is_sent_gets_an_answer(
     if document is not None:
         body, kind = json.dumps(document), "application/json"
     response = Browser(fake).open(
-        ENDPOINTS[name].path,
+        fake.dialect.paths[name],
         method=method,
         query_string=encoded(query),
         data=body,

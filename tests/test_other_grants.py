@@ -113,7 +113,7 @@ class TestPassword:
 
     def test_a_user_without_a_password_never_logs_in_with_one(self) -> None:
         error = refused(here(users=(replace(ALICE, password=None),)), **self.params())
-        assert error.description == "Wrong username or password"
+        assert told(error)[1] == "Wrong username or password"
 
     @pytest.mark.parametrize("status", ["frozen", "locked"])
     def test_a_user_who_is_not_active(self, status: str) -> None:
@@ -121,7 +121,7 @@ class TestPassword:
         error = refused(here(users=users), **self.params())
         assert told(error) == ("invalid_grant", "Abnormal user status", f"user alice is {status}")
         wrong = refused(here(users=users), **self.params(password="x"))
-        assert wrong.description == "Wrong username or password"
+        assert told(wrong)[1] == "Wrong username or password"
 
     @pytest.mark.parametrize(
         ("source", "reason"),
@@ -140,7 +140,7 @@ class TestPassword:
     @pytest.mark.parametrize("name", ["auth_source_id", "username", "password"])
     def test_what_must_come_must_come(self, name: str) -> None:
         error = refused(here(), **self.params(**{name: None}))
-        assert error.description == f"OAuth 2.0 Parameter: {name}"
+        assert told(error)[1] == f"OAuth 2.0 Parameter: {name}"
 
     def test_a_public_client_is_nobody_here(self) -> None:
         assert refused(here(), Credentials("none", "phone"), **self.params()).code is None
@@ -216,7 +216,7 @@ class TestSending:
     def test_what_must_come_must_come(self, name: str) -> None:
         params: dict[str, Any] = {**PHONE_NUMBER, name: ""}
         error = not_sent(here(), **params)
-        assert error.description == f"OAuth 2.0 Parameter: {name}"
+        assert told(error)[1] == f"OAuth 2.0 Parameter: {name}"
 
     def test_a_source_for_passwords_sends_nothing(self) -> None:
         assert not_sent(here(), auth_source_id="pw", **PHONE_NUMBER).code == "invalid_auth_source"
@@ -328,7 +328,7 @@ class TestOtp:
 
     def test_a_user_who_is_not_active_does_not_log_in(self) -> None:
         of = here(users=(replace(ALICE, status="frozen"),))
-        assert refused(of, **self.sent(of)).description == "Abnormal user status"
+        assert told(refused(of, **self.sent(of)))[1] == "Abnormal user status"
 
     def test_11_and_12_and_who_is_public(self) -> None:
         of = here()

@@ -20,7 +20,7 @@ from fake_oauth.provider.issuing import issue
 from fake_oauth.provider.realm import Realm
 from fake_oauth.provider.records import RefreshRecord
 from fake_oauth.provider.shelves import RefreshShelf
-from fake_oauth.provider.terms import Terms
+from fake_oauth.provider.terms import OwnTerms
 from fake_oauth.provider.tokens import TokenSet
 from tests.realms import ALICE, WEB, WEB_POST, realm, refresh
 
@@ -30,7 +30,7 @@ DAY = 86400
 
 
 def here(policy: RefreshPolicy | str, **terms: Any) -> Realm:
-    return realm(WEB, SINGLE, tokens=(), terms=Terms(refresh_policy=policy, **terms))
+    return realm(WEB, SINGLE, tokens=(), terms=OwnTerms(refresh_policy=policy, **terms))
 
 
 def first(of: Realm, client: Client = WEB) -> TokenSet:
@@ -248,7 +248,7 @@ def test_the_short_form_rotates_whatever_the_policy_says_else() -> None:
 
 def test_a_clients_own_policy_comes_before_the_settings() -> None:
     own = replace(WEB, refresh_policy="ciam")
-    of = realm(own, SINGLE, tokens=(), terms=Terms(rotate_refresh_tokens=True))
+    of = realm(own, SINGLE, tokens=(), terms=OwnTerms(rotate_refresh_tokens=True))
     assert not of.policy(own).rotate
     assert of.policy(SINGLE).rotate
     both = replace(own, rotate_refresh_tokens=True)

@@ -218,7 +218,7 @@ def test_the_report_of_a_test_that_passed_has_none(pytester: pytest.Pytester) ->
 
 def test_a_defect_of_ours_fails_the_test_at_its_end(pytester: pytest.Pytester) -> None:
     tests = """
-    def broken(*_):
+    def broken(*_, **__):
         raise ZeroDivisionError("a defect")
 
     def test_it(oauth_server, make_oauth_server, monkeypatch):

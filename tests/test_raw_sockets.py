@@ -15,12 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fake_oauth import FakeOAuth, Journal
+from fake_oauth import Dialect, FakeOAuth, Journal
 from fake_oauth.faults.barrier import Barriers
 from fake_oauth.faults.script import Script
 from fake_oauth.web import connection as connection_module
 from fake_oauth.web.app import App
 from fake_oauth.web.listener import Listener
+from fake_oauth.web.site import Site
 from tests.realms import realm
 from tests.test_command_line import stub
 from tests.wire import (
@@ -61,7 +62,7 @@ def hasty(capfd: pytest.CaptureFixture[str]) -> Iterator[tuple[Listener, Journal
     listener = Listener("127.0.0.1", 0, stall_seconds=0.05)
     listener.start(
         App(
-            realm(),
+            Site(realm(), Dialect.CIAM),
             journal,
             Script(lambda _: None, lambda: None),
             Barriers(),

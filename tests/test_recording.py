@@ -19,10 +19,11 @@ from werkzeug.test import Client as WSGIClient
 from fake_oauth import Client, FakeOAuth, Settings, User
 from fake_oauth.__main__ import main
 from fake_oauth.contract.comparing import Answer
-from fake_oauth.contract.hosts import InProcess, Steered, Wire
+from fake_oauth.contract.hosts import Steered
 from fake_oauth.contract.pages import Page, Request, as_toml, pages, read
 from fake_oauth.contract.recording import Recorder
 from fake_oauth.contract.running import run
+from fake_oauth.contract.transports import InProcess, Wire
 from fake_oauth.provider.errors import FakeOAuthError
 from fake_oauth.provider.grants import s256
 from tests.test_command_line import stub

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from fake_oauth.contract import options as common
-from fake_oauth.contract.hosts import Foreign, Host, Steered, Wire, json_of
+from fake_oauth.contract.hosts import Foreign, Host, Steered
 from fake_oauth.contract.pages import Request, pages
 from fake_oauth.contract.printing import show
 from fake_oauth.contract.report import Report
 from fake_oauth.contract.running import run
+from fake_oauth.contract.transports import Wire, json_of
 from fake_oauth.contract.values import values_of
+from fake_oauth.dialects import DIALECTS
 from fake_oauth.provider.errors import FakeOAuthError
 
 
@@ -39,6 +41,9 @@ def add_to(commands: Any) -> None:
         help="to the byte, or in what it means; strict for a fake, loose for others",
     )
     parser.add_argument(
+        "--dialect", choices=list(DIALECTS), help="whose pages; a fake's own, or ciam"
+    )
+    parser.add_argument(
         "--pages", type=Path, metavar="FOLDER", help="other pages than the documented ones"
     )
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML")
@@ -49,8 +54,8 @@ def add_to(commands: Any) -> None:
 def check(options: argparse.Namespace) -> int:
     """Run the pages and report. Returns the exit code."""
     wire, values = common.wire_to(options.url, options), common.given_values(options)
-    chosen = pages(options.pages)
-    host, values = host_of(wire, values, spends=options.spend)
+    host, values = host_of(wire, values, spends=options.spend, dialect=options.dialect)
+    chosen = pages(options.pages or host.dialect.name)
     try:
         report = Report(options.url, run(chosen, host, options.level), values)
     finally:
@@ -69,15 +74,22 @@ def check(options: argparse.Namespace) -> int:
     return 0
 
 
-def host_of(wire: Wire, values: Mapping[str, str], *, spends: bool) -> tuple[Host, dict[str, str]]:
-    """What the server is, and all that is known of it. Raises UnreachableError."""
+def host_of(
+    wire: Wire, values: Mapping[str, str], *, spends: bool, dialect: str | None = None
+) -> tuple[Host, dict[str, str]]:
+    """What the server is, and all that is known of it. Raises UnreachableError.
+
+    A dialect of None is the one that a fake has, and `ciam` for other servers.
+    """
     told = json_of(wire.send(Request(method="GET", path="/_fake/")))
-    if not isinstance(told, dict) or "controls" not in told:
-        return Foreign(wire, values, spends=spends), dict(values)
+    is_fake = isinstance(told, dict) and "controls" in told
+    taken_for = DIALECTS[dialect or (told["dialect"] if is_fake else "ciam")]
+    if not is_fake:
+        return Foreign(wire, values, dialect=taken_for, spends=spends), dict(values)
     if spends and not values:
-        return Steered(wire), {}
+        return Steered(wire, taken_for), {}
     known = {**_known(wire), **values}
-    return Foreign(wire, known, level="strict", spends=spends), known
+    return Foreign(wire, known, dialect=taken_for, level="strict", spends=spends), known
 
 
 def _known(wire: Wire) -> dict[str, str]:

@@ -27,11 +27,15 @@ _HOLES: Final[Mapping[str, tuple[str, str]]] = {
     "<modulus>": (r"[\w-]{342}", r"[\w-]+"),
     "<uuid>": (r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", r"\S+"),
     "<issuer>": (r"https?://[^\s\"]+", r"https?://[^\s\"]+"),
+    "<url>": (r"https?://[^\s\"]+", r"https?://[^\s\"]+"),
     "<any>": (r"\S+", r"\S+"),
+    "<optional>": (r"[^\"]+", r"[^\"]*"),  # Where it is missing, that is no difference in meaning.
     "<time>": (r"\d{9,10}", r"\d{9,10}"),
     '"<time>"': (r"\d{9,10}", r"\d{9,10}"),  # In JSON: a number, where only text can be a hole.
 }
 _HOLE: Final = re.compile('("<time>"|<[a-z_]+>)')
+# Headers that mean something by being there.
+_TELLING: Final = ("WWW-Authenticate", "Location", "Retry-After")
 _FOR_PEOPLE: Final = frozenset({"error_description", "error_uri"})
 _LIFETIMES: Final = frozenset({"expires_in"})
 
@@ -89,6 +93,10 @@ def _headers(
             yield Difference("header Content-Length", length, told)
         if not answer.body and "content-type" in actual:
             yield Difference("header Content-Type", "(none, as no body)", actual["content-type"])
+        said = {name.lower() for name in response.headers}
+        for name in _TELLING:
+            if name.lower() in actual and name.lower() not in said:
+                yield Difference(f"header {name}", "(not there)", actual[name.lower()])
 
 
 def _is_header(name: str, expected: str, told: str, level: Level) -> bool:
@@ -104,7 +112,8 @@ def _is_location(expected: str, told: str) -> bool:
     query, asked = dict(parse_qsl(wanted.query)), dict(parse_qsl(actual.query))
     is_same = wanted[:3] == actual[:3]
     return is_same and all(
-        name in asked and (name in _FOR_PEOPLE or _matches(value, asked[name], "loose"))
+        (name in asked and (name in _FOR_PEOPLE or _matches(value, asked[name], "loose")))
+        or (name not in asked and _may_be_missing(name, value))
         for name, value in query.items()
     )
 
@@ -142,6 +151,8 @@ def _parsed(text: str) -> Any:
 def _members(path: str, wanted: Any, told: Any, level: Level) -> Iterator[Difference]:
     if isinstance(wanted, dict) and isinstance(told, dict):
         for name, value in wanted.items():
+            if level == "loose" and _may_be_missing(name, value):
+                continue
             if name not in told:
                 yield Difference(f"body {path}.{name}", _text(value), "(missing)")
             else:
@@ -153,6 +164,11 @@ def _members(path: str, wanted: Any, told: Any, level: Level) -> Iterator[Differ
             yield from _members(f"{path}[{index}]", value, other, level)
     elif not _is_value(path.rpartition(".")[2], wanted, told, level):
         yield Difference(f"body {path}", _text(wanted), _text(told))
+
+
+def _may_be_missing(name: str, wanted: Any) -> bool:
+    """Whether a server may do without; what it supports is its own affair."""
+    return wanted == "<optional>" or name.endswith("_supported")
 
 
 def _is_value(name: str, wanted: Any, told: Any, level: Level) -> bool:
@@ -180,6 +196,8 @@ def _claims(
         for name, value in wanted.items():
             expected = put(value, values) if isinstance(value, str) else value
             if name not in claims:
+                if level == "loose" and _may_be_missing(name, expected):
+                    continue
                 yield Difference(f"{where} {name}", _text(expected), "(missing)")
             elif not _is_claim(name, expected, claims[name], level):
                 yield Difference(f"{where} {name}", _text(expected), _text(claims[name]))

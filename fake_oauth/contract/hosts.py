@@ -7,26 +7,26 @@ says why the page cannot be run there.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from ssl import SSLContext
+from dataclasses import replace
 from typing import Any, Final, Protocol
-from urllib.parse import urlencode, urlsplit
-
-from werkzeug.test import Client
+from urllib.parse import urlencode
 
 from fake_oauth.contract.comparing import Answer, Level
 from fake_oauth.contract.pages import Page, Request
+from fake_oauth.contract.transports import Transport, json_of
 from fake_oauth.contract.values import DOCUMENTED, needed
-from fake_oauth.fake import FakeOAuth
+from fake_oauth.dialects import Dialect
 from fake_oauth.provider.errors import FakeOAuthError
+from fake_oauth.web.endpoints import ENDPOINTS
 
 _FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
 _JSON: Final = {"Content-Type": "application/json"}
 # What a server makes: where it is not given, whatever comes will do.
 _MADE: Final = ("code", "otp_token", "p_state", "kid", "username", "access_token")
+# What a page that spends something has used up.
+_SPENT: Final = ("code", "refresh_token", "access_token", "otp", "otp_token")
 # What may be anything: the documented value serves.
 _FREE: Final = frozenset({"code_challenge"})
 
@@ -35,15 +35,13 @@ class SkippedError(Exception):
     """A page cannot be run on a host; why, and what it would take."""
 
 
-class UnreachableError(FakeOAuthError):
-    """A server does not answer, or not in HTTP."""
-
-
 class Host(Protocol):
     """What pages are held against."""
 
     level: Level
     """How exact its answers are expected to be."""
+    dialect: Dialect
+    """What it is taken for."""
 
     def ready(self, page: Page) -> AbstractContextManager[Mapping[str, str]]:
         """What the page needs, while it is run: the values. Raises SkippedError."""
@@ -54,66 +52,6 @@ class Host(Protocol):
         ...
 
 
-class Transport(Protocol):
-    """A way to ask one server."""
-
-    @property
-    def url(self) -> str:
-        """Where it is, for people."""
-        ...
-
-    def send(self, request: Request) -> Answer:
-        """Ask. Raises UnreachableError."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class InProcess:
-    """A fake without a socket."""
-
-    fake: FakeOAuth
-    url: str = "in process"
-
-    def send(self, request: Request) -> Answer:
-        reply = Client(self.fake).open(
-            request.path, method=request.method, headers=dict(request.headers), data=request.body
-        )
-        return Answer(reply.status_code, dict(reply.headers), reply.data)
-
-
-@dataclass(frozen=True, slots=True)
-class Wire:
-    """A server at a URL."""
-
-    url: str
-    timeout_seconds: float = 10
-    ssl_context: SSLContext | None = field(default=None, repr=False)
-
-    def send(self, request: Request) -> Answer:
-        """One request on a connection of its own; redirects are not followed."""
-        parts = urlsplit(self.url)
-        connection: HTTPConnection
-        if parts.scheme == "https":
-            connection = HTTPSConnection(
-                parts.netloc, timeout=self.timeout_seconds, context=self.ssl_context
-            )
-        else:
-            connection = HTTPConnection(parts.netloc, timeout=self.timeout_seconds)
-        body = None if request.body is None else request.body.encode(errors="surrogateescape")
-        try:
-            connection.request(
-                request.method, parts.path.rstrip("/") + request.path, body, dict(request.headers)
-            )
-            response: HTTPResponse = connection.getresponse()
-            headers = response.getheaders()
-            return Answer(response.status, dict(headers), response.read(), tuple(headers))
-        except (OSError, HTTPException) as error:
-            told = str(error) or type(error).__name__
-            raise UnreachableError(f"{self.url} does not answer: {told}") from error
-        finally:
-            connection.close()
-
-
 class Foreign:
     """Any server, with what is known of it."""
 
@@ -122,22 +60,25 @@ class Foreign:
         wire: Transport,
         values: Mapping[str, str],
         *,
+        dialect: Dialect = Dialect.CIAM,
         level: Level = "loose",
         spends: bool = False,
     ) -> None:
         """`values` are by the names of `DOCUMENTED`; with `spends` pages may use things up."""
         self.level = level
+        self.dialect = dialect
         self._wire = wire
         self._spends = spends
+        self._spent: dict[str, str] = {}
         self._values = dict(values)
-        if "issuer" not in self._values:
-            path = "/.well-known/openid-configuration"
-            told = json_of(wire.send(Request(method="GET", path=path)))
-            issuer = told.get("issuer") if isinstance(told, dict) else None
-            self._values["issuer"] = issuer if isinstance(issuer, str) else "<issuer>"
+        told = _metadata(wire, dialect)
+        self._urls = {} if dialect.has_fixed_paths else _urls(told, dialect)
+        self._values.setdefault("issuer", str(told.get("issuer", "<issuer>")))
 
     def send(self, request: Request) -> Answer:
-        return self._wire.send(request)
+        """Ask, where the server says that it is to be asked if paths are its own affair."""
+        path, mark, query = request.path.partition("?")
+        return self._wire.send(replace(request, path=self._urls.get(path, path) + mark + query))
 
     @contextmanager
     def ready(self, page: Page) -> Iterator[Mapping[str, str]]:
@@ -147,12 +88,17 @@ class Foreign:
         if page.spends is not None and not self._spends:
             raise SkippedError(f"would spend {page.spends}: --spend")
         if "client_token" in page.needs:
-            values["access_token"] = client_token(self.send, values)
+            values["access_token"] = client_token(self, values)
         if "otp" in page.needs and not {"otp", "otp_token"} & set(values):
             raise SkippedError("needs an OTP that was sent: --value otp=… --value otp_token=…")
-        if missing := [name for name in needed(page) if name not in {*values, *_FREE}]:
+        names = needed(page)
+        if missing := [name for name in names if name not in {*values, *_FREE}]:
             raise SkippedError(f"needs {', '.join(map(_option, missing))}")
+        if spent := [name for name in names if name in self._spent]:
+            raise SkippedError(f"needs another {spent[0]}: {self._spent[spent[0]]} has spent it")
         yield {**dict.fromkeys(_MADE, "<any>"), **values}
+        if page.spends is not None:
+            self._spent |= {name: page.name for name in names if name in _SPENT}
 
 
 class Steered:
@@ -160,8 +106,11 @@ class Steered:
 
     level: Level = "strict"
 
-    def __init__(self, wire: Transport, token: str | None = None) -> None:
+    def __init__(
+        self, wire: Transport, dialect: Dialect = Dialect.CIAM, token: str | None = None
+    ) -> None:
         """`token` is what steering it takes on another address than loopback."""
+        self.dialect = dialect
         self._wire = wire
         self._headers = _JSON if token is None else {**_JSON, "Authorization": f"Bearer {token}"}
 
@@ -170,7 +119,7 @@ class Steered:
 
     @contextmanager
     def ready(self, page: Page) -> Iterator[Mapping[str, str]]:
-        self._steer("/reset", {"settings": dict(page.given)})
+        self._steer("/reset", {"settings": {"dialect": self.dialect.name, **page.given}})
         made = {}
         for name, said in page.needs.items():
             if name == "code":
@@ -180,11 +129,12 @@ class Steered:
             elif name == "access_token":
                 made["access_token"] = self._steer("/tokens", said)["access_token"]
             elif name == "client_token":
-                made["access_token"] = client_token(self.send, DOCUMENTED)
+                made["access_token"] = client_token(self, DOCUMENTED)
             else:
                 client = {name: DOCUMENTED[name] for name in ("client_id", "client_secret")}
                 body = json.dumps({**client, "usage": "login", **said})
-                self.send(Request(method="POST", path="/otp/send", headers=_JSON, body=body))
+                path = self.dialect.paths["otp_send"]
+                self.send(Request(method="POST", path=path, headers=_JSON, body=body))
         yield made
 
     def restore(self) -> None:
@@ -200,26 +150,35 @@ class Steered:
         return json.loads(answer.body)
 
 
-def client_token(send: Callable[[Request], Answer], values: Mapping[str, str]) -> str:
+def client_token(host: Host, values: Mapping[str, str]) -> str:
     """An access token of a client's own. Raises SkippedError where there is none to be had."""
     names = ("client_id", "client_secret")
     if missing := [name for name in names if name not in values]:
         raise SkippedError(f"needs {', '.join(map(_option, missing))}")
     form = {name: values[name] for name in names}
     body = urlencode({**form, "grant_type": "client_credentials"})
-    data = json_of(send(Request(method="POST", path="/oauth2/token", headers=_FORM, body=body)))
+    path = host.dialect.paths["token"]
+    data = json_of(host.send(Request(method="POST", path=path, headers=_FORM, body=body)))
     token = data.get("access_token") if isinstance(data, dict) else None
     if not isinstance(token, str):
         raise SkippedError("needs a client that may use client_credentials")
     return token
 
 
-def json_of(answer: Answer) -> Any:
-    """The body of an answer; None if it is no JSON."""
-    try:
-        return json.loads(answer.body)
-    except ValueError:
-        return None
+def _metadata(wire: Transport, dialect: Dialect) -> Mapping[str, Any]:
+    """What a server says about itself, wherever it does: no one place has all endpoints."""
+    said: dict[str, Any] = {}
+    for name in ("metadata", "discovery"):
+        if name in dialect.paths:
+            told = json_of(wire.send(Request(method="GET", path=dialect.paths[name])))
+            said |= told if isinstance(told, dict) else {}
+    return said
+
+
+def _urls(told: Mapping[str, Any], dialect: Dialect) -> dict[str, str]:
+    """Where the endpoints are, by the paths that the dialect has for them."""
+    rows = ((path, told.get(ENDPOINTS[name].member or "")) for name, path in dialect.paths.items())
+    return {path: url for path, url in rows if isinstance(url, str)}
 
 
 def _option(name: str) -> str:

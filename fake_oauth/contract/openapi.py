@@ -1,7 +1,7 @@
 """OpenAPI 3.1 of all that is served, read off the tables that serve it.
 
-Paths and methods come from `ENDPOINTS`, grants from `GRANTS`, the headers of every reply from
-`writing`; what each endpoint is asked and answers is written here, a row each.
+Methods come from `ENDPOINTS`; paths, grants, and the headers of every reply from the dialect. What
+each endpoint is asked and answers is written here, a row each.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from fake_oauth.contract.schemas import TEXT, URI, Schema, schemas
-from fake_oauth.provider.grants import GRANTS
+from fake_oauth.dialects import Dialect
 from fake_oauth.reply import JSON, JSON_UTF8
-from fake_oauth.web.endpoints import ENDPOINTS, Endpoint
-from fake_oauth.web.writing import BEARER_STATUS, HEADERS
+from fake_oauth.web.endpoints import ENDPOINTS
 
 _FORM: Final = "application/x-www-form-urlencoded"
 _CLIENT: Final = ("client_id", "client_secret")
@@ -60,7 +59,7 @@ _BEARER: Final[tuple[Mapping[str, tuple[str, ...]], ...]] = ({}, {"bearer": ()})
 DESCRIBED: Final[Mapping[str, Described]] = {
     "token": Described(
         summary="Tokens for a grant (RFC 6749 section 3.2)",
-        form=_form(*_OF_GRANTS, grant_type={"type": "string", "enum": list(GRANTS)}),
+        form=_form("grant_type", *_OF_GRANTS),
         json=True,
         answers={200: "TokenReply", 400: "Error", 401: "Error"},
         security=_AUTHENTICATED,
@@ -113,10 +112,17 @@ DESCRIBED: Final[Mapping[str, Described]] = {
         query=("client_id", "logout_redirect_uri", "state"),
         answers={302: None, 400: "Error"},
     ),
+    "introspect": Described(
+        summary="What a token is worth (RFC 7662)",
+        form=_form("token", "token_type_hint"),
+        answers={200: "Introspection", 400: "Error", 401: "Error"},
+        security=_AUTHENTICATED,
+    ),
     "jwks": Described(summary="The public keys (RFC 7517)", answers={200: "Jwks"}),
     "discovery": Described(
         summary="Where everything is (OpenID Connect Discovery 1.0)", answers={200: "Discovery"}
     ),
+    "metadata": Described(summary="Where everything is (RFC 8414)", answers={200: "Metadata"}),
     "resource": Described(
         summary="An API that wants an access token (RFC 6750); not of the documented service",
         answers={200: "ResourceReply", 401: None, 403: None},
@@ -125,27 +131,29 @@ DESCRIBED: Final[Mapping[str, Described]] = {
 }
 
 
-def document(url: str) -> dict[str, Any]:
+def document(url: str, dialect: Dialect = Dialect.CIAM) -> dict[str, Any]:
     """The whole description, of a server at a URL."""
+    used = {schema for name in dialect.paths for schema in DESCRIBED[name].answers.values()}
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "fake_oauth",
             "version": version("fake_oauth"),
-            "description": "What the fake serves: the documented token endpoint and its family.",
+            "description": f"What the fake serves, in its dialect `{dialect.name}`.",
         },
         "servers": [{"url": url}],
         "paths": {
-            endpoint.path: {
-                method.lower(): _operation(name, endpoint, method) for method in endpoint.methods
+            path: {
+                method.lower(): _operation(dialect, name, method)
+                for method in ENDPOINTS[name].methods
             }
-            for name, endpoint in ENDPOINTS.items()
+            for name, path in dialect.paths.items()
         },
         "components": {
-            "schemas": schemas(),
+            "schemas": {name: schema for name, schema in schemas(dialect).items() if name in used},
             "headers": {
                 name: {"required": True, "schema": {"type": "string", "const": value}}
-                for name, value in HEADERS
+                for name, value in dialect.headers
             },
             "securitySchemes": {
                 "client_secret_basic": {"type": "http", "scheme": "basic"},
@@ -155,13 +163,14 @@ def document(url: str) -> dict[str, Any]:
     }
 
 
-def _operation(name: str, endpoint: Endpoint, method: str) -> dict[str, Any]:
-    told = DESCRIBED[name]
+def _operation(dialect: Dialect, name: str, method: str) -> dict[str, Any]:
+    told, endpoint = DESCRIBED[name], ENDPOINTS[name]
     operation: dict[str, Any] = {
         "operationId": f"{name}_{method.lower()}" if len(endpoint.methods) > 1 else name,
         "summary": told.summary,
         "responses": {
-            str(status): _response(name, status, schema) for status, schema in told.answers.items()
+            str(status): _response(dialect, name, status, schema)
+            for status, schema in told.answers.items()
         },
     }
     if told.query and method == "GET":
@@ -169,7 +178,10 @@ def _operation(name: str, endpoint: Endpoint, method: str) -> dict[str, Any]:
             {"name": name, "in": "query", "schema": dict(TEXT)} for name in told.query
         ]
     if told.form is not None and method == "POST":
-        body = {"schema": {"type": "object", "properties": dict(told.form)}}
+        members = {parameter: dict(schema) for parameter, schema in told.form.items()}
+        if name == "token":
+            members["grant_type"]["enum"] = list(dialect.conventions.grants)
+        body = {"schema": {"type": "object", "properties": members}}
         kinds = (_FORM, JSON) if told.json else (_FORM,)
         operation["requestBody"] = {"content": dict.fromkeys(kinds, body)}
     if told.security:
@@ -179,20 +191,22 @@ def _operation(name: str, endpoint: Endpoint, method: str) -> dict[str, Any]:
     return operation
 
 
-def _response(name: str, status: int, schema: str | None) -> dict[str, Any]:
+def _response(dialect: Dialect, name: str, status: int, schema: str | None) -> dict[str, Any]:
     headers: dict[str, Any] = {
-        header: {"$ref": f"#/components/headers/{header}"} for header, _ in HEADERS
+        header: {"$ref": f"#/components/headers/{header}"} for header, _ in dialect.headers
     }
     response: dict[str, Any] = {"description": _MEANINGS[status], "headers": headers}
     if status == 302:
         headers |= {"Location": {"required": True, "schema": dict(URI)}}
-    if status in BEARER_STATUS.values() and schema is None:
+    challenges = status in dialect.bearer_statuses.values() and schema is None
+    if challenges or (status == 401 and dialect.client_challenge is not None):
         headers |= {"WWW-Authenticate": {"required": True, "schema": dict(TEXT)}}
     if schema == "Page":
         response["content"] = {"text/html;charset=UTF-8": {"schema": dict(TEXT)}}
     elif schema is not None:
         kind = JSON if status == 200 and name != "token" else JSON_UTF8
         kind = ENDPOINTS[name].error_type if status == 400 else kind
+        kind = dialect.content_types.get(kind, kind)
         response["content"] = {kind: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
     return response
 

@@ -7,7 +7,7 @@ import ssl
 from pathlib import Path
 from typing import Final
 
-from fake_oauth.contract.hosts import Wire
+from fake_oauth.contract.transports import Wire
 from fake_oauth.contract.values import DOCUMENTED, values_of
 from fake_oauth.provider.errors import FakeOAuthError, unknown
 from fake_oauth.settings import Settings

@@ -65,22 +65,28 @@ class Page:
 
 
 def folder() -> Path:
-    """Where the pages are: in the package, or beside it where it is developed."""
+    """Where the pages are, by dialect: in the package, or beside it where it is developed."""
     inside = Path(__file__).parent.parent / "fixtures"
     return inside if inside.is_dir() else inside.parent.parent / "fixtures"
 
 
 @cache
-def pages(elsewhere: Path | None = None) -> Sequence[Page]:
-    """Every page, endpoint by endpoint: the documented ones, or those of another folder.
+def pages(of: str | Path = "ciam") -> Sequence[Page]:
+    """Every page, endpoint by endpoint: those of a dialect, by its name, or of a folder.
 
-    Raises SettingsError for a page that is none, and FakeOAuthError where there is none.
+    Those that spend something come last, as the others may need it, and first of them those that
+    get something for it. Raises SettingsError for a page
+    that is none, and FakeOAuthError where there is none.
     """
-    home = folder() if elsewhere is None else elsewhere
-    found = tuple(read(path) for path in sorted(home.glob("**/*.toml")))
+    home = folder() / of if isinstance(of, str) else of
+    found = [read(path) for path in sorted(home.glob("**/*.toml"))]
     if not found:
         raise FakeOAuthError(f"there are no pages in {home}")
-    return found
+    return tuple(sorted(found, key=_spending))
+
+
+def _spending(page: Page) -> int:
+    return 0 if page.spends is None else 1 if page.response.status < 400 else 2
 
 
 def toml_writer() -> ModuleType:

@@ -15,9 +15,9 @@ from werkzeug.wrappers import Request as WSGIRequest
 from werkzeug.wrappers import Response as WSGIResponse
 
 from fake_oauth.contract.comparing import Answer
-from fake_oauth.contract.hosts import Transport, UnreachableError
 from fake_oauth.contract.pages import Page, Request, Response, as_toml, toml_writer
 from fake_oauth.contract.redacting import Redactor
+from fake_oauth.contract.transports import Transport, UnreachableError
 from fake_oauth.contract.values import DOCUMENTED
 from fake_oauth.provider.errors import FakeOAuthError
 from fake_oauth.provider.grants import s256

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, Final, get_args, get_type_hints
 
+from fake_oauth.dialects import Dialect
 from fake_oauth.provider.tokens import TokenSet
 from fake_oauth.web.endpoints import ENDPOINTS
 
@@ -15,7 +16,7 @@ TEXT: Final[Schema] = {"type": "string"}
 URI: Final[Schema] = {"type": "string", "format": "uri"}
 
 
-def schemas() -> dict[str, Any]:
+def schemas(dialect: Dialect) -> dict[str, Any]:
     """Every schema by its name in the description."""
     texts = _texts("error", "error_description", "error_uri")
     keys = {"type": "array", "items": _object(_texts("kty", "e", "kid", "n"))}
@@ -26,7 +27,9 @@ def schemas() -> dict[str, Any]:
         "OtpToken": _object(_texts("otp_token")),
         "ResourceReply": _object(_texts("sub", "client_id", "scope")),
         "Jwks": _object({"keys": keys}),
-        "Discovery": _discovery(),
+        "Introspection": _introspection(),
+        "Discovery": _discovery(dialect),
+        "Metadata": _metadata(dialect),
     }
 
 
@@ -57,16 +60,47 @@ def _token_reply() -> dict[str, Any]:
     return _object(members, required=required)
 
 
-def _discovery() -> dict[str, Any]:
-    urls = {row.member: URI for row in ENDPOINTS.values() if row.member is not None}
-    texts = {"type": "array", "items": dict(TEXT)}
-    lists = (
-        "token_endpoint_auth_methods_supported",
-        "response_types_supported",
-        "grant_types_supported",
-        "subject_types_supported",
-        "id_token_signing_alg_values_supported",
-        "scopes_supported",
-        "code_challenge_methods_supported",
+def _introspection() -> dict[str, Any]:
+    """RFC 7662 section 2.2."""
+    texts = ("scope", "client_id", "username", "token_type", "sub", "aud", "iss", "jti")
+    numbers: Mapping[str, Schema] = {name: {"type": "integer"} for name in ("exp", "iat", "nbf")}
+    members = {"active": {"type": "boolean"}, **_texts(*texts), **numbers}
+    return _object(members, required=["active"])
+
+
+def _discovery(dialect: Dialect) -> dict[str, Any]:
+    """OpenID Connect Discovery 1.0 section 3."""
+    return _object(
+        {
+            **_urls(dialect),
+            **_lists(
+                "token_endpoint_auth_methods",
+                "response_types",
+                "grant_types",
+                "subject_types",
+                "id_token_signing_alg_values",
+                "scopes",
+                "code_challenge_methods",
+            ),
+        }
     )
-    return _object({"issuer": URI, **urls, **dict.fromkeys(lists, texts)})
+
+
+def _metadata(dialect: Dialect) -> dict[str, Any]:
+    """RFC 8414 section 2."""
+    urls = _urls(dialect)
+    urls.pop("userinfo_endpoint", None)
+    names = ("token_endpoint", "revocation_endpoint", "introspection_endpoint")
+    methods = [f"{name}_auth_methods" for name in names if name in urls]
+    lists = ("scopes", "response_types", "grant_types", "code_challenge_methods")
+    return _object({**urls, **_lists(*methods, *lists)})
+
+
+def _urls(dialect: Dialect) -> dict[str, Schema]:
+    members = (ENDPOINTS[name].member for name in dialect.paths)
+    return {"issuer": URI, **{member: URI for member in members if member is not None}}
+
+
+def _lists(*names: str) -> dict[str, Schema]:
+    texts = {"type": "array", "items": dict(TEXT)}
+    return {f"{name}_supported": texts for name in names}

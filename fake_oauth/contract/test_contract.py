@@ -11,44 +11,47 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from fake_oauth.contract.command import host_of
-from fake_oauth.contract.hosts import Host, InProcess, Steered, Wire
+from fake_oauth.contract.hosts import Host, Steered
 from fake_oauth.contract.options import given_values
 from fake_oauth.contract.pages import Page, pages
 from fake_oauth.contract.report import Report
 from fake_oauth.contract.running import run_one
+from fake_oauth.contract.transports import InProcess, Transport, Wire
+from fake_oauth.dialects import DIALECTS, Dialect
 from fake_oauth.fake import FakeOAuth
+from fake_oauth.provider.errors import unknown
 from fake_oauth.settings import Settings
 
 _STEERED: Final = Settings(control=True)
 
 
 @contextmanager
-def in_process() -> Iterator[Host]:
+def in_process() -> Iterator[Transport]:
     """A fake without a socket."""
-    yield Steered(InProcess(FakeOAuth(_STEERED)))
+    yield InProcess(FakeOAuth(_STEERED))
 
 
 @contextmanager
-def in_a_thread() -> Iterator[Host]:
+def in_a_thread() -> Iterator[Transport]:
     """A fake that listens."""
     with FakeOAuth(_STEERED) as fake:
-        yield Steered(Wire(fake.url))
+        yield Wire(fake.url)
 
 
 @contextmanager
-def as_a_stub() -> Iterator[Host]:
+def as_a_stub() -> Iterator[Transport]:
     """The stub server, in a process of its own."""
     command = (sys.executable, "-m", "fake_oauth", "serve", "--port", "0")
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         assert process.stdout is not None
         lines = iter(process.stdout.readline, "Ctrl-C ends it.\n")
         url = next(line.split()[-1] for line in list(lines) if "listening on" in line)
-        yield Steered(Wire(url))
+        yield Wire(url)
         process.terminate()
 
 
@@ -56,7 +59,7 @@ def as_a_stub() -> Iterator[Host]:
 def given(pytestconfig: pytest.Config) -> argparse.Namespace:
     """What the command line says, as `fake-oauth check` knows it."""
     names = ("url", "client_id", "client_secret", "refresh_token", "value", "settings", "level")
-    told = {name: pytestconfig.getoption(f"oauth_{name}") for name in (*names, "spend")}
+    told = {name: pytestconfig.getoption(f"oauth_{name}") for name in (*names, "spend", "dialect")}
     settings = told.pop("settings")
     return argparse.Namespace(**told, settings=None if settings is None else Path(settings))
 
@@ -65,25 +68,34 @@ def given(pytestconfig: pytest.Config) -> argparse.Namespace:
 def host(request: pytest.FixtureRequest, given: argparse.Namespace) -> Iterator[Host]:
     """What the pages are held against."""
     if given.url is None:
-        with request.param() as own:
-            yield own
+        transport, dialect = request.param
+        with transport() as own:
+            yield Steered(own, dialect)
     else:
-        there, _ = host_of(Wire(given.url.rstrip("/")), given_values(given), spends=given.spend)
+        wire, values = Wire(given.url.rstrip("/")), given_values(given)
+        there, _ = host_of(wire, values, spends=given.spend, dialect=given.dialect)
         yield there
         if isinstance(there, Steered):
             there.restore()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    hosts = (in_process, in_a_thread, as_a_stub)
-    if metafunc.config.getoption("oauth_url") is None:
-        ids = [host.__name__ for host in hosts]
-        metafunc.parametrize("host", hosts, ids=ids, indirect=True, scope="session")
-    else:
-        metafunc.parametrize("host", [None], ids=["server"], indirect=True, scope="session")
-    other = metafunc.config.getoption("oauth_pages")
-    chosen = pages(None if other is None else Path(other))
-    metafunc.parametrize("page", chosen, ids=lambda page: page.name)
+    url, dialect, other = (
+        metafunc.config.getoption(f"oauth_{name}") for name in ("url", "dialect", "pages")
+    )
+    if dialect is not None and dialect not in DIALECTS:
+        raise pytest.UsageError(f"--oauth-dialect {dialect}: {unknown(dialect, list(DIALECTS))}")
+    runs: list[tuple[str, Any, Dialect]] = [("server", None, DIALECTS[dialect or "ciam"])]
+    if url is None:
+        dialects = [one for name, one in DIALECTS.items() if dialect in (None, name)]
+        transports = (in_process, in_a_thread, as_a_stub)
+        runs = [(f"{d.name}-{t.__name__}", (t, d), d) for d in dialects for t in transports]
+    cases = [
+        pytest.param(host, page, id=f"{name}-{page.name}")
+        for name, host, taken_for in runs
+        for page in pages(taken_for.name if other is None else Path(other))
+    ]
+    metafunc.parametrize(("host", "page"), cases, indirect=["host"], scope="session")
 
 
 def test_a_page_holds(page: Page, host: Host, given: argparse.Namespace) -> None:

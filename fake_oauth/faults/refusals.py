@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from email.utils import formatdate
 from typing import Any, Literal
 
-from fake_oauth.faults.seams import Refusal
+from fake_oauth.faults.seams import Refusal, Server
 from fake_oauth.provider.errors import OAuthError, Problem
 from fake_oauth.provider.parties import not_json
-from fake_oauth.reply import JSON, Reply, error_reply
+from fake_oauth.reply import JSON, Reply
 
 _HTML = "text/html;charset=UTF-8"
 
@@ -19,7 +19,7 @@ _HTML = "text/html;charset=UTF-8"
 class Ok(Refusal):
     """No fault: the request is served as ever. It fills a place in a sequence."""
 
-    def refuse(self, now: float, pause: Callable[[float], None]) -> None:
+    def refuse(self, server: Server) -> None:
         return None
 
     def __str__(self) -> str:
@@ -39,9 +39,9 @@ class Refuse(Refusal):
     uri: str | None = None
     status: int | None = None
 
-    def refuse(self, now: float, pause: Callable[[float], None]) -> Reply:
+    def refuse(self, server: Server) -> Reply:
         error = OAuthError(self.error, "scripted", description=self.description, uri=self.uri)
-        reply = error_reply(error)
+        reply = server.refused(error)
         return reply if self.status is None else replace(reply, status=self.status)
 
     def problems(self) -> Iterator[Problem]:
@@ -64,10 +64,10 @@ class Status(Refusal):
     retry_after_seconds: int | None = None
     retry_after_form: Literal["seconds", "date"] = "seconds"
 
-    def refuse(self, now: float, pause: Callable[[float], None]) -> Reply:
+    def refuse(self, server: Server) -> Reply:
         headers: tuple[tuple[str, str], ...] = ()
         if self.retry_after_seconds is not None:
-            moment = formatdate(int(now) + self.retry_after_seconds, usegmt=True)
+            moment = formatdate(int(server.now) + self.retry_after_seconds, usegmt=True)
             told = str(self.retry_after_seconds) if self.retry_after_form == "seconds" else moment
             headers = (("Retry-After", told),)
         is_json = isinstance(self.body, Mapping)
@@ -99,8 +99,8 @@ class Slow(Refusal):
 
     seconds: float
 
-    def refuse(self, now: float, pause: Callable[[float], None]) -> None:
-        pause(self.seconds)
+    def refuse(self, server: Server) -> None:
+        server.pause(self.seconds)
 
     def problems(self) -> Iterator[Problem]:
         if not 0 <= self.seconds <= 3600:

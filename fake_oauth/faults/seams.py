@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import MISSING, dataclass, field, fields
 from typing import ClassVar, Literal, Protocol
 
-from fake_oauth.provider.errors import Problem
+from fake_oauth.provider.errors import OAuthError, Problem
 from fake_oauth.provider.keys import KeyRing
 from fake_oauth.reply import Reply, Written
 
@@ -39,17 +39,25 @@ class Fault:
         return f"{type(self).__name__}({', '.join(given)})"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """What a refusal may ask of the server."""
+
+    now: float
+    """By the server's clock."""
+    pause: Callable[[float], None]
+    """Takes real seconds; broken off when the server stops."""
+    refused: Callable[[OAuthError], Reply]
+    """How the server answers with an error."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal(Fault, ABC):
     """Acts before the endpoint: nothing has changed yet."""
 
     @abstractmethod
-    def refuse(self, now: float, pause: Callable[[float], None]) -> Reply | None:
-        """The answer instead of the endpoint's; None lets the request through.
-
-        `now` is the server's clock, `pause` takes real seconds and is broken off when the server
-        stops.
-        """
+    def refuse(self, server: Server) -> Reply | None:
+        """The answer instead of the endpoint's; None lets the request through."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,17 +7,13 @@ there: only a `RedirectError` does (RFC 6749 section 4.1.2.1).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 from fake_oauth.provider.asking import Params
-from fake_oauth.provider.errors import OAuthError
+from fake_oauth.provider.errors import OAuthError, TextName
 from fake_oauth.provider.issuing import log_in, write_code
 from fake_oauth.provider.parties import Client, User
 from fake_oauth.provider.realm import Realm
 from fake_oauth.provider.sessions import AuthorizationRequest
-
-_AUTHORIZE_URI: Final = "https://datatracker.ietf.org/doc/html/rfc6749#section-4.1.2.1"
-_PKCE_URI: Final = "https://datatracker.ietf.org/doc/html/rfc7636#section-4.4.1"
 
 
 class RedirectError(OAuthError):
@@ -28,12 +24,12 @@ class RedirectError(OAuthError):
         code: str,
         reason: str,
         *,
+        text: TextName = "authorization_parameter",
         parameter: str,
-        uri: str = _AUTHORIZE_URI,
         redirect_uri: str,
         state: str | None,
     ) -> None:
-        super().__init__(code, reason, description=f"OAuth 2.0 Parameter: {parameter}", uri=uri)
+        super().__init__(code, reason, text=text, parameter=parameter)
         self.redirect_uri = redirect_uri
         self.state = state
 
@@ -43,16 +39,17 @@ def request(realm: Realm, params: Params) -> AuthorizationRequest:
     client = _client(realm, params)
     sent = params.optional("redirect_uri")
     redirect_uri = _redirect_uri(client, sent)
-    if params.once("response_type") != "code":
-        raise _direct("response_type", f"response_type {params['response_type']!r} is not code")
+    _asks_for_a_code(realm, params, redirect_uri)
     state, scope = params.optional("state"), params.optional("scope")
     scopes = tuple(scope.split(" ")) if scope else ()
     if sent is None and "openid" in scopes:
         raise _direct("redirect_uri", "redirect_uri missing, which scope openid asks for")
 
-    def refused(code: str, parameter: str, reason: str, uri: str = _AUTHORIZE_URI) -> OAuthError:
+    def refused(
+        code: str, parameter: str, reason: str, text: TextName = "authorization_parameter"
+    ) -> OAuthError:
         return RedirectError(
-            code, reason, parameter=parameter, uri=uri, redirect_uri=redirect_uri, state=state
+            code, reason, text=text, parameter=parameter, redirect_uri=redirect_uri, state=state
         )
 
     if not client.may_use("authorization_code"):
@@ -64,10 +61,10 @@ def request(realm: Realm, params: Params) -> AuthorizationRequest:
     challenge, method = (params.get(f"code_challenge{end}") for end in ("", "_method"))
     if (challenge or method) and method != "S256":
         reason = f"code_challenge_method {method!r} is not S256"
-        raise refused("invalid_request", "code_challenge_method", reason, _PKCE_URI)
+        raise refused("invalid_request", "code_challenge_method", reason, "pkce_parameter")
     if not challenge and (client.require_pkce or client.is_public):
         reason = f"client {client.client_id} needs a code_challenge"
-        raise refused("invalid_request", "code_challenge", reason, _PKCE_URI)
+        raise refused("invalid_request", "code_challenge", reason, "pkce_parameter")
     return AuthorizationRequest(
         client_id=client.client_id,
         redirect_uri=redirect_uri,
@@ -100,25 +97,23 @@ def denied(asked: AuthorizationRequest) -> RedirectError:
     return RedirectError(
         "access_denied",
         "denied on the login page",
+        text="denied",
         parameter="client_id",
         redirect_uri=asked.redirect_uri,
         state=asked.state,
     )
 
 
-def answer(error: RedirectError) -> Mapping[str, str]:
+def answer(realm: Realm, error: RedirectError) -> Mapping[str, str]:
     """A refusal as parameters of the redirect, in the documented order."""
-    told = {"error": error.code, "error_description": error.description, "error_uri": error.uri}
-    return {name: value for name, value in told.items() if value} | _state(error.state)
+    return realm.conventions.told(error) | _state(error.state)
 
 
 def log_out(realm: Realm, params: Params) -> tuple[str, Mapping[str, str]]:
     """Where to go after logging out, and with what (CIAM 1441/64393)."""
     client_id = params.optional("client_id")
     if client_id is None:
-        raise OAuthError(
-            "invalid_request", "no client_id", description="Client ID parameter not found"
-        )
+        raise OAuthError("invalid_request", "no client_id", text="no_client_id")
     client = realm.clients.get(client_id)
     if client is None:
         raise _direct("client_id", f"client {client_id} unknown")
@@ -154,13 +149,28 @@ def _redirect_uri(client: Client, sent: str | None) -> str:
     return sent
 
 
+def _asks_for_a_code(realm: Realm, params: Params, redirect_uri: str) -> None:
+    """RFC 6749 sections 4.1.1 and 4.1.2.1."""
+    kinds = params.all("response_type")
+    if kinds == ("code",):
+        return
+    reason = f"response_type {kinds[0]!r} is not code" if kinds else "response_type missing"
+    if realm.conventions.redirects_response_type:
+        raise RedirectError(
+            "unsupported_response_type" if len(kinds) == 1 else "invalid_request",
+            reason,
+            parameter="response_type",
+            redirect_uri=redirect_uri,
+            state=params.optional("state"),
+        )
+    params.once("response_type")
+    raise _direct("response_type", reason)
+
+
 def _direct(parameter: str, reason: str) -> OAuthError:
     """A refusal that is shown where it is, and goes nowhere."""
     return OAuthError(
-        "invalid_request",
-        reason,
-        description=f"OAuth 2.0 Parameter: {parameter}",
-        uri=_AUTHORIZE_URI,
+        "invalid_request", reason, text="authorization_parameter", parameter=parameter
     )
 
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import inf
-from typing import Any, Final
+from typing import Any
 
 from fake_oauth.provider.asking import Ask
+from fake_oauth.provider.conventions import Challenge
 from fake_oauth.provider.errors import OAuthError
-from fake_oauth.provider.parties import User
+from fake_oauth.provider.parties import Client, User
 from fake_oauth.provider.realm import Realm
 from fake_oauth.provider.resource import Resource
 from fake_oauth.provider.tokens import read
-
-_BEARER_URI: Final = "https://tools.ietf.org/html/rfc6750#section-3.1"
-_REVOCATION_URI: Final = "https://tools.ietf.org/html/rfc7009#section-2.1"
 
 
 class BearerError(OAuthError):
@@ -26,30 +24,18 @@ class BearerError(OAuthError):
         self.challenge = challenge
 
 
-def _as_documented(code: str, reason: str, description: str) -> BearerError:
-    """As CIAM 1148/51476 tells it."""
-    challenge = {"error": code, "error_description": description, "error_uri": _BEARER_URI}
-    return BearerError(code, reason, challenge)
-
-
 def userinfo(realm: Realm, access_token: str | None) -> dict[str, Any]:
     """The claims of the user behind an access token (CIAM 1148/51476)."""
     if access_token is None:
-        raise _as_documented(
-            "invalid_request", "no bearer token", "Bearer token not found in the request"
-        )
-    claims, flaw = _read(realm, access_token, realm.clock.now())
+        raise _refused(realm, "missing", "no bearer token")
+    claims, flaw = inspected(realm, access_token, realm.clock.now())
     if flaw is not None:
-        raise _as_documented("invalid_token", flaw, "Error decoding JWT")
+        raise _refused(realm, "invalid", flaw)
     if "openid" not in claims.get("scope", ()):
-        raise _as_documented(
-            "insufficient_scope",
-            "access token without scope openid",
-            "The request requires higher privileges than provided by the access token.",
-        )
+        raise _refused(realm, "insufficient", "access token without scope openid")
     user = realm.users.get(claims["sub"])
     if user is None:
-        raise OAuthError("user_not_found", f"no user {claims['sub']}")
+        raise _refused(realm, "no_user", f"no user {claims['sub']}")
     return {"sub": user.sub, **_told(realm, user, claims["aud"])}
 
 
@@ -76,7 +62,7 @@ def _let_in(realm: Realm, access_token: str | None, wanted: Resource) -> dict[st
     if access_token is None:
         # Without an error code, as nothing was presented (RFC 6750 section 3.1).
         raise BearerError(None, "no bearer token", challenge)
-    claims, flaw = _read(realm, access_token, realm.clock.now() + wanted.skew_seconds)
+    claims, flaw = inspected(realm, access_token, realm.clock.now() + wanted.skew_seconds)
     if flaw is not None:
         told = {"error": "invalid_token", "error_description": flaw}
         raise BearerError("invalid_token", flaw, challenge | told)
@@ -95,27 +81,27 @@ def revoke(realm: Realm, ask: Ask) -> str:
         raise OAuthError(
             "invalid_request",
             "token missing, blank or sent twice",
-            description="OAuth 2.0 Token Revocation Parameter: token",
-            uri=_REVOCATION_URI,
+            text="revocation_parameter",
+            parameter="token",
         )
     fate = f"revoked by request {ask.number}"
     with realm.lock:
         record = realm.ledger.refresh_tokens.find(values[0])
         if record is not None:
-            _owned(record.grant.client_id, client.client_id)
+            _owned(realm, record.grant.client_id, client)
             realm.ledger.revoke_grant(record.grant, fate)
             return "refresh token revoked, and the access tokens of its grant"
         claims = read(realm.keys.published(), values[0])
         # An id_token has an azp; there is nothing to revoke about it.
         if claims is None or "azp" in claims:
             return "nothing to revoke: unknown token"
-        _owned(claims["aud"], client.client_id)
+        _owned(realm, claims["aud"], client)
         now = realm.clock.now()
         realm.ledger.revoke_access_token(claims["jti"], claims["exp"], now, fate)
     return "access token revoked"
 
 
-def _read(realm: Realm, access_token: str, now: float) -> tuple[dict[str, Any], str | None]:
+def inspected(realm: Realm, access_token: str, now: float) -> tuple[dict[str, Any], str | None]:
     """The claims of an access token, and why it may not be used at this time, if it may not."""
     claims = read(realm.keys.published(), access_token)
     if claims is None or "azp" in claims:
@@ -129,9 +115,17 @@ def _read(realm: Realm, access_token: str, now: float) -> tuple[dict[str, Any], 
     return claims, fate and f"access token {fate}"
 
 
-def _owned(owner: str, client_id: str) -> None:
-    if owner != client_id:
-        raise OAuthError("invalid_client", f"token belongs to client {owner}")
+def _refused(realm: Realm, why: Challenge, reason: str) -> OAuthError:
+    """A refusal of userinfo. Who is gone is told in a body where the challenges do not say it."""
+    challenge = realm.conventions.challenges.get(why)
+    if challenge is None:
+        return OAuthError("user_not_found", reason)
+    return BearerError(challenge.get("error"), reason, challenge)
+
+
+def _owned(realm: Realm, owner: str, client: Client) -> None:
+    if owner != client.client_id:
+        raise OAuthError(realm.conventions.foreign_token, f"token belongs to client {owner}")
 
 
 def _told(realm: Realm, user: User, client_id: str) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def auth_source_of(
         raise OAuthError(
             "invalid_auth_source",
             reason or "",
-            description="Auth source and application not associated",
+            text="foreign_auth_source",
         )
     return source
 
@@ -69,6 +69,6 @@ def active(user: User) -> User:
         raise OAuthError(
             "invalid_grant",
             f"user {user.login} is {user.status}",
-            description="Abnormal user status",
+            text="inactive_user",
         )
     return user

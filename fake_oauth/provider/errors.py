@@ -13,14 +13,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Literal
 
-TOKEN_ERROR_URI = "https://datatracker.ietf.org/doc/html/rfc6749#section-5.2"
+# What a refusal explains; how it is worded is a matter of conventions.
+TextName = Literal[
+    "parameter",
+    "revocation_parameter",
+    "authorization_parameter",
+    "pkce_parameter",
+    "denied",
+    "no_client_id",
+    "unsupported_identifier",
+    "wrong_password",
+    "no_such_user",
+    "inactive_user",
+    "foreign_auth_source",
+    "bad_otp",
+    "bad_otp_token",
+    "otp_mismatch",
+    "sms_rate_limit",
+    "email_rate_limit",
+    "cannot_send",
+]
 
 
 class OAuthError(Exception):
     """A refusal: what the client is told, and the reason that the wire hides.
 
-    A `code` of None is the answer to whoever cannot be told apart from a passer-by: no body.
+    A `code` of None is the answer to whoever cannot be told apart from a passer-by: no body. A
+    `text` is worded as the server's conventions have it, with the `parameter` that is blamed; a
+    `description` and a `uri` stand as they are.
     """
 
     def __init__(
@@ -28,19 +50,23 @@ class OAuthError(Exception):
         code: str | None,
         reason: str,
         *,
+        text: TextName | None = None,
+        parameter: str | None = None,
         description: str | None = None,
         uri: str | None = None,
     ) -> None:
         super().__init__(reason)
         self.code = code
         self.reason = reason
+        self.text = text
+        self.parameter = parameter
         self.description = description
         self.uri = uri
 
 
 def bad_parameter(name: str, reason: str, *, code: str = "invalid_request") -> OAuthError:
-    """The documented form of a refusal that blames one parameter of the token endpoint."""
-    return OAuthError(code, reason, description=f"OAuth 2.0 Parameter: {name}", uri=TOKEN_ERROR_URI)
+    """A refusal that blames one parameter of a request."""
+    return OAuthError(code, reason, text="parameter", parameter=name)
 
 
 class FakeOAuthError(Exception):

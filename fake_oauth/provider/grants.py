@@ -16,15 +16,18 @@ from typing import Final
 from fake_oauth.provider import otp
 from fake_oauth.provider.asking import Ask, Params
 from fake_oauth.provider.checks import active, auth_source_of, has_its_user, may_use, scopes_among
+from fake_oauth.provider.conventions import EMAIL, SMS
 from fake_oauth.provider.errors import OAuthError, bad_parameter
 from fake_oauth.provider.issuing import first_tokens, log_in, mint
 from fake_oauth.provider.keys import base64url
 from fake_oauth.provider.parties import AuthSource, Client, Identifier, User
 from fake_oauth.provider.realm import Realm
-from fake_oauth.provider.records import CodeRecord
+from fake_oauth.provider.records import CodeRecord, RefreshRecord
 from fake_oauth.provider.refreshing import presented, renewed
 from fake_oauth.provider.tokens import Granted
 
+# For who logs in by password where no auth source is asked for.
+ANY_NAME: Final = AuthSource(id="any", kind="password", accepts=("username", "phone", "email"))
 _DIGITS: Final = re.compile(r"\+?\d{6,}", re.ASCII)
 
 
@@ -41,12 +44,13 @@ class GrantType:
 
 def token(realm: Realm, ask: Ask) -> Granted:
     """Judge one request to the token endpoint (RFC 6749 section 3.2)."""
-    row = GRANTS.get(otp.canonical(ask.params.get("grant_type", ""), realm.issuer))
+    row = _row(realm, ask.params)
     if row is GRANTS["authorization_code"]:
         _pkce_client_is_named(realm, ask)
     if ask.credentials.method == "none" and (row is None or not row.is_public):
         # A client_id alone names a client only together with a grant that is open to public ones.
-        raise OAuthError(None, "client_id alone, with no grant_type that a public client may use")
+        reason = "client_id alone, with no grant_type that a public client may use"
+        raise OAuthError(realm.conventions.unidentified, reason)
     client = realm.authenticate(ask.credentials)
     grant_type = ask.params.once("grant_type")
     if row is None:
@@ -63,7 +67,7 @@ def refresh_token(realm: Realm, client: Client, ask: Ask) -> Granted:
     with realm.lock:
         now = realm.clock.now()
         record = presented(realm, client, value, ask.number)
-        _belongs("refresh token", record.grant.client_id, client)
+        _belongs(realm, "refresh token", record, client)
         may_use(client, "refresh_token")
         has_its_user(realm, record.grant)
         scopes = scopes_among(asked, record.grant.scopes, verb="granted")
@@ -75,11 +79,13 @@ def authorization_code(realm: Realm, client: Client, ask: Ask) -> Granted:
     """RFC 6749 section 4.1.3, RFC 7636 section 4.6, CIAM 1441/64398 and 1441/64396."""
     params = ask.params
     if client.is_public and "code_verifier" not in params:
-        raise OAuthError(None, f"client {client.client_id} is public and sent no code_verifier")
+        reason = f"client {client.client_id} is public and sent no code_verifier"
+        raise OAuthError(realm.conventions.unidentified, reason)
     value = params.required("code")
     redirect_uri, verifier = params.optional("redirect_uri"), params.optional("code_verifier")
-    # What the page shows for a bad code depends on the kind of client.
-    bad_code = "invalid_client" if client.is_public else "invalid_grant"
+    bad_code = "invalid_grant"
+    if client.is_public:
+        bad_code = realm.conventions.bad_code_of_public_client
     shelf = realm.ledger.codes
     with realm.lock:
         now = realm.clock.now()
@@ -88,7 +94,7 @@ def authorization_code(realm: Realm, client: Client, ask: Ask) -> Granted:
             raise OAuthError(bad_code, "code unknown")
         if record.grant.client_id != client.client_id and record.fate is None:
             shelf.kill(record, f"presented by client {client.client_id} in request {ask.number}")
-        _belongs("code", record.grant.client_id, client)
+        _belongs(realm, "code", record, client)
         if (flaw := record.flaw(now)) is not None:
             if record.fate is not None and realm.terms(client).revoke_on_code_reuse:
                 realm.ledger.revoke_grant(record.grant, f"revoked by request {ask.number}")
@@ -98,7 +104,7 @@ def authorization_code(realm: Realm, client: Client, ask: Ask) -> Granted:
             raise OAuthError(
                 bad_code, f"redirect_uri is not {record.redirect_uri}, where the code was sent"
             )
-        _proves_possession(record, verifier)
+        _proves_possession(realm, record, verifier)
         has_its_user(realm, record.grant, code=bad_code)
         shelf.kill(record, f"used by request {ask.number}")
         # Still with the lock held: a reuse that revokes the grant must find its refresh token.
@@ -122,12 +128,16 @@ def client_credentials(realm: Realm, client: Client, ask: Ask) -> Granted:
 def password(realm: Realm, client: Client, ask: Ask) -> Granted:
     """RFC 6749 section 4.3, CIAM 1148/51473."""
     params = ask.params
-    source_id = params.required("auth_source_id")
+    source_id = None
+    if realm.conventions.password_names_auth_source:
+        source_id = params.required("auth_source_id")
     username, secret = params.required("username"), params.required("password")
     asked = params.optional("scope")
     may_use(client, "password")
     scopes = scopes_among(asked, client.scopes, verb="registered")
-    source = auth_source_of(realm, client, source_id, ("password",))
+    source = ANY_NAME
+    if source_id is not None:
+        source = auth_source_of(realm, client, source_id, ("password",))
     user = check_password(realm, source, username, secret)
     with realm.lock:
         grant = log_in(realm, client.client_id, user, scopes)
@@ -139,14 +149,14 @@ GRANTS: Final[Mapping[str, GrantType]] = {
     "client_credentials": GrantType(run=client_credentials, is_public=True),
     "refresh_token": GrantType(run=refresh_token, is_public=True),
     "password": GrantType(run=password),
-    otp.SMS: GrantType(run=otp.sms, reads_json=True),
-    otp.EMAIL: GrantType(run=otp.email, reads_json=True),
+    SMS: GrantType(run=otp.sms, reads_json=True),
+    EMAIL: GrantType(run=otp.email, reads_json=True),
 }
 
 
 def reads_json(realm: Realm, params: Params) -> bool:
     """Rule 18: whether these parameters may come as JSON."""
-    row = GRANTS.get(otp.canonical(params.get("grant_type", ""), realm.issuer))
+    row = _row(realm, params)
     return row is not None and row.reads_json
 
 
@@ -158,13 +168,13 @@ def check_password(realm: Realm, source: AuthSource, username: str, secret: str)
             "invalid_grant",
             f"{username!r} looks like a {kind}, auth source {source.id} accepts "
             + ", ".join(source.accepts),
-            description="Unsupported username identifier",
+            text="unsupported_identifier",
         )
     attribute = "login" if kind == "username" else kind
     found = [user for user in realm.users.values() if getattr(user, attribute) == username]
     if not found or found[0].password is None or found[0].password != secret:
         reason = f"password of {username} wrong" if found else f"no user has {kind} {username}"
-        raise OAuthError("invalid_grant", reason, description="Wrong username or password")
+        raise OAuthError("invalid_grant", reason, text="wrong_password")
     return active(found[0])
 
 
@@ -174,10 +184,16 @@ def _kind_of(username: str) -> Identifier:
     return "phone" if _DIGITS.fullmatch(username) else "username"
 
 
-def _belongs(what: str, client_id: str, client: Client) -> None:
+def _row(realm: Realm, params: Params) -> GrantType | None:
+    name = otp.canonical(params.get("grant_type", ""), realm.issuer)
+    return GRANTS[name] if name in realm.conventions.grants else None
+
+
+def _belongs(realm: Realm, what: str, record: CodeRecord | RefreshRecord, client: Client) -> None:
     """Rule 10."""
-    if client_id != client.client_id:
-        raise OAuthError("invalid_client", f"{what} belongs to client {client_id}")
+    owner = record.grant.client_id
+    if owner != client.client_id:
+        raise OAuthError(realm.conventions.foreign_token, f"{what} belongs to client {owner}")
 
 
 def _pkce_client_is_named(realm: Realm, ask: Ask) -> None:
@@ -185,13 +201,15 @@ def _pkce_client_is_named(realm: Realm, ask: Ask) -> None:
     credentials = ask.credentials
     with_verifier = "code_verifier" in ask.params and "client_secret" not in ask.params
     if with_verifier and credentials.method in (None, "none") and credentials.client_id is None:
-        raise OAuthError("invalid_request", "no client_id beside the code_verifier")
+        reason = "no client_id beside the code_verifier"
+        raise OAuthError(realm.conventions.unnamed_client, reason)
     if (
         with_verifier
         and credentials.method == "none"
         and credentials.client_id not in realm.clients
     ):
-        raise OAuthError("invalid_request", f"client {credentials.client_id} unknown")
+        reason = f"client {credentials.client_id} unknown"
+        raise OAuthError(realm.conventions.unnamed_client, reason)
 
 
 def s256(code_verifier: str) -> str:
@@ -199,13 +217,15 @@ def s256(code_verifier: str) -> str:
     return base64url(sha256(code_verifier.encode()).digest())
 
 
-def _proves_possession(record: CodeRecord, verifier: str | None) -> None:
+def _proves_possession(realm: Realm, record: CodeRecord, verifier: str | None) -> None:
     """RFC 7636 section 4.6. A verifier without a challenge is refused too (RFC 9700, 4.8.2)."""
-    if record.code_challenge is None and verifier is None:
-        return
+    reason = None
     if verifier is None:
-        raise OAuthError("invalid_client", "code_verifier missing, a code_challenge was sent")
-    if record.code_challenge is None:
-        raise OAuthError("invalid_client", "code_verifier sent, but no code_challenge before it")
-    if s256(verifier) != record.code_challenge:
-        raise OAuthError("invalid_client", "code_verifier does not match the code_challenge")
+        if record.code_challenge is not None:
+            reason = "code_verifier missing, a code_challenge was sent"
+    elif record.code_challenge is None:
+        reason = "code_verifier sent, but no code_challenge before it"
+    elif s256(verifier) != record.code_challenge:
+        reason = "code_verifier does not match the code_challenge"
+    if reason is not None:
+        raise OAuthError(realm.conventions.failed_proof, reason)

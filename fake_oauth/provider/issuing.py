@@ -136,7 +136,7 @@ def mint(
         refresh_token=refresh_token,
         scope=" ".join(words) or None,
         id_token=None if id_token is None else sign(realm.keys.signing, id_token),
-        expires_in=terms.access_token_seconds - 1,
+        expires_in=terms.access_token_seconds - realm.conventions.expires_in_less,
     )
 
 

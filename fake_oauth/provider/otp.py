@@ -10,16 +10,14 @@ from typing import Final
 
 from fake_oauth.provider.asking import Ask
 from fake_oauth.provider.checks import active, auth_source_of, may_use, scopes_among
-from fake_oauth.provider.errors import OAuthError
+from fake_oauth.provider.conventions import EMAIL, SMS
+from fake_oauth.provider.errors import OAuthError, TextName
 from fake_oauth.provider.issuing import first_tokens, log_in
 from fake_oauth.provider.outbox import Message
 from fake_oauth.provider.parties import AuthSource, Client, User
 from fake_oauth.provider.realm import Realm
 from fake_oauth.provider.records import OtpRecord
 from fake_oauth.provider.tokens import Granted
-
-SMS: Final = "http://tencentciam.com/oauth2/grant-type/otp/sms"
-EMAIL: Final = "http://tencentciam.com/oauth2/grant-type/otp/email"
 
 _DAY: Final = 86_400
 _PHONE_NUMBER: Final = re.compile(r"1\d{10}", re.ASCII)
@@ -104,16 +102,14 @@ def _log_in(realm: Realm, client: Client, ask: Ask, kind: str) -> Granted:
         record = realm.ledger.otps.find(otp_token)
         flaw = "unknown" if record is None else record.flaw(now)
         if record is None or flaw is not None:
-            raise OAuthError(
-                "invalid_grant", f"otp_token {flaw}", description="Unknown or expired otp_token"
-            )
+            raise OAuthError("invalid_grant", f"otp_token {flaw}", text="bad_otp_token")
         _matches(record, client, source, recipient)
         if otp != record.otp or now >= record.otp_expires_at:
             late = f"expired {now - record.otp_expires_at:.0f} s ago"
             raise OAuthError(
                 "invalid_grant",
                 f"otp {'wrong' if otp != record.otp else late}",
-                description="Unknown or expired OTP",
+                text="bad_otp",
             )
         user = _user_of(realm, source, recipient)
         if user is None:
@@ -136,7 +132,7 @@ def _matches(record: OtpRecord, client: Client, source: AuthSource, recipient: s
             raise OAuthError(
                 "invalid_request",
                 f"the OTP was sent for {name} {then}, not {now}",
-                description="Mismatched OTP token and OTP sending parameters",
+                text="otp_mismatch",
             )
 
 
@@ -172,15 +168,13 @@ def _may_be_sent(realm: Realm, source: AuthSource, recipient: str, now: float) -
         raise OAuthError(
             "temporarily_unavailable",
             f"auth source {source.id} is not available",
-            description="Failed to send OTP. Please try again later.",
+            text="cannot_send",
         )
 
 
 def _too_often(source: AuthSource, reason: str) -> OAuthError:
-    words = "SMS rate limit exceeded for same phone number"
-    if source.kind == "email":
-        words = "Email rate limit exceeded for same email"
-    return OAuthError(f"{source.kind}_rate_limit_exceeded", reason, description=words)
+    text: TextName = "sms_rate_limit" if source.kind == "sms" else "email_rate_limit"
+    return OAuthError(f"{source.kind}_rate_limit_exceeded", reason, text=text)
 
 
 def _user_of(realm: Realm, source: AuthSource, recipient: str) -> User | None:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, Literal
 
 from fake_oauth.provider.errors import Problem
-from fake_oauth.provider.policies import RefreshPolicy
-from fake_oauth.provider.terms import Terms, too_short, wrong_terms
+from fake_oauth.provider.terms import OwnTerms, too_short
 
 AuthMethod = Literal["client_secret_basic", "client_secret_post"]
 Identifier = Literal["username", "phone", "email"]
@@ -32,8 +31,11 @@ _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^#\s]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Client:
-    """An application that is registered with the server."""
+class Client(OwnTerms):
+    """An application that is registered with the server.
+
+    Beside these it has the terms that it has changed: those of the settings unless given.
+    """
 
     client_id: str
     client_secret: str | None = None
@@ -61,14 +63,6 @@ class Client:
     """The user's claims that userinfo tells it, beside `sub`; None is all."""
     extra_claims: Mapping[str, Any] = field(default_factory=dict)
     """Claims for its tokens, after the documented ones and the user's."""
-    access_token_seconds: int | None = None
-    """This and what follows: None is what the settings say."""
-    id_token_seconds: int | None = None
-    refresh_token_seconds: int | None = None
-    rotate_refresh_tokens: bool | None = None
-    refresh_policy: RefreshPolicy | str | None = None
-    code_seconds: int | None = None
-    revoke_on_code_reuse: bool | None = None
 
     @property
     def is_public(self) -> bool:
@@ -81,13 +75,6 @@ class Client:
 
     def may_use(self, grant_type: str) -> bool:
         return self.grant_types is None or grant_type in self.grant_types
-
-    def terms(self, default: Terms) -> Terms:
-        """The terms that hold for this client."""
-        own = {name: getattr(self, name) for name in (term.name for term in fields(Terms))}
-        if self.refresh_policy is not None and self.rotate_refresh_tokens is None:
-            own["rotate_refresh_tokens"] = False  # The client's own policy says it.
-        return replace(default, **{name: value for name, value in own.items() if value is not None})
 
     def problems(self) -> Iterator[Problem]:
         if not self.client_id.strip():
@@ -104,7 +91,7 @@ class Client:
         for scope in self.scopes:
             if not scope or scope.split() != [scope]:
                 yield Problem("scopes", f"{scope!r} is not one word")
-        yield from wrong_terms(self)
+        yield from self.wrong_terms()
         yield from not_json("extra_claims", self.extra_claims)
 
 

@@ -10,6 +10,7 @@ from threading import RLock
 
 from fake_oauth.provider.asking import Credentials
 from fake_oauth.provider.clock import Clock
+from fake_oauth.provider.conventions import Conventions
 from fake_oauth.provider.errors import OAuthError
 from fake_oauth.provider.ids import Ids
 from fake_oauth.provider.keys import KeyRing
@@ -34,6 +35,7 @@ class Realm:
         users: Iterable[User],
         auth_sources: Iterable[AuthSource],
         terms: Terms,
+        conventions: Conventions,
         keys: KeyRing,
         clock: Clock,
         ids: Ids,
@@ -41,6 +43,7 @@ class Realm:
         resource: Resource,
     ) -> None:
         self.issuer = issuer
+        self.conventions = conventions
         self.clients = {client.client_id: client for client in clients}
         self.users = {user.sub: user for user in users}
         self.auth_sources = {source.id: source for source in auth_sources}
@@ -84,13 +87,14 @@ class Realm:
     def authenticate(self, credentials: Credentials) -> Client:
         """The client that these credentials prove (contract, rules 1 and 2)."""
         if credentials.method is None:
-            raise OAuthError(None, credentials.lacking)
+            raise OAuthError(self.conventions.unidentified, credentials.lacking)
         client_id = credentials.client_id
         client = self.clients.get(client_id or "")
         if client is None:
             raise OAuthError("invalid_client", f"client {client_id} unknown")
         if credentials.method == "none" and not client.is_public:
-            raise OAuthError(None, f"client {client_id} is confidential and sent no client_secret")
+            reason = f"client {client_id} is confidential and sent no client_secret"
+            raise OAuthError(self.conventions.unidentified, reason)
         if not client.enabled:
             raise OAuthError("invalid_client", f"client {client_id} disabled")
         if credentials.method not in client.auth_methods:

@@ -1,10 +1,9 @@
-"""Lifetimes and habits: the server's own, and which of them a client has changed."""
+"""Lifetimes and habits: a dialect's, and which of them a server or a client has changed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, fields, replace
 
 from fake_oauth.provider.errors import Problem
 from fake_oauth.provider.policies import RefreshPolicy, policy_named, wrong_policy
@@ -12,22 +11,15 @@ from fake_oauth.provider.policies import RefreshPolicy, policy_named, wrong_poli
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """Lifetimes and habits: the server's own, which a `Client` may override one by one."""
+    """The lifetimes and habits that hold."""
 
-    access_token_seconds: int = 300
-    """Lifetime of an access token; a reply's `expires_in` is one less (CIAM 1441/64400)."""
-    id_token_seconds: int = 1800
-    """Lifetime of an id_token."""
-    refresh_token_seconds: int = 3600
-    """Lifetime of an issued refresh token, from its issue; a refresh does not prolong it."""
+    access_token_seconds: int
+    id_token_seconds: int
+    refresh_token_seconds: int
     rotate_refresh_tokens: bool = False
-    """Whether a refresh answers with a new refresh token and kills the old one at once."""
     refresh_policy: RefreshPolicy | str | None = None
-    """What may happen to refresh tokens; a name of `ALL_POLICIES`, or None, is that policy."""
-    code_seconds: int = 300
-    """Lifetime of an authorization code."""
-    revoke_on_code_reuse: bool = False
-    """Whether a code that comes again takes the tokens that it bought (RFC 6749 section 4.1.2)."""
+    code_seconds: int
+    revoke_on_code_reuse: bool
 
     def policy(self, *, is_public: bool) -> RefreshPolicy:
         """What may happen to the refresh tokens of a client of this kind."""
@@ -37,12 +29,41 @@ class Terms:
         return policy.for_client(is_public=is_public)
 
 
-def wrong_terms(terms: Any) -> Iterator[Problem]:
-    """A problem for every lifetime that is none, and for a policy that is none."""
-    yield from wrong_policy(terms.refresh_policy)
-    for term in fields(Terms):
-        if term.name.endswith("_seconds"):
-            yield from too_short(term.name, getattr(terms, term.name))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnTerms:
+    """The terms that somebody has changed; None leaves one as it is.
+
+    The settings change those of their dialect, a client those of the settings.
+    """
+
+    access_token_seconds: int | None = None
+    """Lifetime of an access token."""
+    id_token_seconds: int | None = None
+    """Lifetime of an id_token."""
+    refresh_token_seconds: int | None = None
+    """Lifetime of an issued refresh token, from its issue; a refresh does not prolong it."""
+    rotate_refresh_tokens: bool | None = None
+    """Whether a refresh answers with a new refresh token and kills the old one at once."""
+    refresh_policy: RefreshPolicy | str | None = None
+    """What may happen to refresh tokens; a name of `ALL_POLICIES` is that policy."""
+    code_seconds: int | None = None
+    """Lifetime of an authorization code."""
+    revoke_on_code_reuse: bool | None = None
+    """Whether a code that comes again takes the tokens that it bought (RFC 6749 section 4.1.2)."""
+
+    def terms(self, default: Terms) -> Terms:
+        """The terms that hold here."""
+        own = {term.name: getattr(self, term.name) for term in fields(OwnTerms)}
+        if self.refresh_policy is not None and self.rotate_refresh_tokens is None:
+            own["rotate_refresh_tokens"] = False  # The policy that is set here says it.
+        return replace(default, **{name: value for name, value in own.items() if value is not None})
+
+    def wrong_terms(self) -> Iterator[Problem]:
+        """A problem for every lifetime that is none, and for a policy that is none."""
+        yield from wrong_policy(self.refresh_policy)
+        for term in fields(OwnTerms):
+            if term.name.endswith("_seconds"):
+                yield from too_short(term.name, getattr(self, term.name))
 
 
 def too_short(name: str, seconds: int | None) -> Iterator[Problem]:

@@ -2,6 +2,7 @@
 
 app                            route, run, answer, journal
 endpoints                      the ENDPOINTS table
+site                           a realm in its dialect, and where its endpoints are
 pages                          the login page
 reading   writing              parameters and credentials in; replies out, to the byte
 

@@ -8,32 +8,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request, Response
 
 from fake_oauth.faults.barrier import Barriers
 from fake_oauth.faults.script import Script, Step
-from fake_oauth.faults.seams import Damage, Interruption, Refusal, Tampering
+from fake_oauth.faults.seams import Damage, Interruption, Refusal, Server, Tampering
 from fake_oauth.journal import Exchange, Journal
 from fake_oauth.provider.asking import Params
 from fake_oauth.provider.authorize import RedirectError, answer
 from fake_oauth.provider.bearer import BearerError
 from fake_oauth.provider.errors import FakeOAuthError, OAuthError
-from fake_oauth.provider.realm import Realm
-from fake_oauth.reply import Reply, Written, error_reply
+from fake_oauth.reply import Reply, Written
 from fake_oauth.web import cors
 from fake_oauth.web.connection import INTERRUPT
-from fake_oauth.web.endpoints import ENDPOINTS, Endpoint
+from fake_oauth.web.endpoints import ENDPOINTS, Endpoint, not_found
 from fake_oauth.web.reading import BODY_LIMIT, Call, path_of, read
 from fake_oauth.web.recording import arrival, given, readable
-from fake_oauth.web.writing import bearer_reply, redirect, write
+from fake_oauth.web.site import Site
+from fake_oauth.web.writing import bearer_reply, error_reply, redirect, write
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
-
-_BY_PATH = {endpoint.path: (name, endpoint) for name, endpoint in ENDPOINTS.items()}
 
 
 class App:
@@ -41,7 +38,7 @@ class App:
 
     def __init__(
         self,
-        realm: Realm,
+        site: Site,
         journal: Journal,
         script: Script,
         barriers: Barriers,
@@ -51,14 +48,15 @@ class App:
         cors_origins: Sequence[str],
     ) -> None:
         """`pause` takes real seconds; it raises OSError when the server stops meanwhile."""
-        self.realm = realm
+        self.site = site
+        self.realm = site.realm
+        self._dialect = site.dialect
         self._journal = journal
         self._script = script
         self._barriers = barriers
         self._pause = pause
         self._compact_json = compact_json
         self._cors_origins = tuple(cors_origins)
-        self._prefix = urlsplit(realm.issuer).path.rstrip("/")
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         written, interruption = self._answered(environ)
@@ -87,13 +85,13 @@ class App:
         self, environ: WSGIEnvironment, body: bytes | None = None
     ) -> tuple[Written, Interruption | None]:
         """The answer to a request, and what to do on the connection instead of sending it."""
-        path = self._inside(path_of(environ))
-        name, endpoint = _BY_PATH.get(path, (None, None))
+        name = self.site.endpoint_at(path_of(environ))
+        endpoint = None if name is None else ENDPOINTS[name]
 
         def takes_json(params: Params) -> bool:
             return endpoint is not None and endpoint.takes_json(self.realm, params)
 
-        call = read(environ, takes_json, body)
+        call = read(environ, takes_json, body, strict=self._dialect.one_authentication_method)
         exchange = arrival(self._journal, self.realm, name, call)
         with self._barriers.passing(exchange):
             return self._served(call, endpoint, exchange)
@@ -119,7 +117,7 @@ class App:
             return self._bytes(Reply(reason=""), None), fault
         if isinstance(fault, Refusal):
             try:
-                reply = fault.refuse(self.realm.clock.now(), self._pause)
+                reply = fault.refuse(self._server())
             except OSError:
                 self._journal.answered(exchange, None, b"", "the server stopped before")
                 raise
@@ -159,11 +157,7 @@ class App:
             client_id=None,
         )
         error = OAuthError("invalid_request", f"not HTTP: {reason}", description=reason)
-        return self._write(exchange, replace(error_reply(error), status=status), None)
-
-    def _inside(self, path: str) -> str:
-        """The path below the issuer's own, which a proxy may have taken off already."""
-        return path.removeprefix(self._prefix) if path.startswith(f"{self._prefix}/") else path
+        return self._write(exchange, replace(self._refused(error), status=status), None)
 
     def _write(self, exchange: Exchange, reply: Reply, origin: str | None) -> Written:
         written = self._bytes(reply, origin)
@@ -188,7 +182,19 @@ class App:
             reply = replace(
                 reply, headers=(*reply.headers, *cors.allowing(self._cors_origins, origin))
             )
-        return write(reply, now=self.realm.clock.now(), compact_json=self._compact_json)
+        return write(
+            reply,
+            now=self.realm.clock.now(),
+            dialect=self._dialect,
+            compact_json=self._compact_json,
+        )
+
+    def _refused(self, error: OAuthError) -> Reply:
+        return error_reply(self._dialect, error)
+
+    def _server(self) -> Server:
+        """What a refusal may ask of this server."""
+        return Server(now=self.realm.clock.now(), pause=self._pause, refused=self._refused)
 
     def _before_any_rule(self, call: Call, endpoint: Endpoint | None) -> Reply | None:
         """The answer to what no endpoint is asked, and no step of a script is for."""
@@ -208,29 +214,22 @@ class App:
         """The endpoint's answer, or why there is none."""
         try:
             if endpoint is None:
-                raise _not_found(call)
+                raise not_found(self.site, call)
             if call.flaw is not None and call.method == "POST" and endpoint.reads_body:
                 raise call.flaw
-            return endpoint.answer(self.realm, call, exchange.number)
+            return endpoint.answer(self.site, call, exchange.number)
         except RedirectError as error:
-            return redirect(error.redirect_uri, answer(error), reason=error.reason)
+            return redirect(error.redirect_uri, answer(self.realm, error), reason=error.reason)
         except BearerError as error:
-            return bearer_reply(error)
+            return bearer_reply(self._dialect, error)
         except OAuthError as error:
             if endpoint is not None and endpoint.reads_query:
-                return error_reply(error, content_type=endpoint.error_type)
-            return error_reply(error, call.notes)
+                return error_reply(self._dialect, error, content_type=endpoint.error_type)
+            return error_reply(self._dialect, error, call.notes)
 
 
 class _Response(Response):
     default_mimetype = None
-
-
-def _not_found(call: Call) -> OAuthError:
-    served = ", ".join(f"{' and '.join(row.methods)} {row.path}" for row in ENDPOINTS.values())
-    return OAuthError(
-        "not_found", f"{call.path} is not served", description=f"served are: {served}"
-    )
 
 
 def _no_socket(fault: Interruption) -> FakeOAuthError:

@@ -15,10 +15,15 @@ from fake_oauth.provider.errors import OAuthError
 _BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
-def credentials_of(authorization: str, form: Params) -> Credentials:
-    """Rules 1 to 5. A scheme other than Basic says nothing about the client."""
+def credentials_of(authorization: str, form: Params, *, strict: bool) -> Credentials:
+    """Rules 1 to 5. A scheme other than Basic says nothing about the client.
+
+    `strict` refuses a secret in the body beside it (RFC 6749 section 2.3); else Basic decides.
+    """
     scheme, _, rest = authorization.partition(" ")
     if scheme.lower() == "basic":
+        if strict and "client_secret" in form:
+            raise OAuthError("invalid_request", "Authorization: Basic and client_secret together")
         return _basic(rest.strip())
     for name in ("client_id", "client_secret"):
         times = len(form.all(name))

@@ -13,8 +13,8 @@ from fake_oauth.provider import authorize
 from fake_oauth.provider.authorize import RedirectError
 from fake_oauth.provider.checks import active
 from fake_oauth.provider.errors import OAuthError
-from fake_oauth.provider.grants import check_password
-from fake_oauth.provider.parties import AuthSource, User
+from fake_oauth.provider.grants import ANY_NAME, check_password
+from fake_oauth.provider.parties import User
 from fake_oauth.provider.realm import Realm
 from fake_oauth.provider.sessions import AuthorizationRequest
 from fake_oauth.reply import Reply
@@ -28,9 +28,6 @@ _HTML: Final = "text/html;charset=UTF-8"
 _POLICY: Final = (
     "Content-Security-Policy",
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'",
-)
-_ANY_NAME: Final = AuthSource(
-    id="of the login page", kind="password", accepts=("username", "phone", "email")
 )
 
 
@@ -74,7 +71,7 @@ def log_in(realm: Realm, call: Call) -> Reply:
         _settle(realm, p_state)
         raise
     except OAuthError as error:
-        told = error.description or "Nobody was chosen"
+        told = realm.conventions.told(error).get("error_description", "Nobody was chosen")
         return _page(realm, asked, p_state=p_state, told=told, status=400, reason=error.reason)
     if not _settle(realm, p_state):
         return _page(realm, None, status=400, reason="p_state was used up meanwhile")
@@ -100,9 +97,9 @@ def _chosen(realm: Realm, asked: AuthorizationRequest, call: Call) -> User:
     if "sub" in form:
         user = realm.users.get(form["sub"])
         if user is None:
-            raise OAuthError("invalid_grant", f"no user {form['sub']}", description="No such user")
+            raise OAuthError("invalid_grant", f"no user {form['sub']}", text="no_such_user")
         return active(user)
-    return check_password(realm, _ANY_NAME, form.get("username", ""), form.get("password", ""))
+    return check_password(realm, ANY_NAME, form.get("username", ""), form.get("password", ""))
 
 
 def _page(

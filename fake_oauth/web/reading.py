@@ -62,12 +62,17 @@ class Call:
 
 
 def read(
-    environ: WSGIEnvironment, takes_json: Callable[[Params], bool], body: bytes | None = None
+    environ: WSGIEnvironment,
+    takes_json: Callable[[Params], bool],
+    body: bytes | None = None,
+    *,
+    strict: bool = False,
 ) -> Call:
     """Read all that the rules may need. Never raises for what a client sends.
 
     `takes_json` says of the parameters in a JSON body whether they are to be read (rule 18); `body`
-    is given by a host that has read it already.
+    is given by a host that has read it already. `strict` refuses two ways of authentication at
+    once.
     """
     form, credentials, flaw = Params(), Credentials(), None
     authorization = environ.get("HTTP_AUTHORIZATION", "")
@@ -76,7 +81,7 @@ def read(
         body = _body(environ) if body is None else body
         _within_the_limit(body)
         form = _form(environ, mimetype, body) or _json(mimetype, body, takes_json)
-        credentials = credentials_of(authorization, form)
+        credentials = credentials_of(authorization, form, strict=strict)
     except OAuthError as error:
         body, flaw = b"", error
     query = _query(environ.get("QUERY_STRING", ""))

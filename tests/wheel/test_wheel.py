@@ -56,7 +56,8 @@ def test_it_carries_what_it_should_and_nothing_else() -> None:
         "provider/pem/signing.pem",
         "provider/pem/stranger.pem",
         "fixtures/documented_keys.json",
-        "fixtures/token/refresh_token.success.toml",
+        "fixtures/ciam/token/refresh_token.success.toml",
+        "fixtures/rfc/introspect/introspect.unknown.toml",
     }
     assert {Path(name).suffix for name in carried} == {
         ".html",

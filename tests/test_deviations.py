@@ -1,0 +1,318 @@
+"""A check that cannot fail is a defect: wrong servers, and the pages that find them."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from functools import cache
+from typing import Any
+
+import pytest
+
+from fake_oauth import Dialect, FakeOAuth, Settings
+from fake_oauth.contract.comparing import Answer, Level
+from fake_oauth.contract.hosts import Steered
+from fake_oauth.contract.pages import Page, Request, pages
+from fake_oauth.contract.running import run_one
+from fake_oauth.contract.transports import InProcess
+from fake_oauth.dialects import DIALECTS
+from fake_oauth.provider.conventions import Conventions
+from fake_oauth.provider.tokens import opened
+from fake_oauth.reply import compact, pretty
+
+STEERED = Settings(control=True)
+Change = Callable[[Answer], Answer | None]
+
+
+class Wrong:
+    """A fake that answers every page a little otherwise."""
+
+    url = "a wrong server"
+
+    def __init__(self, change: Change) -> None:
+        self.is_asked = False
+        self.changed: list[str] = []
+        self._change = change
+        self._right = InProcess(FakeOAuth(STEERED))
+
+    def send(self, request: Request) -> Answer:
+        answer = self._right.send(request)
+        if request.path.startswith("/_fake") or not self.is_asked:
+            return answer
+        changed = self._change(answer)
+        if changed is None or changed == answer:
+            return answer
+        self.changed.append(request.path)
+        return changed
+
+
+class Asked(Steered):
+    """Makes ready what a page needs with a server that is right, and asks it when it is wrong."""
+
+    def __init__(self, wrong: Wrong, dialect: Dialect) -> None:
+        super().__init__(wrong, dialect)
+        self._wrong = wrong
+
+    @contextmanager
+    def ready(self, page: Page) -> Iterator[Mapping[str, str]]:
+        with super().ready(page) as values:
+            self._wrong.is_asked = True
+            yield values
+
+
+def status(was: int, now: int) -> Change:
+    return lambda answer: replace(answer, status=now) if answer.status == was else None
+
+
+def header(name: str, value: str | None, was: str = "") -> Change:
+    """Another value for a header, or none at all, where it has `was` in it."""
+
+    def change(answer: Answer) -> Answer | None:
+        if was not in answer.headers.get(name, "(missing)"):
+            return None
+        headers = {n: v for n, v in answer.headers.items() if n != name}
+        return replace(answer, headers=headers if value is None else {**headers, name: value})
+
+    return change
+
+
+def body(make: Callable[[bytes], bytes]) -> Change:
+    def change(answer: Answer) -> Answer | None:
+        if not answer.body:
+            return None
+        made = make(answer.body)
+        return replace(
+            answer, body=made, headers={**answer.headers, "Content-Length": str(len(made))}
+        )
+
+    return change
+
+
+def members(make: Callable[[dict[str, Any]], object]) -> Change:
+    """Another body in the same layout, or none if `make` finds nothing to change."""
+
+    def change(answer: Answer) -> Answer | None:
+        if not answer.body:
+            return None
+        data = json.loads(answer.body)
+        before = list(data.items())
+        make(data)
+        if list(data.items()) == before:
+            return None
+        written = pretty(data) if b"\n" in answer.body else compact(data)
+        return body(lambda _: written.encode())(answer)
+
+    return change
+
+
+def member(name: str, value: Any, was: Any = ...) -> Change:
+    def make(data: dict[str, Any]) -> None:
+        if name in data and was in (..., data[name]):
+            data[name] = value
+
+    return members(make)
+
+
+def without(name: str) -> Change:
+    return members(lambda data: data.pop(name, None))
+
+
+def claims(token: str, make: Callable[[dict[str, Any]], object]) -> Change:
+    """Another payload in a token; the signature is that of the first one."""
+
+    def change(data: dict[str, Any]) -> None:
+        if token in data:
+            _, payload = opened(data[token])
+            before = list(payload.items())
+            make(payload)
+            if list(payload.items()) != before:
+                encoded = urlsafe_b64encode(json.dumps(payload).encode()).rstrip(b"=").decode()
+                head, _, signature = data[token].split(".")
+                data[token] = f"{head}.{encoded}.{signature}"
+
+    return members(change)
+
+
+def rearranged(data: dict[str, Any]) -> None:
+    items = list(data.items())
+    data.clear()
+    data.update(reversed(items))
+
+
+BASIC = "application/json;charset=UTF-8"
+# What a wrong server does, and whether it is wrong in what it means too.
+DEVIATIONS: dict[str, tuple[Change, bool]] = {
+    "201 for 200": (status(200, 201), True),
+    "401 for 400": (status(400, 401), True),
+    "400 for 401": (status(401, 400), True),
+    "303 for 302": (status(302, 303), True),
+    "400 for 404": (status(404, 400), True),
+    "500 for 503": (status(503, 500), True),
+    "401 for 403": (status(403, 401), True),
+    "no charset": (header("Content-Type", "application/json", BASIC), False),
+    "another charset": (header("Content-Type", "application/json;charset=GBK", BASIC), False),
+    "a content type of HTML": (header("Content-Type", "text/html", "json"), True),
+    "no content type": (header("Content-Type", None, "json"), True),
+    "a content type without a body": (header("Content-Type", "text/plain", "(missing)"), False),
+    "a wrong length": (header("Content-Length", "7"), False),
+    "no Cache-Control": (header("Cache-Control", None, "no-store"), True),
+    "replies that may be stored": (header("Cache-Control", "max-age=60", "no-store"), False),
+    "no Location": (header("Location", None, ":"), True),
+    "another Location": (header("Location", "https://evil.example/", ":"), True),
+    "a Location without state": (
+        header("Location", "https://example.com/callback?code=x", "state"),
+        True,
+    ),
+    "no challenge": (header("WWW-Authenticate", None, "Bearer"), True),
+    "another challenge": (header("WWW-Authenticate", "Bearer", "Bearer"), False),
+    "JSON in one line": (body(lambda b: json.dumps(json.loads(b)).encode()), False),
+    "a final newline": (body(lambda b: b + b"\n"), False),
+    "members in another order": (members(rearranged), False),
+    "an empty body": (body(lambda _: b""), True),
+    "a page of HTML": (body(lambda _: b"<p>error</p>"), True),
+    "a body that is not UTF-8": (body(lambda b: b[:-1] + b"\xff"), True),
+    "one member more": (members(lambda data: data.update(x=1)), False),
+    "null for what does not apply": (members(lambda data: data.setdefault("refresh_token")), False),
+    "another error": (member("error", "server_error"), True),
+    "no error": (without("error"), True),
+    "another description": (member("error_description", "No."), False),
+    "no description": (without("error_description"), True),
+    "another error_uri": (member("error_uri", "https://example.com"), False),
+    "no access token": (without("access_token"), True),
+    "an opaque access token": (member("access_token", "opaque"), True),
+    "no refresh token": (without("refresh_token"), True),
+    "a short refresh token": (member("refresh_token", "short"), False),
+    "no id_token": (without("id_token"), True),
+    "no token_type": (without("token_type"), True),
+    "another token_type": (member("token_type", "MAC"), True),
+    "expires_in as text": (member("expires_in", "299"), True),
+    "another expires_in": (member("expires_in", 300), False),
+    "another scope": (member("scope", "profile"), True),
+    "scopes as a list": (member("scope", ["openid"]), True),
+    "no sub in userinfo": (without("sub"), True),
+    "another user": (member("sub", "MOCK_OTHER"), True),
+    "no keys": (member("keys", []), True),
+    "no jwks_uri": (without("jwks_uri"), True),
+    "another issuer": (member("issuer", "https://evil.example"), True),
+    "no otp_token": (without("otp_token"), True),
+    "an access token of another user": (claims("access_token", lambda c: c.update(sub="x")), True),
+    "an access token for others": (claims("access_token", lambda c: c.update(aud="x")), True),
+    "an access token without jti": (claims("access_token", lambda c: c.pop("jti")), True),
+    "scopes of a token as text": (
+        claims("access_token", lambda c: c.update(scope=" ".join(c["scope"]))),
+        False,
+    ),
+    "claims in another order": (claims("access_token", rearranged), False),
+    "an id_token without azp": (claims("id_token", lambda c: c.pop("azp")), True),
+    "a lifetime that is no number": (claims("id_token", lambda c: c.update(exp="soon")), True),
+}
+
+
+# Wrong by the standards only, and what the standards leave open though the documentation does not.
+STANDARD: dict[str, tuple[Change, bool]] = {
+    "a grant that is no client's fault": (member("error", "invalid_client", "invalid_grant"), True),
+    "no challenge of the client": (header("WWW-Authenticate", None, "Basic"), True),
+    "a token that is good for nothing": (member("active", value=False, was=True), True),
+    "a token that is good for ever": (member("active", value=True, was=False), True),
+    "active as text": (member("active", "true"), True),
+    "no token_endpoint": (without("token_endpoint"), True),
+    "no introspection_endpoint": (without("introspection_endpoint"), True),
+    "another client": (member("client_id", "OTHER_CLIENT_ID"), True),
+    "an exp that is text": (member("exp", "soon"), True),
+    "no description": (without("error_description"), False),
+    "no refresh token": (without("refresh_token"), False),
+    "an id_token without azp": (claims("id_token", lambda c: c.pop("azp")), False),
+    "claims of an id_token in another order": (claims("id_token", rearranged), False),
+    "an id_token for others": (claims("id_token", lambda c: c.update(aud="x")), True),
+    "an id_token of another user": (claims("id_token", lambda c: c.update(sub="x")), True),
+}
+# What the standards say nothing of, or the dialect does not serve.
+NOT_STANDARD = {
+    "400 for 404",
+    "500 for 503",
+    "no charset",
+    "another charset",
+    "another description",
+    "another error_uri",
+    "an opaque access token",
+    "a short refresh token",
+    "no otp_token",
+    "an access token of another user",
+    "an access token for others",
+    "an access token without jti",
+    "claims in another order",
+    "scopes of a token as text",
+}
+RUNS = {
+    "ciam": DEVIATIONS,
+    "rfc": {n: d for n, d in DEVIATIONS.items() if n not in NOT_STANDARD} | STANDARD,
+}
+
+
+@cache
+def found(dialect: str, name: str, level: Level) -> tuple[set[str], set[str]]:
+    """The pages whose answers are changed, and those that find it."""
+    changed, differing = set(), set()
+    for page in pages(dialect):
+        wrong = Wrong(RUNS[dialect][name][0])
+        outcome = run_one(page, Asked(wrong, DIALECTS[dialect]), level)
+        changed |= {page.name} if wrong.changed else set()
+        differing |= {page.name} if outcome.verdict == "differs" else set()
+    return changed, differing
+
+
+@pytest.mark.parametrize(
+    ("dialect", "name"), [(d, name) for d, run in RUNS.items() for name in run]
+)
+def test_a_wrong_server_is_found(dialect: str, name: str) -> None:
+    changed, differing = found(dialect, name, "strict")
+    assert differing
+    assert differing <= changed, "a page differs whose answer is right"
+    assert bool(found(dialect, name, "loose")[1]) == RUNS[dialect][name][1]
+
+
+@pytest.mark.parametrize("dialect", RUNS)
+def test_every_page_finds_something(dialect: str) -> None:
+    unshaken = {page.name for page in pages(dialect)}
+    for name in RUNS[dialect]:
+        unshaken -= found(dialect, name, "strict")[1] if unshaken else set()
+    assert not unshaken
+
+
+# What no page shows: wording that is free, how a server is looked at, what is not documented.
+UNSEEN = {("rfc", "texts"), ("ciam", "one_authentication_method")}
+UNSEEN |= {(name, field) for name in DIALECTS for field in ("name", "has_fixed_paths")}
+
+
+def mixtures() -> Iterator[tuple[str, str, Dialect]]:
+    """Each dialect with one thing that is the other's."""
+    for own, other in (("ciam", "rfc"), ("rfc", "ciam")):
+        for kind in (Dialect, Conventions):
+            for field in fields(kind):
+                mine, its = (
+                    one if kind is Dialect else one.conventions
+                    for one in (DIALECTS[own], DIALECTS[other])
+                )
+                theirs = getattr(its, field.name)
+                if getattr(mine, field.name) == theirs or (own, field.name) in UNSEEN:
+                    continue
+                mixed: Any = replace(mine, **{field.name: theirs})
+                if kind is Conventions:
+                    mixed = replace(DIALECTS[own], conventions=mixed)
+                yield own, field.name, mixed
+
+
+@pytest.mark.parametrize(
+    ("own", "mixture"),
+    [pytest.param(own, mixture, id=f"{own}-{field}") for own, field, mixture in mixtures()],
+)
+def test_a_dialect_with_something_of_the_other_is_found(
+    own: str, mixture: Dialect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = Steered(InProcess(FakeOAuth(STEERED)), DIALECTS[own])
+    monkeypatch.setitem(DIALECTS, own, mixture)
+    verdicts = {run_one(page, host, "strict").verdict for page in pages(own)}
+    assert "differs" in verdicts
