@@ -23,7 +23,7 @@ from fake_oauth.contract.hosts import Foreign, SkippedError, Steered
 from fake_oauth.contract.openapi import DESCRIBED, document
 from fake_oauth.contract.pages import Page, Request, Response, folder, pages, read
 from fake_oauth.contract.report import Report
-from fake_oauth.contract.running import Outcome, run
+from fake_oauth.contract.running import Outcome, run, run_one
 from fake_oauth.contract.transports import InProcess, UnreachableError, Wire
 from fake_oauth.contract.values import filled, needed
 from fake_oauth.dialects import DIALECTS
@@ -33,6 +33,7 @@ from tests.test_command_line import stub
 BY_NAME = {page.name: page for page in pages()}
 STEERED = Settings(control=True)
 RFC_PAGES = 54
+METADATA = Dialect.RFC.paths["metadata"]
 
 
 @pytest.mark.parametrize("level", ["strict", "loose"])
@@ -231,6 +232,41 @@ def test_a_server_of_the_standards_is_asked_where_its_metadata_say(tmp_path: Pat
     }
 
 
+def test_what_a_server_does_not_say_that_it_has_is_not_asked_for() -> None:
+    paths = dict(Dialect.RFC.paths)
+    for name in ("introspect", "metadata"):
+        del paths[name]
+    conventions = replace(Dialect.RFC.conventions, grants=("refresh_token",))
+    own = replace(Dialect.RFC, paths=paths, conventions=conventions)
+    host = Foreign(InProcess(FakeOAuth(OTHER.changed(dialect=own))), KNOWN, dialect=Dialect.RFC)
+    by_name = {page.name: page for page in pages("rfc")}
+
+    def said(name: str) -> str:
+        with pytest.raises(SkippedError) as caught, host.ready(by_name[name]):
+            pass
+        return str(caught.value)
+
+    assert (
+        said("introspect.unknown") == "needs a server that says where its introspection_endpoint is"
+    )
+    assert said("metadata.success") == f"needs a server with metadata at {METADATA}"
+    grant = "needs a server that supports the grant client_credentials"
+    assert said("client_credentials.success") == grant
+    for name in ("grant_type.unsupported", "refresh_token.unknown", "revoke.unknown"):
+        assert run_one(by_name[name], host).verdict == "holds"
+
+
+def test_a_server_that_says_nothing_is_asked_all() -> None:
+    paths = dict(Dialect.RFC.paths)
+    for name in ("metadata", "discovery"):
+        del paths[name]
+    fake = FakeOAuth(Settings(dialect=replace(Dialect.RFC, paths=paths)))
+    host = Foreign(InProcess(fake), {}, dialect=Dialect.RFC)
+    verdicts = {one.page.name: one.verdict for one in run(pages("rfc"), host)}
+    assert verdicts["introspect.no_client"] == verdicts["revoke.no_client"] == "holds"
+    assert verdicts["metadata.success"] == "differs"
+
+
 def test_a_fake_is_held_to_the_pages_of_its_own_dialect(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -297,9 +333,9 @@ def test_differences_say_where_and_what() -> None:
         Difference("header X", "1", "(missing)"),
         Difference("body", wanted.body or "", "(empty)"),
     ]
-    assert told(replace(wanted, body="", headers={}), Answer(200, {}, b"x")) == [
-        Difference("body", "(empty)", "x")
-    ]
+    nothing, something = replace(wanted, body="", headers={}), Answer(200, {}, b"x")
+    assert told(nothing, something) == []
+    assert told(nothing, something, "strict")[-1] == Difference("body", "(empty)", "x")
 
 
 def test_an_audience_may_be_a_list_and_scopes_may_be_text() -> None:
@@ -461,7 +497,7 @@ def test_a_report_gives_no_secret_away() -> None:
     one = Difference("body", f"s3cret {jwt}", f"t0ken {'x' * 128} short")
     outcome = Outcome(page=page, verdict="differs", differences=(one,))
     values = {"client_secret": "s3cret", "refresh_token": "t0ken", "client_id": "web"}
-    report = Report("http://x", [outcome], values)
+    report = Report("http://x", [outcome], {**values, "code": "s"})
     assert report.differences(outcome) == [Difference("body", "*** aaaaaa…", "*** xxxxxx… short")]
     assert "s3cret" not in json.dumps(report.as_json())
     assert b"t0ken" not in report.as_junit()

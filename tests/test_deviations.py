@@ -219,7 +219,7 @@ STANDARD: dict[str, tuple[Change, bool]] = {
     "a token that is good for ever": (member("active", value=True, was=False), True),
     "active as text": (member("active", "true"), True),
     "no token_endpoint": (without("token_endpoint"), True),
-    "no introspection_endpoint": (without("introspection_endpoint"), True),
+    "no introspection_endpoint": (without("introspection_endpoint"), False),
     "another client": (member("client_id", "OTHER_CLIENT_ID"), True),
     "an exp that is text": (member("exp", "soon"), True),
     "no description": (without("error_description"), False),

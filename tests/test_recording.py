@@ -261,6 +261,16 @@ def test_what_is_no_jwt_though_it_looks_like_one_has_no_claims(tmp_path: Path) -
     assert 'Authorization = "Basic "' in text
 
 
+def test_the_issuer_of_the_server_is_the_documented_one(tmp_path: Path) -> None:
+    said = {"issuer": "http://127.0.0.1:9", "token_endpoint": "http://127.0.0.1:9/token"}
+    upstream, written = Odd(Answer(200, {}, json.dumps(said).encode())), list[str]()
+    WSGIClient(Recorder(upstream, tmp_path, {}, written.append)).get("/")
+    page = read(Path(written[0]))
+    issuer = "https://sample.portal.tencentciam.com"
+    assert json.loads(page.response.body or "")["token_endpoint"] == f"{issuer}/token"
+    assert page.given == {"issuer": issuer}
+
+
 def test_a_code_with_a_verifier_is_one_with_a_challenge(tmp_path: Path) -> None:
     asked = {"code": "code-1", "code_verifier": "verifier-1", "client_id": "app-1"}
     text, _ = recorded(tmp_path, Answer(200, {}, b"{}"), data=asked)
@@ -276,7 +286,20 @@ def test_a_page_is_read_as_it_was_written(page: Page, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["it's\n", '\x7f"', "\r\n", "''' \" \n", '"a"\nb', "\n\n", "\u2028\n", "'", '"\\"']
+    "text",
+    [
+        "it's\n",
+        '\x7f"',
+        "\r\n",
+        "''' \" \n",
+        '"a"\nb',
+        "\n\n",
+        "\u2028\n",
+        "'",
+        '"\\"',
+        "a 'b' \"c\"",
+        "\"'",
+    ],
 )
 def test_any_text_can_be_written(text: str, tmp_path: Path) -> None:
     page = replace(pages()[0], about=text)

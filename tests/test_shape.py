@@ -53,6 +53,7 @@ LADDER: list[list[str] | str] = [
     ["contract.values"],
     ["contract.comparing"],
     ["contract.transports"],
+    ["contract.metadata"],
     ["contract.hosts"],
     ["contract.options", "contract.redacting", "contract.running"],
     ["contract.recording"],

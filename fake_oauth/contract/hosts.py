@@ -14,12 +14,12 @@ from typing import Any, Final, Protocol
 from urllib.parse import urlencode
 
 from fake_oauth.contract.comparing import Answer, Level
+from fake_oauth.contract.metadata import Metadata
 from fake_oauth.contract.pages import Page, Request
 from fake_oauth.contract.transports import Transport, json_of
 from fake_oauth.contract.values import DOCUMENTED, needed
 from fake_oauth.dialects import Dialect
 from fake_oauth.provider.errors import FakeOAuthError
-from fake_oauth.web.endpoints import ENDPOINTS
 
 _FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
 _JSON: Final = {"Content-Type": "application/json"}
@@ -71,20 +71,21 @@ class Foreign:
         self._spends = spends
         self._spent: dict[str, str] = {}
         self._values = dict(values)
-        told = _metadata(wire, dialect)
-        self._urls = {} if dialect.has_fixed_paths else _urls(told, dialect)
-        self._values.setdefault("issuer", str(told.get("issuer", "<issuer>")))
+        self._metadata = Metadata(wire, dialect)
+        self._values.setdefault("issuer", self._metadata.issuer)
 
     def send(self, request: Request) -> Answer:
         """Ask, where the server says that it is to be asked if paths are its own affair."""
         path, mark, query = request.path.partition("?")
-        return self._wire.send(replace(request, path=self._urls.get(path, path) + mark + query))
+        return self._wire.send(replace(request, path=self._metadata.place(path) + mark + query))
 
     @contextmanager
     def ready(self, page: Page) -> Iterator[Mapping[str, str]]:
         values = dict(self._values)
         if page.state is not None:
             raise SkippedError(f"needs a server where {page.state}")
+        if (lacking := self._metadata.lacking(page.request)) is not None:
+            raise SkippedError(f"needs a server {lacking}")
         if page.spends is not None and not self._spends:
             raise SkippedError(f"would spend {page.spends}: --spend")
         if "client_token" in page.needs:
@@ -163,22 +164,6 @@ def client_token(host: Host, values: Mapping[str, str]) -> str:
     if not isinstance(token, str):
         raise SkippedError("needs a client that may use client_credentials")
     return token
-
-
-def _metadata(wire: Transport, dialect: Dialect) -> Mapping[str, Any]:
-    """What a server says about itself, wherever it does: no one place has all endpoints."""
-    said: dict[str, Any] = {}
-    for name in ("metadata", "discovery"):
-        if name in dialect.paths:
-            told = json_of(wire.send(Request(method="GET", path=dialect.paths[name])))
-            said |= told if isinstance(told, dict) else {}
-    return said
-
-
-def _urls(told: Mapping[str, Any], dialect: Dialect) -> dict[str, str]:
-    """Where the endpoints are, by the paths that the dialect has for them."""
-    rows = ((path, told.get(ENDPOINTS[name].member or "")) for name, path in dialect.paths.items())
-    return {path: url for path, url in rows if isinstance(url, str)}
 
 
 def _option(name: str) -> str:

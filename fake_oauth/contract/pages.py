@@ -18,7 +18,7 @@ from fake_oauth.provider.errors import FakeOAuthError, Problem, SettingsError
 from fake_oauth.structuring import structure, unstructured
 
 # What TOML's literal strings cannot hold.
-_NOT_LITERAL: Final = re.compile(r"'|[^\n\t\x20-\x7e\x80-\U0010ffff]")
+_NOT_LITERAL: Final = re.compile(r"'''|'$|[^\n\t\x20-\x7e\x80-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +75,8 @@ def pages(of: str | Path = "ciam") -> Sequence[Page]:
     """Every page, endpoint by endpoint: those of a dialect, by its name, or of a folder.
 
     Those that spend something come last, as the others may need it, and first of them those that
-    get something for it. Raises SettingsError for a page
-    that is none, and FakeOAuthError where there is none.
+    get something for it. Raises SettingsError for a page that is none, and FakeOAuthError where
+    there is none.
     """
     home = folder() / of if isinstance(of, str) else of
     found = [read(path) for path in sorted(home.glob("**/*.toml"))]
@@ -108,10 +108,10 @@ def as_toml(page: Page) -> str:
             return {name: readable(member) for name, member in value.items()}
         if not isinstance(value, str) or _NOT_LITERAL.search(value):
             return value
-        lines = "\n" in value
-        if not lines and '"' not in value:
-            return value
-        return tomlkit.value(f"'''\n{value}'''" if lines else f"'{value}'")
+        if "\n" in value:
+            return tomlkit.value(f"'''\n{value}'''")
+        quote = "'''" if "'" in value else "'"
+        return tomlkit.value(f"{quote}{value}{quote}") if '"' in value else value
 
     told = unstructured(page)
     del told["name"]

@@ -31,8 +31,9 @@ def show(report: Report) -> None:
     console.print(table)
     for outcome in report.outcomes:
         if outcome.verdict == "differs":
-            sides = Table(show_lines=True, title_justify="left", title_style="bold")
-            sides.title = f"\n{escape(outcome.page.name)}: {escape(outcome.page.title)}"
+            page = outcome.page
+            console.print(f"\n[bold]{escape(page.name)}: {escape(page.title)}[/]")
+            sides = Table(show_lines=True)
             for heading in ("where", "expected", "actual"):
                 sides.add_column(heading, overflow="fold")
             for one in report.differences(outcome):

@@ -118,16 +118,24 @@ class Recorder:
 
 
 def _before(asked: Request, answered: Response) -> dict[str, Any]:
-    """What must have happened before, as far as the exchange shows it."""
+    """What must have happened before, and what is used up, as far as the exchange shows it."""
     shown = f"{asked.path} {asked.body} {asked.headers.get('Authorization')}"
     is_given = {name: value in re.split(r"[\s=&\"]", shown) for name, value in DOCUMENTED.items()}
+    given: dict[str, Any] = {}
+    told: dict[str, Any] = {"given": given}
+    if DOCUMENTED["issuer"] in (answered.body or ""):
+        given["issuer"] = DOCUMENTED["issuer"]
     if is_given["code"]:
+        given["ids"] = {"code": [DOCUMENTED["code"]]}
         how = {"redirect_uri": DOCUMENTED["redirect_uri"]}
         if is_given["code_verifier"]:
             how["code_challenge"] = s256(DOCUMENTED["code_verifier"])
-        ids = {"ids": {"code": [DOCUMENTED["code"]]}}
-        return {"spends": "the code", "given": ids, "needs": {"code": how}}
-    if DOCUMENTED["code"] in answered.headers.get("Location", ""):
-        ids = {"ids": {"code": [DOCUMENTED["code"]]}}
-        return {"state": "the browser is logged in", "given": ids, "needs": {"login": {}}}
-    return {"needs": {"access_token": {}}} if is_given["access_token"] else {}
+        told |= {"spends": "the code", "needs": {"code": how}}
+    elif DOCUMENTED["code"] in answered.headers.get("Location", ""):
+        given["ids"] = {"code": [DOCUMENTED["code"]]}
+        told |= {"state": "the browser is logged in", "needs": {"login": {}}}
+    elif is_given["access_token"]:
+        told["needs"] = {"access_token": {}}
+    elif is_given["refresh_token"] and answered.status < 400:
+        told["spends"] = "the refresh token, where it rotates"
+    return told

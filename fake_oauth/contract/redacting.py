@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from fake_oauth.contract.comparing import Answer
 from fake_oauth.contract.pages import Request, Response
-from fake_oauth.contract.values import DOCUMENTED
+from fake_oauth.contract.values import DOCUMENTED, hidden
 from fake_oauth.provider.tokens import opened
 
 _ASKED_HEADERS: Final = ("Content-Type", "Authorization")
@@ -26,14 +26,12 @@ _SECRET: Final = re.compile(
     r"(secret|token|password|passcode|assertion|otp|verifier|token_hint|^code|_code)$",
     re.IGNORECASE,
 )
-_GIVEN_OUT: Final = ("access_token", "refresh_token", "code", "otp_token")
+_GIVEN_OUT: Final = ("access_token", "refresh_token", "code", "otp_token", "issuer")
 _TIMES: Final = frozenset({"iat", "exp", "nbf", "auth_time", "updated_at"})
 _TIME: Final = re.compile(rf'("(?:{"|".join(sorted(_TIMES))})"\s*:\s*)\d{{9,10}}\b')
 _MADE: Final = frozenset({"jti", "sid", "nonce", "at_hash", "c_hash"})
 _JWT: Final = re.compile(r"[\w-]+\.[\w-]+\.[\w-]*")
 _WRONG: Final = "WRONG"
-# Shorter values are looked for as whole words only: they are found inside others by chance.
-_TELLING: Final = 6
 
 
 class Redactor:
@@ -95,7 +93,7 @@ class Redactor:
     ) -> Response:
         """With holes for tokens, and their claims; a body that is no JSON is left out."""
         told = {
-            name: (self._url if name == "Location" else self._hidden)(value)
+            name: self._url(value) if name == "Location" else hidden(value, self._known)
             for name in _ANSWERED_HEADERS
             if (value := headers.get(name.lower())) is not None
         }
@@ -112,12 +110,12 @@ class Redactor:
                     claims[name] = found
             elif value and _SECRET.search(name):
                 text = text.replace(json.dumps(value)[1:-1], "<any>")
-        body = _TIME.sub(r'\1"<time>"', self._hidden(text))
+        body = _TIME.sub(r'\1"<time>"', hidden(text, self._known))
         return Response(status=status, headers=told, body=body, claims=claims)
 
     def _url(self, url: str) -> str:
         """What the query and the fragment have in them is told like the rest."""
-        told = self._hidden(re.split("[?#]", url, maxsplit=1)[0])
+        told = hidden(re.split("[?#]", url, maxsplit=1)[0], self._known)
         parts = urlsplit(url)
         for mark, text in (("?", parts.query), ("#", parts.fragment)):
             if text:
@@ -147,7 +145,7 @@ class Redactor:
         if _SECRET.search(name) or _JWT.fullmatch(value):
             self._known[value] = _WRONG  # Nor is it told where a reply repeats it.
             return _WRONG
-        return self._hidden(value)
+        return hidden(value, self._known)
 
     def _claims(self, token: str) -> dict[str, Any] | None:
         """What a JWT says, with holes for what the next one says otherwise; None if it is none."""
@@ -164,17 +162,13 @@ class Redactor:
             elif name == "iss":
                 told[name] = "<issuer>"
             elif value is not None and not isinstance(value, dict):
-                told[name] = self._hidden(value) if isinstance(value, str) else value
+                told[name] = self._plain(value)
         return told
 
-    def _hidden(self, text: str) -> str:
-        """A text with the documented values for the known ones."""
-        longest_first = sorted(self._known, key=len, reverse=True)
-        pattern = "|".join(
-            re.escape(value) if len(value) >= _TELLING else rf"(?<!\w){re.escape(value)}(?!\w)"
-            for value in longest_first
-        )
-        return re.sub(pattern, lambda match: self._known[match[0]], text) if pattern else text
+    def _plain(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self._plain(item) for item in value]
+        return hidden(value, self._known) if isinstance(value, str) else value
 
 
 def _given(request: Request) -> dict[str, Any]:

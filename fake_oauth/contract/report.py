@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 from fake_oauth.contract.comparing import Difference
 from fake_oauth.contract.running import Outcome
-from fake_oauth.contract.values import SECRETS
+from fake_oauth.contract.values import SECRETS, hidden
 
 # What a server makes that opens something: JWTs, refresh tokens, codes.
 _TOKEN: Final = re.compile(r"\b[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}|\b[\w-]{40,}")
@@ -26,7 +26,8 @@ class Report:
     def __init__(self, url: str, outcomes: Iterable[Outcome], values: Mapping[str, str]) -> None:
         self.url = url
         self.outcomes: Sequence[Outcome] = tuple(outcomes)
-        self._secrets = [value for name, value in values.items() if name in SECRETS and value]
+        secrets = (value for name, value in values.items() if name in SECRETS and value)
+        self._secrets = dict.fromkeys(secrets, "***")
 
     @property
     def counted(self) -> Counter[str]:
@@ -35,8 +36,7 @@ class Report:
 
     def shown(self, text: str) -> str:
         """A text with its secrets left out."""
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
+        text = hidden(text, self._secrets)
         return _TOKEN.sub(lambda match: f"{match[0][:6]}…", text)
 
     def differences(self, outcome: Outcome) -> list[Difference]:

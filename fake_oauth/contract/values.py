@@ -43,6 +43,7 @@ DOCUMENTED: Final[Mapping[str, str]] = {
 SECRETS: Final = frozenset(
     {"client_secret", "refresh_token", "access_token", "code", "password", "otp", "otp_token"}
 )
+_TELLING: Final = 6
 _BASIC: Final = "Basic "
 _WRITTEN: Final = re.compile(
     "|".join(re.escape(text) for text in sorted(DOCUMENTED.values(), key=len, reverse=True))
@@ -80,6 +81,18 @@ def needed(page: Page) -> list[str]:
 def filled(request: Request, values: Mapping[str, str]) -> Request:
     """A request with other values in the places of the documented ones."""
     return replaced(request, lambda text: put(text, values))
+
+
+def hidden(text: str, known: Mapping[str, str]) -> str:
+    """A text with something else in the places of known values.
+
+    Short ones are looked for as whole words only: they are found inside others by chance.
+    """
+    pattern = "|".join(
+        re.escape(value) if len(value) >= _TELLING else rf"(?<!\w){re.escape(value)}(?!\w)"
+        for value in sorted(known, key=len, reverse=True)
+    )
+    return re.sub(pattern, lambda match: known[match[0]], text) if pattern else text
 
 
 def put(text: str, values: Mapping[str, str]) -> str:
