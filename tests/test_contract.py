@@ -232,6 +232,29 @@ def test_a_server_of_the_standards_is_asked_where_its_metadata_say(tmp_path: Pat
     }
 
 
+def test_a_fake_on_another_address_is_steered_with_its_token(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with FakeOAuth(STEERED, host="0.0.0.0") as server:  # noqa: S104
+        url = server.url.replace("0.0.0.0", "127.0.0.1")  # noqa: S104
+        given = ("--control-token", server.control_token or "")
+        assert main(["check", url, *given, "--spend"]) == 0
+        assert "53 hold, 0 differ, 0 skipped" in capsys.readouterr().out
+        assert main(["check", url, "--control-token", "wrong"]) == 2
+        assert f"{url}/_fake/ does not take the control token" in capsys.readouterr().err
+        main(["check", url])
+        assert "refresh_token.invalid_grant        skipped" in capsys.readouterr().out
+
+
+def test_a_dialect_of_ones_own_has_no_pages(capsys: pytest.CaptureFixture[str]) -> None:
+    own = replace(Dialect.RFC, name="acme")
+    with FakeOAuth(STEERED.changed(dialect=own)) as server:
+        assert main(["check", server.url]) == 2
+        told = "there are no pages for the dialect acme: say --dialect ciam or rfc"
+        assert told in capsys.readouterr().err
+        assert main(["check", server.url, "--dialect", "rfc"]) == 0
+
+
 def test_what_a_server_does_not_say_that_it_has_is_not_asked_for() -> None:
     paths = dict(Dialect.RFC.paths)
     for name in ("introspect", "metadata"):
@@ -335,6 +358,7 @@ def test_differences_say_where_and_what() -> None:
     ]
     nothing, something = replace(wanted, body="", headers={}), Answer(200, {}, b"x")
     assert told(nothing, something) == []
+    assert told(replace(nothing, body="<any>"), something) == []
     assert told(nothing, something, "strict")[-1] == Difference("body", "(empty)", "x")
 
 

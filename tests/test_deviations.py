@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -19,7 +19,9 @@ from fake_oauth.contract.pages import Page, Request, pages
 from fake_oauth.contract.running import run_one
 from fake_oauth.contract.transports import InProcess
 from fake_oauth.dialects import DIALECTS
+from fake_oauth.provider import tokens
 from fake_oauth.provider.conventions import Conventions
+from fake_oauth.provider.keys import key_ring
 from fake_oauth.provider.tokens import opened
 from fake_oauth.reply import compact, pretty
 
@@ -121,19 +123,43 @@ def without(name: str) -> Change:
 
 
 def claims(token: str, make: Callable[[dict[str, Any]], object]) -> Change:
-    """Another payload in a token; the signature is that of the first one."""
+    """Another payload in a token, signed by the same key."""
 
     def change(data: dict[str, Any]) -> None:
         if token in data:
-            _, payload = opened(data[token])
+            header, payload = opened(data[token])
             before = list(payload.items())
             make(payload)
             if list(payload.items()) != before:
-                encoded = urlsafe_b64encode(json.dumps(payload).encode()).rstrip(b"=").decode()
-                head, _, signature = data[token].split(".")
-                data[token] = f"{head}.{encoded}.{signature}"
+                text = tokens.signing_input(header, payload)
+                data[token] = tokens.compact(text, key_ring([]).signing.sign(text.encode()))
 
     return members(change)
+
+
+def rewritten(make: Callable[[list[bytes]], list[bytes]]) -> Change:
+    """Other segments in the id_token: header, claims, signature."""
+
+    def change(data: dict[str, Any]) -> None:
+        if "id_token" in data:
+            data["id_token"] = b".".join(make(data["id_token"].encode().split(b"."))).decode()
+
+    return members(change)
+
+
+def signed(make: Callable[[bytes], bytes]) -> Change:
+    """Another signature."""
+    return rewritten(lambda parts: [*parts[:2], make(parts[2])])
+
+
+def headed(header: dict[str, Any]) -> Change:
+    """Other members in the header."""
+
+    def make(parts: list[bytes]) -> list[bytes]:
+        told = json.loads(urlsafe_b64decode(parts[0] + b"==")) | header
+        return [urlsafe_b64encode(json.dumps(told).encode()).rstrip(b"="), *parts[1:]]
+
+    return rewritten(make)
 
 
 def rearranged(data: dict[str, Any]) -> None:
@@ -207,6 +233,11 @@ DEVIATIONS: dict[str, tuple[Change, bool]] = {
     ),
     "claims in another order": (claims("access_token", rearranged), False),
     "an id_token without azp": (claims("id_token", lambda c: c.pop("azp")), True),
+    "a signature of nobody's": (signed(lambda s: s[:-6] + b"AAAAAA"), True),
+    "no signature": (signed(lambda _: b""), True),
+    "a key that is not published": (headed({"kid": "another"}), True),
+    "a token that says that it is not signed": (headed({"alg": "none"}), True),
+    "what looks like a JWT and is none": (member("id_token", "a.b.c"), True),
     "a lifetime that is no number": (claims("id_token", lambda c: c.update(exp="soon")), True),
 }
 

@@ -55,6 +55,7 @@ LADDER: list[list[str] | str] = [
     ["contract.transports"],
     ["contract.metadata"],
     ["contract.hosts"],
+    ["contract.signatures"],
     ["contract.options", "contract.redacting", "contract.running"],
     ["contract.recording"],
     ["contract.report"],

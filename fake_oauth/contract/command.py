@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from fake_oauth.contract.report import Report
 from fake_oauth.contract.running import run
 from fake_oauth.contract.transports import Wire, json_of
 from fake_oauth.contract.values import values_of
+from fake_oauth.controls import PREFIX
 from fake_oauth.dialects import DIALECTS
 from fake_oauth.provider.errors import FakeOAuthError
 
@@ -36,6 +38,9 @@ def add_to(commands: Any) -> None:
         help="run pages that use something up; a fake that can be steered begins anew for each",
     )
     parser.add_argument(
+        "--control-token", metavar="TOKEN", help="what a fake on another machine printed"
+    )
+    parser.add_argument(
         "--level",
         choices=("strict", "loose"),
         help="to the byte, or in what it means; strict for a fake, loose for others",
@@ -53,7 +58,8 @@ def add_to(commands: Any) -> None:
 
 def check(options: argparse.Namespace) -> int:
     """Run the pages and report. Returns the exit code."""
-    wire, values = common.wire_to(options.url, options), common.given_values(options)
+    wire = replace(common.wire_to(options.url, options), control_token=options.control_token)
+    values = common.given_values(options)
     host, values = host_of(wire, values, spends=options.spend, dialect=options.dialect)
     chosen = pages(options.pages or host.dialect.name)
     try:
@@ -79,11 +85,18 @@ def host_of(
 ) -> tuple[Host, dict[str, str]]:
     """What the server is, and all that is known of it. Raises UnreachableError.
 
-    A dialect of None is the one that a fake has, and `ciam` for other servers.
+    A dialect of None is the one that a fake has, and `ciam` for other servers. Raises
+    FakeOAuthError for a control token that is not taken, and a dialect without pages.
     """
-    told = json_of(wire.send(Request(method="GET", path="/_fake/")))
+    told = json_of(wire.send(Request(method="GET", path=f"{PREFIX}/")))
     is_fake = isinstance(told, dict) and "controls" in told
-    taken_for = DIALECTS[dialect or (told["dialect"] if is_fake else "ciam")]
+    if wire.control_token is not None and not is_fake:
+        raise FakeOAuthError(f"{wire.url}{PREFIX}/ does not take the control token")
+    name = dialect or (told["dialect"] if is_fake else "ciam")
+    if name not in DIALECTS:
+        served = " or ".join(DIALECTS)
+        raise FakeOAuthError(f"there are no pages for the dialect {name}: say --dialect {served}")
+    taken_for = DIALECTS[name]
     if not is_fake:
         return Foreign(wire, values, dialect=taken_for, spends=spends), dict(values)
     if spends and not values:
@@ -95,7 +108,7 @@ def host_of(
 def _known(wire: Wire) -> dict[str, str]:
     """What a fake tells about itself: its first client and user, and tokens of theirs."""
     told = {
-        kind: json_of(wire.send(Request(method="GET", path=f"/_fake/{kind}")))[kind]
+        kind: json_of(wire.send(Request(method="GET", path=f"{PREFIX}/{kind}")))[kind]
         for kind in ("clients", "users", "auth_sources")
     }
     client: dict[str, Any] = next(iter(told["clients"]), {})
@@ -104,10 +117,11 @@ def _known(wire: Wire) -> dict[str, str]:
     values |= {f"{source['kind']}_auth_source": source["id"] for source in told["auth_sources"]}
     headers = {"Content-Type": "application/json"}
     for path, body in (
-        ("/_fake/tokens", {}),
-        ("/_fake/codes", {"redirect_uri": values.get("redirect_uri")}),
+        ("/tokens", {}),
+        ("/codes", {"redirect_uri": values.get("redirect_uri")}),
     ):
-        request = Request(method="POST", path=path, headers=headers, body=json.dumps(body))
+        text = json.dumps(body)
+        request = Request(method="POST", path=f"{PREFIX}{path}", headers=headers, body=text)
         issued = json_of(wire.send(request))
         names = {"access_token", "refresh_token", "code"} & set(issued)
         values |= {name: issued[name] for name in names if issued[name] is not None}

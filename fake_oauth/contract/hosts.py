@@ -18,6 +18,7 @@ from fake_oauth.contract.metadata import Metadata
 from fake_oauth.contract.pages import Page, Request
 from fake_oauth.contract.transports import Transport, json_of
 from fake_oauth.contract.values import DOCUMENTED, needed
+from fake_oauth.controls import PREFIX
 from fake_oauth.dialects import Dialect
 from fake_oauth.provider.errors import FakeOAuthError
 
@@ -107,13 +108,9 @@ class Steered:
 
     level: Level = "strict"
 
-    def __init__(
-        self, wire: Transport, dialect: Dialect = Dialect.CIAM, token: str | None = None
-    ) -> None:
-        """`token` is what steering it takes on another address than loopback."""
+    def __init__(self, wire: Transport, dialect: Dialect = Dialect.CIAM) -> None:
         self.dialect = dialect
         self._wire = wire
-        self._headers = _JSON if token is None else {**_JSON, "Authorization": f"Bearer {token}"}
 
     def send(self, request: Request) -> Answer:
         return self._wire.send(request)
@@ -144,10 +141,9 @@ class Steered:
 
     def _steer(self, path: str, body: Mapping[str, Any]) -> Any:
         text = json.dumps(body, default=str)
-        headers = self._headers
-        answer = self.send(Request(method="POST", path=f"/_fake{path}", headers=headers, body=text))
+        answer = self.send(Request(method="POST", path=f"{PREFIX}{path}", headers=_JSON, body=text))
         if answer.status != 200:
-            raise FakeOAuthError(f"{self._wire.url}/_fake{path}: {answer.body.decode()}")
+            raise FakeOAuthError(f"{self._wire.url}{PREFIX}{path}: {answer.body.decode()}")
         return json.loads(answer.body)
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 from fake_oauth.contract.comparing import Answer, Difference, Level, differences
 from fake_oauth.contract.hosts import Host, SkippedError
 from fake_oauth.contract.pages import Page
+from fake_oauth.contract.signatures import wrong_signatures
 from fake_oauth.contract.values import filled
 
 Verdict = Literal["holds", "differs", "skipped"]
@@ -40,8 +41,9 @@ def run_one(page: Page, host: Host, level: Level | None = None) -> Outcome:
     try:
         with host.ready(page) as values:
             answer = host.send(filled(page.request, values))
+            found = differences(page.response, answer, values, level or host.level)
+            found = found or list(wrong_signatures(page, answer, host))
     except SkippedError as error:
         return Outcome(page=page, verdict="skipped", why=str(error))
-    found = tuple(differences(page.response, answer, values, level or host.level))
     verdict: Verdict = "differs" if found else "holds"
-    return Outcome(page=page, verdict=verdict, differences=found, answer=answer)
+    return Outcome(page=page, verdict=verdict, differences=tuple(found), answer=answer)

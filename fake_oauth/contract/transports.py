@@ -13,6 +13,7 @@ from werkzeug.test import Client
 
 from fake_oauth.contract.comparing import Answer
 from fake_oauth.contract.pages import Request
+from fake_oauth.controls import PREFIX
 from fake_oauth.fake import FakeOAuth
 from fake_oauth.provider.errors import FakeOAuthError
 
@@ -55,6 +56,8 @@ class Wire:
     url: str
     timeout_seconds: float = 10
     ssl_context: SSLContext | None = field(default=None, repr=False)
+    control_token: str | None = field(default=None, repr=False)
+    """What steering a fake takes on another address than loopback."""
 
     def send(self, request: Request) -> Answer:
         """One request on a connection of its own; redirects are not followed.
@@ -70,15 +73,18 @@ class Wire:
             )
         else:
             connection = HTTPConnection(parts.netloc, timeout=self.timeout_seconds)
+        headers = dict(request.headers)
+        if self.control_token is not None and request.path.startswith(PREFIX):
+            headers["Authorization"] = f"Bearer {self.control_token}"
         body = None if request.body is None else request.body.encode(errors="surrogateescape")
         try:
-            connection.request(request.method, target or "/", body, dict(request.headers))
+            connection.request(request.method, target or "/", body, headers)
             response: HTTPResponse = connection.getresponse()
-            headers = response.getheaders()
-            return Answer(response.status, dict(headers), response.read(), tuple(headers))
+            told = response.getheaders()
+            return Answer(response.status, dict(told), response.read(), tuple(told))
         except (OSError, HTTPException) as error:
-            told = str(error) or type(error).__name__
-            raise UnreachableError(f"{self.url} does not answer: {told}") from error
+            why = str(error) or type(error).__name__
+            raise UnreachableError(f"{self.url} does not answer: {why}") from error
         finally:
             connection.close()
 

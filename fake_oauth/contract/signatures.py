@@ -1,0 +1,59 @@
+"""Whether the tokens of an answer are signed by the keys that the server publishes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from fake_oauth.contract.comparing import Answer, Difference
+from fake_oauth.contract.hosts import Host
+from fake_oauth.contract.pages import Page, Request
+from fake_oauth.contract.transports import json_of
+from fake_oauth.provider.errors import FakeOAuthError
+
+
+def wrong_signatures(page: Page, answer: Answer, host: Host) -> Iterator[Difference]:
+    """A difference for each token whose signature is not good.
+
+    Asks for the JWKS (RFC 7517 section 5). One that is signed with the client's secret (HS256) is
+    taken as it is. Raises FakeOAuthError where PyJWT is not installed.
+    """
+    if not page.response.claims or "jwks" not in host.dialect.paths:
+        return
+    told = json_of(host.send(Request(method="GET", path=host.dialect.paths["jwks"])))
+    keys = told.get("keys") if isinstance(told, dict) else None
+    published = {key.get("kid"): key for key in keys or () if isinstance(key, dict)}
+    for member in page.response.claims:
+        yield from _wrong(member, json.loads(answer.body)[member], published)
+
+
+def _wrong(
+    member: str, token: str, published: Mapping[str | None, Mapping[str, Any]]
+) -> Iterator[Difference]:
+    try:
+        import jwt
+    except ImportError:
+        raise FakeOAuthError('signatures need PyJWT: pip install "fake_oauth[check]"') from None
+    header = jwt.get_unverified_header(token)
+    algorithm, kid = str(header.get("alg")), header.get("kid")
+    if algorithm == "none":
+        yield Difference(f"{member} header alg", "one that signs", algorithm)
+        return
+    if algorithm.startswith("HS"):
+        return
+    key = published.get(kid)
+    if kid is None and len(published) == 1:
+        (key,) = published.values()
+    if key is None:
+        known = _listed([str(one) for one in published])
+        yield Difference(f"{member} header kid", f"a key of the JWKS: {known}", str(kid))
+        return
+    try:
+        jwt.PyJWS().decode(token, jwt.PyJWK(dict(key), algorithm), algorithms=[algorithm])
+    except jwt.PyJWTError as error:
+        yield Difference(f"{member} signature", f"by key {kid}, {algorithm}", str(error))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) or "it has none"
