@@ -6,7 +6,7 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import Any
 
@@ -18,6 +18,7 @@ from fake_oauth.contract.hosts import Steered
 from fake_oauth.contract.pages import Page, Request, pages
 from fake_oauth.contract.running import run_one
 from fake_oauth.contract.transports import InProcess
+from fake_oauth.contract.values import filled
 from fake_oauth.dialects import DIALECTS
 from fake_oauth.provider import tokens
 from fake_oauth.provider.conventions import Conventions
@@ -29,40 +30,54 @@ STEERED = Settings(control=True)
 Change = Callable[[Answer], Answer | None]
 
 
+@dataclass(frozen=True)
+class Exchange:
+    """What a page needs and what a right server answers; its public keys too."""
+
+    values: Mapping[str, str]
+    answers: Mapping[str, Answer]
+    """By path."""
+
+
+@cache
+def right(dialect: str) -> Mapping[str, Exchange]:
+    """The exchanges of every page with the fake."""
+    spoken, exchanges = DIALECTS[dialect], {}
+    jwks = Request(method="GET", path=spoken.paths["jwks"])
+    host = Steered(InProcess(FakeOAuth(STEERED)), spoken)
+    for page in pages(dialect):
+        with host.ready(page) as values:
+            request = filled(page.request, values)
+            answers = {jwks.path: host.send(jwks), request.path: host.send(request)}
+            exchanges[page.name] = Exchange(dict(values), answers)
+    return exchanges
+
+
 class Wrong:
-    """A fake that answers every page a little otherwise."""
+    """A server that answers a page a little otherwise than the fake did."""
 
-    url = "a wrong server"
+    level: Level = "strict"
 
-    def __init__(self, change: Change) -> None:
-        self.is_asked = False
-        self.changed: list[str] = []
+    def __init__(self, dialect: str, change: Change) -> None:
+        self.dialect = DIALECTS[dialect]
+        self.has_changed = False
+        self._right = right(dialect)
         self._change = change
-        self._right = InProcess(FakeOAuth(STEERED))
-
-    def send(self, request: Request) -> Answer:
-        answer = self._right.send(request)
-        if request.path.startswith("/_fake") or not self.is_asked:
-            return answer
-        changed = self._change(answer)
-        if changed is None or changed == answer:
-            return answer
-        self.changed.append(request.path)
-        return changed
-
-
-class Asked(Steered):
-    """Makes ready what a page needs with a server that is right, and asks it when it is wrong."""
-
-    def __init__(self, wrong: Wrong, dialect: Dialect) -> None:
-        super().__init__(wrong, dialect)
-        self._wrong = wrong
+        self._answers: Mapping[str, Answer] = {}
 
     @contextmanager
     def ready(self, page: Page) -> Iterator[Mapping[str, str]]:
-        with super().ready(page) as values:
-            self._wrong.is_asked = True
-            yield values
+        exchange = self._right[page.name]
+        self._answers = exchange.answers
+        yield exchange.values
+
+    def send(self, request: Request) -> Answer:
+        answer = self._answers[request.path]
+        changed = self._change(answer)
+        if changed is None or changed == answer:
+            return answer
+        self.has_changed = True
+        return changed
 
 
 def status(was: int, now: int) -> Change:
@@ -288,9 +303,9 @@ def found(dialect: str, name: str, level: Level) -> tuple[set[str], set[str]]:
     """The pages whose answers are changed, and those that find it."""
     changed, differing = set(), set()
     for page in pages(dialect):
-        wrong = Wrong(RUNS[dialect][name][0])
-        outcome = run_one(page, Asked(wrong, DIALECTS[dialect]), level)
-        changed |= {page.name} if wrong.changed else set()
+        wrong = Wrong(dialect, RUNS[dialect][name][0])
+        outcome = run_one(page, wrong, level)
+        changed |= {page.name} if wrong.has_changed else set()
         differing |= {page.name} if outcome.verdict == "differs" else set()
     return changed, differing
 
