@@ -1,7 +1,7 @@
 """Dialects: what makes the fake the server that it stands for, each as one value.
 
 The rules are the same for all. To add a dialect, give it a row in `DIALECTS`; a variant of one is
-`dataclasses.replace(RFC, paths={...})`, in the settings of one's own fake.
+`dataclasses.replace(Dialect.RFC, paths={...})`, in the settings of one's own fake.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _PKCE_ERROR: Final = "https://datatracker.ietf.org/doc/html/rfc7636#section-4.4.
 _REVOCATION_ERROR: Final = "https://tools.ietf.org/html/rfc7009#section-2.1"
 _BEARER_ERROR: Final = "https://tools.ietf.org/html/rfc6750#section-3.1"
 
-# Tencent Cloud CIAM as it is documented (1441/64400 and its siblings); ciam.md has every source.
+# Tencent Cloud CIAM as it is documented (1441/64400 and its siblings); its pages have the sources.
 Dialect.CIAM = Dialect(
     name="ciam",
     conventions=Conventions(

@@ -62,8 +62,11 @@ def test_the_suite_is_run_by_pytest_against_a_url(pytester: pytest.Pytester) -> 
         result.assert_outcomes(passed=1)
         result = pytester.runpytest_subprocess(*asked, "--oauth-spend", "--oauth-dialect", "rfc")
         result.assert_outcomes(passed=RFC_PAGES)
+        server.start_over(STEERED.changed(dialect="rfc"))
+        result = pytester.runpytest_subprocess(*asked, "--oauth-spend")
+        result.assert_outcomes(passed=RFC_PAGES)
         result = pytester.runpytest_subprocess(*asked, "--oauth-dialect", "rcf")
-        result.stdout.fnmatch_lines(["*--oauth-dialect rcf: did you mean 'rfc'?"])
+        result.stdout.fnmatch_lines(["*there are no pages for the dialect rcf: say ciam or rfc"])
         assert server.settings.rotate_refresh_tokens, "it has begun again as its own settings say"
 
 
@@ -250,7 +253,7 @@ def test_a_dialect_of_ones_own_has_no_pages(capsys: pytest.CaptureFixture[str]) 
     own = replace(Dialect.RFC, name="acme")
     with FakeOAuth(STEERED.changed(dialect=own)) as server:
         assert main(["check", server.url]) == 2
-        told = "there are no pages for the dialect acme: say --dialect ciam or rfc"
+        told = "there are no pages for the dialect acme: say ciam or rfc"
         assert told in capsys.readouterr().err
         assert main(["check", server.url, "--dialect", "rfc"]) == 0
 

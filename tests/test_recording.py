@@ -202,7 +202,13 @@ def test_a_short_value_is_a_whole_word_or_none(tmp_path: Path) -> None:
 
 def test_secrets_are_known_by_how_their_names_end_and_however_deep(tmp_path: Path) -> None:
     asked = {"a": [{"device_code": "d-hidden"}, {"subject_token": "s-hidden"}], "n": None, "e": ""}
-    data = {"accessToken": "a-hidden", "error": "not s-hidden", "n": None, "id": "e30.e30.x"}
+    data = {
+        "accessToken": "a-hidden",
+        "session_state": "st-hidden",
+        "error": "not s-hidden",
+        "n": None,
+        "id": "e30.e30.x",
+    }
     body = json.dumps({"data": data})
     answer = Answer(200, {"x-token": "h-hidden", "content-type": "text/x"}, body.encode())
     headers = {"Authorization": "DPoP p-hidden"}
@@ -213,6 +219,14 @@ def test_secrets_are_known_by_how_their_names_end_and_however_deep(tmp_path: Pat
     assert '"id": "<jwt>"' in text
     assert 'Authorization = "DPoP WRONG"' in text
     assert 'Content-Type = "text/x"' in text
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data; boundary=x", "text/xml", ""])
+def test_a_body_that_cannot_be_read_is_not_written(kind: str, tmp_path: Path) -> None:
+    body = '--x\r\nContent-Disposition: form-data; name="secret"\r\n\r\nhidden&a=hidden\r\n--x--'
+    text, _ = recorded(tmp_path, Answer(200, {}, b"{}"), data=body, content_type=kind)
+    assert "hidden" not in text
+    assert 'body = "WRONG"' in text
 
 
 def test_tokens_in_a_fragment_are_not_written(tmp_path: Path) -> None:

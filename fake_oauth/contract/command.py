@@ -18,7 +18,7 @@ from fake_oauth.contract.running import run
 from fake_oauth.contract.transports import Wire, json_of
 from fake_oauth.contract.values import values_of
 from fake_oauth.controls import PREFIX
-from fake_oauth.dialects import DIALECTS
+from fake_oauth.dialects import DIALECTS, Dialect
 from fake_oauth.provider.errors import FakeOAuthError
 
 
@@ -85,24 +85,39 @@ def host_of(
 ) -> tuple[Host, dict[str, str]]:
     """What the server is, and all that is known of it. Raises UnreachableError.
 
-    A dialect of None is the one that a fake has, and `ciam` for other servers. Raises
-    FakeOAuthError for a control token that is not taken, and a dialect without pages.
+    Raises FakeOAuthError for a control token that is not taken, and as `taken_for`.
+    """
+    index = index_of(wire)
+    spoken = taken_for(index, dialect)
+    if wire.control_token is not None and index is None:
+        raise FakeOAuthError(f"{wire.url}{PREFIX}/ does not take the control token")
+    if index is None:
+        return Foreign(wire, values, dialect=spoken, spends=spends), dict(values)
+    if spends and not values:
+        return Steered(wire, spoken), {}
+    known = {**_known(wire), **values}
+    return Foreign(wire, known, dialect=spoken, level="strict", spends=spends), known
+
+
+def index_of(wire: Wire) -> dict[str, Any] | None:
+    """What a fake that can be steered says of itself; None for another server.
+
+    Raises UnreachableError.
     """
     told = json_of(wire.send(Request(method="GET", path=f"{PREFIX}/")))
-    is_fake = isinstance(told, dict) and "controls" in told
-    if wire.control_token is not None and not is_fake:
-        raise FakeOAuthError(f"{wire.url}{PREFIX}/ does not take the control token")
-    name = dialect or (told["dialect"] if is_fake else "ciam")
+    return told if isinstance(told, dict) and "controls" in told else None
+
+
+def taken_for(index: Mapping[str, Any] | None, dialect: str | None) -> Dialect:
+    """The dialect of this name; of None the one that a fake speaks, and `ciam` for other servers.
+
+    Raises FakeOAuthError for one that has no pages.
+    """
+    name = dialect or ("ciam" if index is None else index["dialect"])
     if name not in DIALECTS:
-        served = " or ".join(DIALECTS)
-        raise FakeOAuthError(f"there are no pages for the dialect {name}: say --dialect {served}")
-    taken_for = DIALECTS[name]
-    if not is_fake:
-        return Foreign(wire, values, dialect=taken_for, spends=spends), dict(values)
-    if spends and not values:
-        return Steered(wire, taken_for), {}
-    known = {**_known(wire), **values}
-    return Foreign(wire, known, dialect=taken_for, level="strict", spends=spends), known
+        known = " or ".join(DIALECTS)
+        raise FakeOAuthError(f"there are no pages for the dialect {name}: say {known}")
+    return DIALECTS[name]
 
 
 def _known(wire: Wire) -> dict[str, str]:

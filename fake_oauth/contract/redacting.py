@@ -23,7 +23,8 @@ _ASKED_HEADERS: Final = ("Content-Type", "Authorization")
 _ANSWERED_HEADERS: Final = ("Content-Type", "Location", "WWW-Authenticate", "Retry-After")
 # By what their names end in, whoever thought of them: subject_token, clientSecret, device_code.
 _SECRET: Final = re.compile(
-    r"(secret|token|password|passcode|assertion|otp|verifier|token_hint|^code|_code)$",
+    r"(secret|token|password|passcode|assertion|otp|verifier|token_hint|^code|_code"
+    r"|api_?key|ticket|credentials?|session(_?id|_?state)?)$",
     re.IGNORECASE,
 )
 _GIVEN_OUT: Final = ("access_token", "refresh_token", "code", "otp_token", "issuer")
@@ -82,6 +83,8 @@ class Redactor:
         if body is not None and "json" in headers.get("Content-Type", ""):
             data = _object(body)
             body = _WRONG if data is None else json.dumps(self._told("", data), indent=2)
+        elif body is not None and "form-urlencoded" not in headers.get("Content-Type", ""):
+            body = _WRONG  # Whatever it is, what is secret in it cannot be told.
         elif body is not None:
             pairs = [(name, self._told(name, value)) for name, value in _pairs(body)]
             body = urlencode(pairs, errors="replace")

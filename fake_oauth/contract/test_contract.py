@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import pytest
 
-from fake_oauth.contract.command import host_of
+from fake_oauth.contract.command import host_of, index_of, taken_for
 from fake_oauth.contract.hosts import Host, Steered
 from fake_oauth.contract.options import given_values
 from fake_oauth.contract.pages import Page, pages
@@ -24,7 +24,7 @@ from fake_oauth.contract.running import run_one
 from fake_oauth.contract.transports import InProcess, Transport, Wire
 from fake_oauth.dialects import DIALECTS, Dialect
 from fake_oauth.fake import FakeOAuth
-from fake_oauth.provider.errors import unknown
+from fake_oauth.provider.errors import FakeOAuthError
 from fake_oauth.settings import Settings
 
 _STEERED: Final = Settings(control=True)
@@ -83,19 +83,25 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     url, dialect, other = (
         metafunc.config.getoption(f"oauth_{name}") for name in ("url", "dialect", "pages")
     )
-    if dialect is not None and dialect not in DIALECTS:
-        raise pytest.UsageError(f"--oauth-dialect {dialect}: {unknown(dialect, list(DIALECTS))}")
-    runs: list[tuple[str, Any, Dialect]] = [("server", None, DIALECTS[dialect or "ciam"])]
-    if url is None:
-        dialects = [one for name, one in DIALECTS.items() if dialect in (None, name)]
-        transports = (in_process, in_a_thread, as_a_stub)
-        runs = [(f"{d.name}-{t.__name__}", (t, d), d) for d in dialects for t in transports]
-    cases = [
-        pytest.param(host, page, id=f"{name}-{page.name}")
-        for name, host, taken_for in runs
-        for page in pages(taken_for.name if other is None else Path(other))
-    ]
+    try:
+        cases = [
+            pytest.param(host, page, id=f"{name}-{page.name}")
+            for name, host, spoken in _hosts(url, dialect)
+            for page in pages(spoken.name if other is None else Path(other))
+        ]
+    except FakeOAuthError as error:
+        raise pytest.UsageError(str(error)) from None
     metafunc.parametrize(("host", "page"), cases, indirect=["host"], scope="session")
+
+
+def _hosts(url: str | None, dialect: str | None) -> Iterator[tuple[str, Any, Dialect]]:
+    """A name for each host, what the fixture makes it from, and what it is taken for."""
+    if url is not None:
+        yield "server", None, taken_for(index_of(Wire(url.rstrip("/"))), dialect)
+        return
+    for spoken in DIALECTS.values() if dialect is None else [taken_for(None, dialect)]:
+        for transport in (in_process, in_a_thread, as_a_stub):
+            yield f"{spoken.name}-{transport.__name__}", (transport, spoken), spoken
 
 
 def test_a_page_holds(page: Page, host: Host, given: argparse.Namespace) -> None:
