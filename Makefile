@@ -52,7 +52,9 @@ wheel: .venv/$(MAIN)/ready
 	$(BIN)/python -m pip wheel -q --no-deps -w dist .
 	$(call python_of,$(MAIN)) -m venv .venv/wheel
 	.venv/wheel/bin/python -m pip install -q "$$(ls $(CURDIR)/dist/*.whl)[pytest]"
-	.venv/wheel/bin/python -I -m pytest -q -c tests/wheel/pytest.ini tests/wheel
+	.venv/wheel/bin/python -I -m pytest -q -c tests/wheel/pytest.ini tests/wheel/test_wheel.py
+	.venv/wheel/bin/python -m pip install -q "$$(ls $(CURDIR)/dist/*.whl)[check,pytest]"
+	.venv/wheel/bin/python -I -m pytest -q -c tests/wheel/pytest.ini tests/wheel/test_contract.py
 
 # What its own description allows, and what it does not, thrown at it.
 fuzz: .venv/fuzz/ready

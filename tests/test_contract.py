@@ -49,6 +49,13 @@ def test_the_suite_is_run_by_pytest_on_three_transports(pytester: pytest.Pyteste
     result.assert_outcomes(passed=3 * (53 + RFC_PAGES))
 
 
+def test_the_suite_run_by_pytest_needs_pyjwt(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest("import sys\nsys.modules['jwt'] = None\n")
+    result = pytester.runpytest_subprocess("--pyargs", "fake_oauth.contract", "-q")
+    result.stdout.fnmatch_lines(['*signatures need PyJWT: pip install "fake_oauth?check?"'])
+    assert result.ret != 0
+
+
 def test_the_suite_is_run_by_pytest_against_a_url(pytester: pytest.Pytester) -> None:
     with FakeOAuth(STEERED.changed(rotate_refresh_tokens=True, seed=1)) as server:
         asked = ("--pyargs", "fake_oauth.contract", "-q", "--oauth-url", server.url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from types import ModuleType
 from typing import Any
 
 from fake_oauth.contract.comparing import Answer, Difference
@@ -11,6 +12,15 @@ from fake_oauth.contract.hosts import Host
 from fake_oauth.contract.pages import Page, Request
 from fake_oauth.contract.transports import json_of
 from fake_oauth.provider.errors import FakeOAuthError
+
+
+def pyjwt() -> ModuleType:
+    """The library that verifies. Raises FakeOAuthError where it is not installed."""
+    try:
+        import jwt
+    except ImportError:
+        raise FakeOAuthError('signatures need PyJWT: pip install "fake_oauth[check]"') from None
+    return jwt
 
 
 def wrong_signatures(page: Page, answer: Answer, host: Host) -> Iterator[Difference]:
@@ -31,10 +41,7 @@ def wrong_signatures(page: Page, answer: Answer, host: Host) -> Iterator[Differe
 def _wrong(
     member: str, token: str, published: Mapping[str | None, Mapping[str, Any]]
 ) -> Iterator[Difference]:
-    try:
-        import jwt
-    except ImportError:
-        raise FakeOAuthError('signatures need PyJWT: pip install "fake_oauth[check]"') from None
+    jwt = pyjwt()
     header = jwt.get_unverified_header(token)
     algorithm, kid = str(header.get("alg")), header.get("kid")
     if algorithm == "none":

@@ -21,6 +21,7 @@ from fake_oauth.contract.options import given_values
 from fake_oauth.contract.pages import Page, pages
 from fake_oauth.contract.report import Report
 from fake_oauth.contract.running import run_one
+from fake_oauth.contract.signatures import pyjwt
 from fake_oauth.contract.transports import InProcess, Transport, Wire
 from fake_oauth.dialects import DIALECTS, Dialect
 from fake_oauth.fake import FakeOAuth
@@ -84,6 +85,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.config.getoption(f"oauth_{name}") for name in ("url", "dialect", "pages")
     )
     try:
+        pyjwt()  # said once, and not by every test that needs it
         cases = [
             pytest.param(host, page, id=f"{name}-{page.name}")
             for name, host, spoken in _hosts(url, dialect)

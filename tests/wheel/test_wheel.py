@@ -70,22 +70,16 @@ def test_it_carries_what_it_should_and_nothing_else() -> None:
     }
 
 
-def test_it_has_the_documented_exchanges() -> None:
-    from fake_oauth.contract.pages import pages
-
-    assert len(pages()) == 53
-
-
-def test_the_contract_is_run_by_pytest() -> None:
-    # Not with the conftest.py of the project whose folder this environment is in.
-    package = str(Path(fake_oauth.__file__).parent)
-    own = ("-c", str(Path(__file__).with_name("pytest.ini")), "--confcutdir", package)
-    command = [sys.executable, "-I", "-m", "pytest", "-q", *own, "--pyargs", "fake_oauth.contract"]
-    ended = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "159 passed" in ended.stdout, ended.stdout
-
-
 def test_the_command_is_there() -> None:
     command = Path(sys.executable).with_name("fake-oauth")
     shown = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
     assert shown.stdout == f"fake-oauth {importlib.metadata.version('fake_oauth')}\n"
+
+
+def test_what_the_command_needs_more_it_says() -> None:
+    command = Path(sys.executable).with_name("fake-oauth")
+    with fake_oauth.FakeOAuth() as server:
+        asked = [str(command), "check", server.url]
+        ended = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert 'pip install "fake_oauth[check]"' in ended.stderr
