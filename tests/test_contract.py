@@ -107,6 +107,24 @@ def test_every_documented_exchange_has_its_page() -> None:
         assert folders == set(dialect.paths) - {"login", "resource"}
 
 
+@pytest.mark.parametrize(
+    ("body", "actual"),
+    [
+        ("", "(missing)"),
+        ("[]", "(missing)"),
+        ('{"id_token":null}', "(missing)"),
+        ('{"id_token":7}', "7"),
+        ('{"id_token":"e30.e30"}', "e30.e30"),
+        ('{"id_token":"e30.W10.x"}', "e30.W10.x"),
+        ('{"id_token":"bnVsbA.e30.x"}', "bnVsbA.e30.x"),
+    ],
+)
+def test_claims_are_those_of_a_jwt(body: str, actual: str) -> None:
+    wanted = Response(status=200, claims={"id_token": {"sub": "alice"}})
+    found = differences(wanted, Answer(200, {}, body.encode()), {}, "loose")
+    assert found == [Difference("body $.id_token", "a JWT", actual)]
+
+
 def test_a_page_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     path = tmp_path / "a.toml"
     path.write_text('title = "x"\nsorce = "y"\n[request]\nmethod = "GET"\n', encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -54,6 +55,10 @@ def differing(token: str, jwks: object) -> list[tuple[str, str]]:
     return [(one.where, one.actual) for one in outcome.differences]
 
 
+def _segment(data: object) -> str:
+    return urlsafe_b64encode(json.dumps(data).encode()).rstrip(b"=").decode()
+
+
 def token(key: Any = KEY.private, algorithm: str = "RS256", **header: Any) -> str:
     return jwt.encode({"sub": "alice"}, key, algorithm, headers=header)
 
@@ -86,6 +91,16 @@ def test_other_algorithms_are_verified_too() -> None:
 def test_a_key_that_is_none_verifies_nothing() -> None:
     ((where, _),) = differing(token(kid="k"), {"keys": [{"kty": "RSA", "kid": "k"}]})
     assert where == "id_token signature"
+
+
+@pytest.mark.parametrize("kid", [7, ["k"]])
+def test_a_kid_that_is_no_text_is_told_as_wrong(kid: object) -> None:
+    other = token(kid="k").replace(
+        token(kid="k").split(".")[0], _segment({"alg": "RS256", "kid": kid})
+    )
+    assert differing(other, {"keys": [KEY.jwk() | {"kid": kid}]}) == [
+        ("id_token header", "Key ID header parameter must be a string")
+    ]
 
 
 def test_what_the_client_can_sign_itself_is_taken_as_it_is() -> None:

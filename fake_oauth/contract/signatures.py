@@ -33,7 +33,7 @@ def wrong_signatures(page: Page, answer: Answer, host: Host) -> Iterator[Differe
         return
     told = json_of(host.send(Request(method="GET", path=host.dialect.paths["jwks"])))
     keys = told.get("keys") if isinstance(told, dict) else None
-    published = {key.get("kid"): key for key in keys or () if isinstance(key, dict)}
+    published = {_kid_of(key): key for key in keys or () if isinstance(key, dict)}
     for member in page.response.claims:
         yield from _wrong(member, json.loads(answer.body)[member], published)
 
@@ -42,7 +42,11 @@ def _wrong(
     member: str, token: str, published: Mapping[str | None, Mapping[str, Any]]
 ) -> Iterator[Difference]:
     jwt = pyjwt()
-    header = jwt.get_unverified_header(token)
+    try:
+        header = jwt.get_unverified_header(token)
+    except jwt.PyJWTError as error:
+        yield Difference(f"{member} header", "one of a JWS (RFC 7515 section 4)", str(error))
+        return
     algorithm, kid = str(header.get("alg")), header.get("kid")
     if algorithm == "none":
         yield Difference(f"{member} header alg", "one that signs", algorithm)
@@ -60,6 +64,10 @@ def _wrong(
         jwt.PyJWS().decode(token, jwt.PyJWK(dict(key), algorithm), algorithms=[algorithm])
     except jwt.PyJWTError as error:
         yield Difference(f"{member} signature", f"by key {kid}, {algorithm}", str(error))
+
+
+def _kid_of(jwk: Mapping[str, Any]) -> str | None:
+    return None if jwk.get("kid") is None else str(jwk["kid"])
 
 
 def _listed(names: Sequence[str]) -> str:

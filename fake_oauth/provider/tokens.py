@@ -109,9 +109,12 @@ def compact(signed: str, signature: bytes) -> str:
 
 
 def opened(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Header and claims of a token of our own; nothing is verified."""
-    header, claims, _ = token.split(".")
-    return json.loads(_decoded(header)), json.loads(_decoded(claims))
+    """Header and claims of a JWT; nothing is verified. Raises ValueError for what is none."""
+    segments = token.split(".")
+    header, claims = (json.loads(_decoded(segment)) for segment in segments[:2])
+    if len(segments) != 3 or not isinstance(header, dict) or not isinstance(claims, dict):
+        raise ValueError("not a JWT")
+    return header, claims
 
 
 def jti_of(token: str) -> str | None:
