@@ -27,13 +27,19 @@ from fake_oauth.web.endpoints import ENDPOINTS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `fake-oauth`. Returns its exit code: 0, or 2 for what the caller can mend."""
+    """Run `fake-oauth`. Returns its exit code: 0, or 2 for what the caller can mend.
+
+    1 is a server that differs, 130 an end by Ctrl-C.
+    """
     options = _parser().parse_args(arguments)
     try:
         code: int = options.run(options)
     except FakeOAuthError as error:
         print(f"fake-oauth: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("fake-oauth: interrupted", file=sys.stderr)
+        return 130
     return code
 
 

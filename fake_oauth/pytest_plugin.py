@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
@@ -32,11 +33,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     for name in ("client-id", "client-secret", "refresh-token"):
         group.addoption(f"--oauth-{name}", metavar="VALUE")
     group.addoption("--oauth-value", action="append", default=[], metavar="NAME=VALUE")
-    group.addoption("--oauth-settings", metavar="FILE", help="settings to take values from")
+    for name, metavar, told in (
+        ("settings", "FILE", "settings to take values from"),
+        ("ca-file", "FILE", "a certificate to trust"),
+        ("pages", "FOLDER", "other pages than the documented ones"),
+    ):
+        group.addoption(f"--oauth-{name}", metavar=metavar, type=Path, help=told)
     group.addoption("--oauth-dialect", metavar="NAME", help="whose pages: ciam or rfc")
-    group.addoption("--oauth-pages", metavar="FOLDER", help="other pages than the documented ones")
+    group.addoption(
+        "--oauth-page",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this page, or those like 'token.*'; the server is taken to be set up for it",
+    )
     group.addoption("--oauth-level", choices=("strict", "loose"))
     group.addoption("--oauth-spend", action="store_true", help="run what uses something up")
+    group.addoption("--oauth-control-token", metavar="TOKEN", help="what steers a fake elsewhere")
+    group.addoption("--oauth-timeout", metavar="SECONDS", type=float, default=10.0)
     parser.addini(_INI, "TOML file with the settings of oauth_server (fake_oauth)", default="")
     parser.addini(
         _MISBEHAVIOUR,

@@ -18,8 +18,10 @@ from werkzeug import Response as WSGIResponse
 
 from fake_oauth import Client, Dialect, FakeOAuth, FakeOAuthError, Settings, SettingsError, User
 from fake_oauth.__main__ import main
-from fake_oauth.contract.comparing import Answer, Difference, Level, differences
+from fake_oauth.contract.comparing import Answer, differences
+from fake_oauth.contract.holes import Level
 from fake_oauth.contract.hosts import Foreign, SkippedError, Steered
+from fake_oauth.contract.members import Difference
 from fake_oauth.contract.openapi import DESCRIBED, document
 from fake_oauth.contract.pages import Page, Request, Response, folder, pages, read
 from fake_oauth.contract.report import Report
@@ -27,6 +29,7 @@ from fake_oauth.contract.running import Outcome, run, run_one
 from fake_oauth.contract.transports import InProcess, UnreachableError, Wire
 from fake_oauth.contract.values import filled, needed
 from fake_oauth.dialects import DIALECTS
+from fake_oauth.provider.grants import s256
 from fake_oauth.web.endpoints import ENDPOINTS
 from tests.test_command_line import stub
 
@@ -147,6 +150,8 @@ def test_values_are_put_wherever_they_stand() -> None:
     assert basic.headers["Authorization"] == "Basic YSUyMGI6JUMzJUJDJTNB"
     assert json.loads(basic.body or "")["phone_number"] == "1"
     assert "client_id=a%20b&" in filled(BY_NAME["authorize.logged_in"].request, values).path
+    unreadable = replace(BY_NAME["otp_send.success"].request, body="WRONG")
+    assert filled(unreadable, values).body == "WRONG"
     bearer = filled(BY_NAME["userinfo.success"].request, {"access_token": "t"})
     assert bearer.headers == {"Authorization": "Bearer t"}
 
@@ -328,6 +333,69 @@ def test_a_fake_is_held_to_the_pages_of_its_own_dialect(
         assert main(["check", server.url, "--dialect", "ciam"]) == 1
 
 
+def test_pages_are_chosen_by_name_and_taken_to_be_set_up(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    settings = OTHER.changed(clients=[replace(OTHER.clients[0], client_secret=None)])
+
+    def checked(*asked: str) -> str:
+        with FakeOAuth(settings) as server:
+            code = server.issue_code(
+                redirect_uri="https://web.example/", code_challenge=s256("MOCK_CODE_VERIFIER")
+            )
+            known = ("client_id=web", "redirect_uri=https://web.example/", f"code={code}")
+            values = (f"--value={value}" for value in (*known, "code_verifier=MOCK_CODE_VERIFIER"))
+            assert main(["check", server.url, *values, *asked]) == 0
+        return capsys.readouterr().out
+
+    assert "3 hold, 0 differ, 1 skipped" in checked("--page", "pkce.b*", "--page=authorize.logged*")
+    assert "1 hold, 0 differ, 0 skipped" in checked("--page", "pkce.success", "--spend")
+    assert re.search(r"pkce\.bad_code +skipped +needs a server where the client is", checked())
+    bob = User(sub="u-2", username="bob", password="pw", status="locked")
+    settings = OTHER.changed(users=[*OTHER.users, bob])
+    locked = ("password.user_locked", "username=bob", "password=pw", "client_secret=s3cret")
+    page, *values = (*locked, "password_auth_source=MOCK_USERNAME_PASSWORD_AUTH_SOURCE_ID")
+    asked = ("--page", page, *(f"--value={value}" for value in values))
+    assert "1 hold, 0 differ, 0 skipped" in checked(*asked)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("refresh_tokn.success", "did you mean 'refresh_token.success'?"),
+        ("x*", "expected one of 'authorize.bad_challenge_method', "),
+    ],
+)
+def test_a_page_that_is_not_there_is_told(
+    name: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with FakeOAuth() as server:
+        assert main(["check", server.url, "--page", name]) == 2
+    assert f"fake-oauth: there is no page {name}, {said}" in capsys.readouterr().err
+
+
+def test_pytest_has_every_option_of_the_check_that_is_about_the_server(
+    pytester: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["check", "--help"])
+    of_check = set(re.findall(r"^  --([a-z-]+)", capsys.readouterr().out, re.MULTILINE))
+    result = pytester.runpytest_subprocess("--help")
+    of_pytest = set(re.findall(r"^  --oauth-([a-z-]+)", result.stdout.str(), re.MULTILINE))
+    assert of_pytest - {"url"} == of_check - {"junit", "json"}
+
+
+def test_how_else_pages_could_be_run_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with FakeOAuth(STEERED) as server:
+        main(["check", server.url])
+        assert "--spend makes it anew for every page, and runs them all." in capsys.readouterr().out
+        main(["check", server.url, "--spend"])
+        assert capsys.readouterr().out.rstrip().endswith("53 hold, 0 differ, 0 skipped")
+    with FakeOAuth() as server:
+        main(["check", server.url])
+        assert "set up as a page needs it: --page NAME." in capsys.readouterr().out
+
+
 def test_the_issuer_is_given_or_asked_for() -> None:
     def issuer(**given: str) -> str:
         host = Foreign(InProcess(FakeOAuth()), given)
@@ -352,8 +420,12 @@ def told(response: Response, answer: Answer, level: Level = "loose") -> list[Dif
 
 
 def test_what_is_optional_may_be_missing_or_anything_in_meaning() -> None:
-    body = '{"a":"<optional>","b_supported":["x"],"c":"<time>"}'
-    wanted = Response(status=200, body=body, headers={"Location": "https://x/?e=<optional>&s=1"})
+    wanted = Response(
+        status=200,
+        body='{"a":"<text>","b_supported":["x"],"c":"<time>"}',
+        headers={"Location": "https://x/?e=<text>&s=1"},
+        optional=["a", "e"],
+    )
     headers = {"Location": "https://x/?s=1", "Content-Length": "16"}
     answer = Answer(200, headers, b'{"c":1700000000}')
     assert told(wanted, answer) == []
@@ -363,7 +435,7 @@ def test_what_is_optional_may_be_missing_or_anything_in_meaning() -> None:
         "body $.b_supported",
     ]
     other = Answer(200, wanted.headers, b'{"a":[1],"b_supported":["y"],"c":1.5}')
-    assert [one.where for one in told(wanted, other)] == ["body $.c"]
+    assert [one.where for one in told(wanted, other)] == ["body $.a", "body $.c"]
     there = {"Location": "https://x/?e=an%20error&s=1", "Content-Length": "53"}
     full = b'{"a":"some text","b_supported":["x"],"c":1700000000}\n'
     assert told(wanted, Answer(200, there, full[:-1] + b" ")) == []
@@ -380,6 +452,12 @@ def test_differences_say_where_and_what() -> None:
         Difference("body $.n", "1", "true"),
     ]
     assert told(wanted, answer, "strict")[1] == Difference("header X", "1", "2")
+    granted = Response(status=200, body='{"a": 1}')
+    refused = Answer(200, {}, b'{"a": 1, "error": "invalid_grant", "error_description": "No."}')
+    assert told(granted, refused) == [
+        Difference("body $.error", "(not there)", '"invalid_grant"'),
+        Difference("body $.error_description", "(not there)", '"No."'),
+    ]
     assert told(wanted, Answer(200, {}, b"")) == [
         Difference("header X", "1", "(missing)"),
         Difference("body", wanted.body or "", "(empty)"),

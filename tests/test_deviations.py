@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from fake_oauth import Dialect, FakeOAuth, Settings
-from fake_oauth.contract.comparing import Answer, Level
+from fake_oauth.contract.comparing import Answer
+from fake_oauth.contract.holes import Level
 from fake_oauth.contract.hosts import Steered
 from fake_oauth.contract.pages import Page, Request, pages
 from fake_oauth.contract.running import run_one
@@ -137,19 +138,29 @@ def without(name: str) -> Change:
     return members(lambda data: data.pop(name, None))
 
 
-def claims(token: str, make: Callable[[dict[str, Any]], object]) -> Change:
-    """Another payload in a token, signed by the same key."""
+def jws(token: str, make: Callable[[dict[str, Any], dict[str, Any]], object]) -> Change:
+    """Another header or payload in a token, signed by the same key."""
 
     def change(data: dict[str, Any]) -> None:
         if token in data:
             header, payload = opened(data[token])
-            before = list(payload.items())
-            make(payload)
-            if list(payload.items()) != before:
+            before = [*header.items(), *payload.items()]
+            make(header, payload)
+            if [*header.items(), *payload.items()] != before:
                 text = tokens.signing_input(header, payload)
                 data[token] = tokens.compact(text, key_ring([]).signing.sign(text.encode()))
 
     return members(change)
+
+
+def claims(token: str, make: Callable[[dict[str, Any]], object]) -> Change:
+    """The same for the payload alone."""
+    return jws(token, lambda _, payload: make(payload))
+
+
+def jose(make: Callable[[dict[str, Any]], object]) -> Change:
+    """The same for the header of an id_token."""
+    return jws("id_token", lambda header, _: make(header))
 
 
 def rewritten(make: Callable[[list[bytes]], list[bytes]]) -> Change:
@@ -253,6 +264,23 @@ DEVIATIONS: dict[str, tuple[Change, bool]] = {
     "a key that is not published": (headed({"kid": "another"}), True),
     "a token that says that it is not signed": (headed({"alg": "none"}), True),
     "what looks like a JWT and is none": (member("id_token", "a.b.c"), True),
+    "a token that says that it is the client's": (headed({"alg": "HS256"}), True),
+    "a type of token that is another": (jose(lambda h: h.update(typ="at+jwt")), False),
+    "a header without typ": (jose(lambda h: h.pop("typ")), False),
+    "a header in another order": (jose(rearranged), False),
+    "a token that lives for an hour and a second": (
+        claims("id_token", lambda c: c.update(exp=c["iat"] + 3601)),
+        False,
+    ),
+    "a token that has expired when it comes": (
+        claims("id_token", lambda c: c.update(exp=c["iat"] - 1)),
+        True,
+    ),
+    "a token that is not good yet": (
+        claims("access_token", lambda c: c.update(nbf=c["iat"] + 60)),
+        True,
+    ),
+    "a claim more": (claims("id_token", lambda c: c.update(x=1)), False),
     "a lifetime that is no number": (claims("id_token", lambda c: c.update(exp="soon")), True),
 }
 
@@ -270,6 +298,7 @@ STANDARD: dict[str, tuple[Change, bool]] = {
     "an exp that is text": (member("exp", "soon"), True),
     "no description": (without("error_description"), False),
     "no refresh token": (without("refresh_token"), False),
+    "no id_token": (without("id_token"), False),
     "an id_token without azp": (claims("id_token", lambda c: c.pop("azp")), False),
     "claims of an id_token in another order": (claims("id_token", rearranged), False),
     "an id_token for others": (claims("id_token", lambda c: c.update(aud="x")), True),
@@ -291,6 +320,11 @@ NOT_STANDARD = {
     "an access token without jti",
     "claims in another order",
     "scopes of a token as text",
+    "a token that says that it is the client's",
+    "a type of token that is another",
+    "a header without typ",
+    "a header in another order",
+    "a token that is not good yet",
 }
 RUNS = {
     "ciam": DEVIATIONS,

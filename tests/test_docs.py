@@ -115,6 +115,26 @@ def test_every_option_of_the_check_is_described(capsys: pytest.CaptureFixture[st
     assert set(re.findall(r"`(--[a-z-]+)", table)) == {*options, "--help"}
 
 
+def test_a_tenant_as_described_is_checked_as_shown(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    page = (ROOT / "docs" / "contract.md").read_text(encoding="utf-8")
+    steps = page.partition("## A tenant, step by step")[2].partition("\n## ")[0]
+    described, shown = (
+        re.findall(rf"```{kind}\n(.*?)```", steps, re.DOTALL)[0] for kind in ("toml", "console")
+    )
+    path = tmp_path / "tenant.toml"
+    path.write_text(described, encoding="utf-8")
+    with FakeOAuth(Settings.from_toml(path)) as server:
+        asked = ["check", server.url, "--settings", str(path)]
+        assert main(asked) == 0
+        out = capsys.readouterr().out.replace(server.url, "https://tenant.example")
+        told = [line.rstrip() for line in out.splitlines()]
+        assert [line for line in shown.splitlines()[1:] if line not in (*told, "…")] == []
+        assert main([*asked, "--spend", "--value", f"code={server.issue_code()}"]) == 0
+
+
 @pytest.mark.parametrize("block", blocks("ini"))
 def test_an_ini_example_names_our_option(block: str) -> None:
     assert "oauth_server_settings = " in block

@@ -14,7 +14,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 
 from fake_oauth import Dialect, FakeOAuthError
-from fake_oauth.contract.comparing import Answer, Level
+from fake_oauth.contract.comparing import Answer
+from fake_oauth.contract.holes import Level
 from fake_oauth.contract.pages import Page, Request, Response
 from fake_oauth.contract.running import run_one
 from fake_oauth.provider.keys import key_ring

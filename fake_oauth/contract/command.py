@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fake_oauth.contract import options as common
+from fake_oauth.contract.holes import Level
 from fake_oauth.contract.hosts import Foreign, Host, Steered
-from fake_oauth.contract.pages import Request, pages
-from fake_oauth.contract.printing import show
+from fake_oauth.contract.pages import Page, Request, named, pages
+from fake_oauth.contract.printing import show, watched
 from fake_oauth.contract.report import Report
 from fake_oauth.contract.running import run
 from fake_oauth.contract.transports import Wire, json_of
@@ -38,6 +39,13 @@ def add_to(commands: Any) -> None:
         help="run pages that use something up; a fake that can be steered begins anew for each",
     )
     parser.add_argument(
+        "--page",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this page, or those like 'token.*'; the server is taken to be set up for it",
+    )
+    parser.add_argument(
         "--control-token", metavar="TOKEN", help="what a fake on another machine printed"
     )
     parser.add_argument(
@@ -58,21 +66,23 @@ def add_to(commands: Any) -> None:
 
 def check(options: argparse.Namespace) -> int:
     """Run the pages and report. Returns the exit code."""
-    wire = replace(common.wire_to(options.url, options), control_token=options.control_token)
-    values = common.given_values(options)
-    host, values = host_of(wire, values, spends=options.spend, dialect=options.dialect)
-    chosen = pages(options.pages or host.dialect.name)
+    host, values = host_of(options)
+    chosen = chosen_pages(options, host.dialect)
     try:
-        report = Report(options.url, run(chosen, host, options.level), values)
+        outcomes = watched(run(chosen, host, options.level), len(chosen))
+        return _told(options, Report(options.url, outcomes, values), _hint(options, host.level))
     finally:
         if isinstance(host, Steered):
             host.restore()
+
+
+def _told(options: argparse.Namespace, report: Report, hint: str) -> int:
     if options.junit is not None:
         _write(options.junit, report.as_junit())
     if options.json is not None:
         _write(options.json, json.dumps(report.as_json(), indent=2, ensure_ascii=False).encode())
     else:
-        show(report)
+        show(report, hint)
     if report.counted["differs"]:
         return 1
     if not report.counted["holds"]:
@@ -80,23 +90,46 @@ def check(options: argparse.Namespace) -> int:
     return 0
 
 
-def host_of(
-    wire: Wire, values: Mapping[str, str], *, spends: bool, dialect: str | None = None
-) -> tuple[Host, dict[str, str]]:
+def _hint(options: argparse.Namespace, level: Level) -> str:
+    """How pages could be run that were skipped."""
+    if level == "strict" and not options.spend:
+        return "It can be steered: --spend makes it anew for every page, and runs them all."
+    return "Where the server is set up as a page needs it: --page NAME."
+
+
+def host_of(options: argparse.Namespace) -> tuple[Host, dict[str, str]]:
     """What the server is, and all that is known of it. Raises UnreachableError.
 
-    Raises FakeOAuthError for a control token that is not taken, and as `taken_for`.
+    Raises FakeOAuthError for a control token that is not taken, and as `wire_to`, `given_values`
+    and `taken_for`.
     """
+    wire, values = wire_of(options), common.given_values(options)
     index = index_of(wire)
-    spoken = taken_for(index, dialect)
     if wire.control_token is not None and index is None:
         raise FakeOAuthError(f"{wire.url}{PREFIX}/ does not take the control token")
-    if index is None:
-        return Foreign(wire, values, dialect=spoken, spends=spends), dict(values)
-    if spends and not values:
-        return Steered(wire, spoken), {}
-    known = {**_known(wire), **values}
-    return Foreign(wire, known, dialect=spoken, level="strict", spends=spends), known
+    dialect = taken_for(index, options.dialect)
+    if index is not None and options.spend and not values:
+        return Steered(wire, dialect), {}
+    known = values if index is None else {**_known(wire), **values}
+    host = Foreign(
+        wire,
+        known,
+        dialect=dialect,
+        level="loose" if index is None else "strict",
+        spends=options.spend,
+        is_set_up=bool(options.page),
+    )
+    return host, known
+
+
+def wire_of(options: argparse.Namespace) -> Wire:
+    """The way to the server, and to what steers it."""
+    return replace(common.wire_to(options.url, options), control_token=options.control_token)
+
+
+def chosen_pages(options: argparse.Namespace, dialect: Dialect) -> Sequence[Page]:
+    """The pages that were asked for. Raises FakeOAuthError where there are none."""
+    return named(options.page, pages(options.pages or dialect.name))
 
 
 def index_of(wire: Wire) -> dict[str, Any] | None:
@@ -138,7 +171,7 @@ def _known(wire: Wire) -> dict[str, str]:
         text = json.dumps(body)
         request = Request(method="POST", path=f"{PREFIX}{path}", headers=headers, body=text)
         issued = json_of(wire.send(request))
-        names = {"access_token", "refresh_token", "code"} & set(issued)
+        names = {"access_token", "refresh_token", "code", "scope"} & set(issued)
         values |= {name: issued[name] for name in names if issued[name] is not None}
     return values
 

@@ -13,21 +13,27 @@ from dataclasses import replace
 from typing import Any, Final, Protocol
 from urllib.parse import urlencode
 
-from fake_oauth.contract.comparing import Answer, Level
+from fake_oauth.contract.comparing import Answer
+from fake_oauth.contract.holes import Level
 from fake_oauth.contract.metadata import Metadata
 from fake_oauth.contract.pages import Page, Request
 from fake_oauth.contract.transports import Transport, json_of
-from fake_oauth.contract.values import DOCUMENTED, needed
+from fake_oauth.contract.values import DOCUMENTED, needed, parameters
 from fake_oauth.controls import PREFIX
 from fake_oauth.dialects import Dialect
 from fake_oauth.provider.errors import FakeOAuthError
 
 _FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
 _JSON: Final = {"Content-Type": "application/json"}
-# What a server makes: where it is not given, whatever comes will do.
-_MADE: Final = ("code", "otp_token", "p_state", "kid", "username", "access_token")
+# What a server makes, or knows: where it is not given, whatever comes will do.
+_MADE: Final = (
+    *("code", "otp_token", "p_state", "kid", "access_token"),
+    *("username", "sub", "email", "phone_number"),
+)
 # What a page that spends something has used up.
 _SPENT: Final = ("code", "refresh_token", "access_token", "otp", "otp_token")
+# What has been granted scopes before; other tokens have those that they ask for.
+_GRANTED: Final = frozenset({"code", "refresh_token", "access_token"})
 # What may be anything: the documented value serves.
 _FREE: Final = frozenset({"code_challenge"})
 
@@ -64,16 +70,22 @@ class Foreign:
         dialect: Dialect = Dialect.CIAM,
         level: Level = "loose",
         spends: bool = False,
+        is_set_up: bool = False,
     ) -> None:
-        """`values` are by the names of `DOCUMENTED`; with `spends` pages may use things up."""
+        """`values` are by the names of `NAMES`; with `spends` pages may use things up.
+
+        Where it `is_set_up`, it is taken to be in the state that a page needs.
+        """
         self.level = level
         self.dialect = dialect
         self._wire = wire
         self._spends = spends
+        self._is_set_up = is_set_up
         self._spent: dict[str, str] = {}
         self._values = dict(values)
         self._metadata = Metadata(wire, dialect)
         self._values.setdefault("issuer", self._metadata.issuer)
+        self._values["scopes_supported"] = self._metadata.scopes
 
     def send(self, request: Request) -> Answer:
         """Ask, where the server says that it is to be asked if paths are its own affair."""
@@ -82,13 +94,8 @@ class Foreign:
 
     @contextmanager
     def ready(self, page: Page) -> Iterator[Mapping[str, str]]:
+        self._can_be_run(page)
         values = dict(self._values)
-        if page.state is not None:
-            raise SkippedError(f"needs a server where {page.state}")
-        if (lacking := self._metadata.lacking(page.request)) is not None:
-            raise SkippedError(f"needs a server {lacking}")
-        if page.spends is not None and not self._spends:
-            raise SkippedError(f"would spend {page.spends}: --spend")
         if "client_token" in page.needs:
             values["access_token"] = client_token(self, values)
         if "otp" in page.needs and not {"otp", "otp_token"} & set(values):
@@ -98,9 +105,23 @@ class Foreign:
             raise SkippedError(f"needs {', '.join(map(_option, missing))}")
         if spent := [name for name in names if name in self._spent]:
             raise SkippedError(f"needs another {spent[0]}: {self._spent[spent[0]]} has spent it")
+        if "scope" in parameters(page.request):
+            values.pop("scope", None)  # What is asked for is what is granted.
+        elif "scope" not in values or _GRANTED.isdisjoint(names):
+            values["scope"] = "<text>"
         yield {**dict.fromkeys(_MADE, "<any>"), **values}
         if page.spends is not None:
             self._spent |= {name: page.name for name in names if name in _SPENT}
+
+    def _can_be_run(self, page: Page) -> None:
+        """Raises SkippedError for a page that needs another server, or may not be run."""
+        is_in_browser = "login" in page.needs  # No browser of ours is logged in there.
+        if page.state is not None and (is_in_browser or not self._is_set_up):
+            raise SkippedError(f"needs a server where {page.state}")
+        if (lacking := self._metadata.lacking(page.request)) is not None:
+            raise SkippedError(f"needs a server {lacking}")
+        if page.spends is not None and not self._spends:
+            raise SkippedError(f"would spend {page.spends}: --spend")
 
 
 class Steered:

@@ -6,10 +6,10 @@ RFC 8414 and OpenID Connect Discovery; neither has all endpoints.
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import parse_qsl
 
 from fake_oauth.contract.pages import Request
 from fake_oauth.contract.transports import Transport, json_of
+from fake_oauth.contract.values import parameters
 from fake_oauth.dialects import Dialect
 from fake_oauth.web.endpoints import ENDPOINTS
 
@@ -37,12 +37,18 @@ class Metadata:
         issuer = self._told.get("issuer")
         return issuer if isinstance(issuer, str) else "<issuer>"
 
+    @property
+    def scopes(self) -> str:
+        """What scopes it supports, as text."""
+        scopes = self._told.get("scopes_supported")
+        return " ".join(map(str, scopes)) if isinstance(scopes, list) else "<text>"
+
     def place(self, path: str) -> str:
         """Where the endpoint is asked that the dialect has at a path: there, or at a URL."""
         if self._dialect.has_fixed_paths or path not in self._names:
             return path
         url = self._told.get(ENDPOINTS[self._names[path]].member or "")
-        return url if isinstance(url, str) else path
+        return url if isinstance(url, str) and url.startswith(("http://", "https://")) else path
 
     def lacking(self, request: Request) -> str | None:
         """What server a request needs, where this one says it is none; else None.
@@ -57,7 +63,7 @@ class Metadata:
         member = ENDPOINTS[name].member if name in ENDPOINTS else None
         if member is not None and member not in self._told:
             return f"that says where its {member} is"
-        grant_type = dict(parse_qsl(request.body or "")).get("grant_type")
+        grant_type = parameters(request).get("grant_type")
         supported = self._told.get("grant_types_supported")
         is_known = grant_type in self._dialect.conventions.grants
         if is_known and isinstance(supported, list) and grant_type not in supported:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import ssl
+from math import inf
 from pathlib import Path
 from typing import Final
 
-from fake_oauth.contract.transports import Wire
-from fake_oauth.contract.values import DOCUMENTED, values_of
+from fake_oauth.contract.transports import Wire, server_url
+from fake_oauth.contract.values import NAMES, values_of
 from fake_oauth.provider.errors import FakeOAuthError, unknown
 from fake_oauth.settings import Settings
 from fake_oauth.structuring import unstructured
@@ -25,26 +26,44 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help=f"another value: {', '.join(name for name in DOCUMENTED if name not in _OWN)}",
+        help=f"another value: {', '.join(name for name in NAMES if name not in _OWN)}",
     )
     parser.add_argument(
         "--settings", type=Path, metavar="FILE", help="settings, as TOML, to take values from"
     )
     parser.add_argument(
-        "--timeout", type=float, default=10, metavar="SECONDS", help="(%(default)s)"
+        "--timeout",
+        type=seconds,
+        default=10,
+        metavar="SECONDS",
+        help="how long an answer may take (%(default)s)",
     )
     parser.add_argument("--ca-file", type=Path, metavar="FILE", help="a certificate to trust")
 
 
+def seconds(text: str) -> float:
+    """A time to wait. Raises ArgumentTypeError for none at all, and for one without end."""
+    try:
+        told = float(text)
+    except ValueError:
+        told = 0
+    if not 0 < told < inf:
+        raise argparse.ArgumentTypeError(f"expected seconds, more than 0, got {text}")
+    return told
+
+
 def wire_to(url: str, options: argparse.Namespace) -> Wire:
-    """The way to a server. Raises FakeOAuthError for a certificate that cannot be read."""
+    """The way to a server.
+
+    Raises FakeOAuthError for what is no URL of one, and for a certificate that cannot be read.
+    """
     context = None
     if options.ca_file is not None:
         try:
             context = ssl.create_default_context(cafile=options.ca_file)
         except OSError as error:
             raise FakeOAuthError(f"cannot read {options.ca_file}: {error.strerror}") from None
-    return Wire(url.rstrip("/"), options.timeout, context)
+    return Wire(server_url(url), options.timeout, context)
 
 
 def given_values(options: argparse.Namespace) -> dict[str, str]:
@@ -62,8 +81,8 @@ def given_values(options: argparse.Namespace) -> dict[str, str]:
             values["refresh_token"] = settings.refresh_tokens[0].value
     for given in options.value:
         name, equals, value = given.partition("=")
-        if not equals or name not in DOCUMENTED:
-            hint = unknown(name, list(DOCUMENTED))
+        if not equals or name not in NAMES:
+            hint = unknown(name, NAMES)
             raise FakeOAuthError(f"--value {given}: expected NAME=VALUE, and {name!r} is {hint}")
         values[name] = value
     return values | {name: told for name in _OWN if (told := getattr(options, name)) is not None}

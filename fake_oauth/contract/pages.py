@@ -9,12 +9,13 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from fake_oauth.provider.errors import FakeOAuthError, Problem, SettingsError
+from fake_oauth.provider.errors import FakeOAuthError, Problem, SettingsError, unknown
 from fake_oauth.structuring import structure, unstructured
 
 # What TOML's literal strings cannot hold.
@@ -39,6 +40,10 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str | None = None
     """None where the documentation shows none."""
+    optional: Sequence[str] = ()
+    """Members and claims that a standard allows to be missing."""
+    jose: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The headers of the JWTs in the body (RFC 7515 section 4), by member, in their order."""
     claims: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """The claims of the JWTs in the body, by member, in their order."""
 
@@ -83,6 +88,18 @@ def pages(of: str | Path = "ciam") -> Sequence[Page]:
     if not found:
         raise FakeOAuthError(f"there are no pages in {home}")
     return tuple(sorted(found, key=_spending))
+
+
+def named(names: Sequence[str], among: Sequence[Page]) -> Sequence[Page]:
+    """The pages of these names, `*` being any; all of them if there are none.
+
+    Raises FakeOAuthError for a name that is no page's.
+    """
+    for name in names:
+        if not any(fnmatchcase(page.name, name) for page in among):
+            hint = unknown(name, [page.name for page in among])
+            raise FakeOAuthError(f"there is no page {name}, {hint}")
+    return [p for p in among if not names or any(fnmatchcase(p.name, name) for name in names)]
 
 
 def _spending(page: Page) -> int:

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from fake_oauth.contract.report import Report
+from fake_oauth.contract.running import Outcome
 from fake_oauth.provider.errors import FakeOAuthError
 
 _MARKS: Final = {"holds": "[green]holds[/]", "differs": "[red]differs[/]", "skipped": "skipped"}
 
 
-def show(report: Report) -> None:
-    """Print it. Raises FakeOAuthError where rich is not installed."""
+def watched(outcomes: Iterable[Outcome], count: int) -> Iterable[Outcome]:
+    """The same, with a bar that says how far it is; on a terminal, where rich is installed."""
+    try:
+        from rich.console import Console
+        from rich.progress import track
+    except ImportError:
+        return outcomes
+    console = Console(stderr=True)
+    is_shown = console.is_terminal
+    return track(outcomes, "", count, console=console, transient=True, disable=not is_shown)
+
+
+def show(report: Report, hint: str = "") -> None:
+    """Print it, and what else could be run. Raises FakeOAuthError where rich is not installed."""
     try:
         from rich.console import Console
         from rich.markup import escape
@@ -44,3 +58,5 @@ def show(report: Report) -> None:
         f"\n{report.url}: {counted['holds']} hold, {counted['differs']} differ, "
         f"{counted['skipped']} skipped"
     )
+    if hint and counted["skipped"]:
+        console.print(hint)

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any, Final
 from xml.etree import ElementTree as ET
 
-from fake_oauth.contract.comparing import Difference
+from fake_oauth.contract.members import Difference
 from fake_oauth.contract.running import Outcome
 from fake_oauth.contract.values import SECRETS, hidden
 

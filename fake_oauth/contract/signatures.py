@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
-from fake_oauth.contract.comparing import Answer, Difference
+from fake_oauth.contract.comparing import Answer
 from fake_oauth.contract.hosts import Host
+from fake_oauth.contract.members import Difference
 from fake_oauth.contract.pages import Page, Request
 from fake_oauth.contract.transports import json_of
 from fake_oauth.provider.errors import FakeOAuthError
+from fake_oauth.provider.tokens import opened
 
 
 def pyjwt() -> ModuleType:
@@ -34,8 +35,14 @@ def wrong_signatures(page: Page, answer: Answer, host: Host) -> Iterator[Differe
     told = json_of(host.send(Request(method="GET", path=host.dialect.paths["jwks"])))
     keys = told.get("keys") if isinstance(told, dict) else None
     published = {_kid_of(key): key for key in keys or () if isinstance(key, dict)}
+    data = json_of(answer)
     for member in page.response.claims:
-        yield from _wrong(member, json.loads(answer.body)[member], published)
+        token = data.get(member) if isinstance(data, dict) else None
+        try:
+            opened(str(token))
+        except ValueError:
+            continue  # That it is no JWT is a difference already.
+        yield from _wrong(member, str(token), published)
 
 
 def _wrong(

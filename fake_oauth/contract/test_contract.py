@@ -10,15 +10,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from fake_oauth.contract.command import host_of, index_of, taken_for
+from fake_oauth.contract.command import chosen_pages, host_of, index_of, taken_for, wire_of
 from fake_oauth.contract.hosts import Host, Steered
 from fake_oauth.contract.options import given_values
-from fake_oauth.contract.pages import Page, pages
+from fake_oauth.contract.pages import Page
 from fake_oauth.contract.report import Report
 from fake_oauth.contract.running import run_one
 from fake_oauth.contract.signatures import pyjwt
@@ -59,10 +58,7 @@ def as_a_stub() -> Iterator[Transport]:
 @pytest.fixture(scope="session")
 def given(pytestconfig: pytest.Config) -> argparse.Namespace:
     """What the command line says, as `fake-oauth check` knows it."""
-    names = ("url", "client_id", "client_secret", "refresh_token", "value", "settings", "level")
-    told = {name: pytestconfig.getoption(f"oauth_{name}") for name in (*names, "spend", "dialect")}
-    settings = told.pop("settings")
-    return argparse.Namespace(**told, settings=None if settings is None else Path(settings))
+    return _given(pytestconfig)
 
 
 @pytest.fixture(scope="session")
@@ -73,35 +69,37 @@ def host(request: pytest.FixtureRequest, given: argparse.Namespace) -> Iterator[
         with transport() as own:
             yield Steered(own, dialect)
     else:
-        wire, values = Wire(given.url.rstrip("/")), given_values(given)
-        there, _ = host_of(wire, values, spends=given.spend, dialect=given.dialect)
+        there, _ = host_of(given)
         yield there
         if isinstance(there, Steered):
             there.restore()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    url, dialect, other = (
-        metafunc.config.getoption(f"oauth_{name}") for name in ("url", "dialect", "pages")
-    )
+    given = _given(metafunc.config)
     try:
         pyjwt()  # said once, and not by every test that needs it
         cases = [
             pytest.param(host, page, id=f"{name}-{page.name}")
-            for name, host, spoken in _hosts(url, dialect)
-            for page in pages(spoken.name if other is None else Path(other))
+            for name, host, spoken in _hosts(given)
+            for page in chosen_pages(given, spoken)
         ]
     except FakeOAuthError as error:
         raise pytest.UsageError(str(error)) from None
     metafunc.parametrize(("host", "page"), cases, indirect=["host"], scope="session")
 
 
-def _hosts(url: str | None, dialect: str | None) -> Iterator[tuple[str, Any, Dialect]]:
+def _given(config: pytest.Config) -> argparse.Namespace:
+    told = {name: value for name, value in vars(config.option).items() if name[:6] == "oauth_"}
+    return argparse.Namespace(**{name[6:]: value for name, value in told.items()})
+
+
+def _hosts(given: argparse.Namespace) -> Iterator[tuple[str, Any, Dialect]]:
     """A name for each host, what the fixture makes it from, and what it is taken for."""
-    if url is not None:
-        yield "server", None, taken_for(index_of(Wire(url.rstrip("/"))), dialect)
+    if given.url is not None:
+        yield "server", None, taken_for(index_of(wire_of(given)), given.dialect)
         return
-    for spoken in DIALECTS.values() if dialect is None else [taken_for(None, dialect)]:
+    for spoken in DIALECTS.values() if given.dialect is None else [taken_for(None, given.dialect)]:
         for transport in (in_process, in_a_thread, as_a_stub):
             yield f"{spoken.name}-{transport.__name__}", (transport, spoken), spoken
 

@@ -40,14 +40,24 @@ DOCUMENTED: Final[Mapping[str, str]] = {
     "issuer": "https://sample.portal.tencentciam.com",
     "kid": "f9694d93-d541-4985-88dc-42229873008e",
 }
+# What else a server may have otherwise, and people may say: the documentation's user has one name
+# for all, its client one scope.
+NAMES: Final = (*DOCUMENTED, "sub", "scope")
 SECRETS: Final = frozenset(
     {"client_secret", "refresh_token", "access_token", "code", "password", "otp", "otp_token"}
 )
 _TELLING: Final = 6
 _BASIC: Final = "Basic "
-_WRITTEN: Final = re.compile(
-    "|".join(re.escape(text) for text in sorted(DOCUMENTED.values(), key=len, reverse=True))
+_TEXTS: Final = "|".join(
+    re.escape(text) for text in sorted(DOCUMENTED.values(), key=len, reverse=True)
 )
+_WRITTEN: Final = re.compile(_TEXTS)
+# The documented values that go by the name of their member.
+_NAMED: Final = (
+    r'(?P<before>"(?P<name>sub|scope|scopes_supported)"\s*:\s*)'
+    rf'(?P<value>"{DOCUMENTED["username"]}"|"openid"|(?P<open>\[\s*)"openid"(?P<close>\s*\]))'
+)
+_WRITTEN_IN_JSON: Final = re.compile(f"{_NAMED}|{_TEXTS}")
 
 
 def values_of(client: Mapping[str, Any], user: Mapping[str, Any]) -> dict[str, str]:
@@ -58,6 +68,7 @@ def values_of(client: Mapping[str, Any], user: Mapping[str, Any]) -> dict[str, s
         "redirect_uri": next(iter(client.get("redirect_uris", ())), None),
         "logout_redirect_uri": next(iter(client.get("logout_redirect_uris", ())), None),
         "username": user.get("username", user.get("sub")),
+        "sub": user.get("sub"),
         "password": user.get("password"),
         "phone_number": user.get("phone"),
         "email": user.get("email"),
@@ -97,8 +108,50 @@ def hidden(text: str, known: Mapping[str, str]) -> str:
 
 def put(text: str, values: Mapping[str, str]) -> str:
     """A text with other values in the places of the documented ones."""
-    by_text = {DOCUMENTED[name]: value for name, value in values.items()}
+    by_text = _by_text(values)
     return _WRITTEN.sub(lambda match: by_text.get(match[0], match[0]), text)
+
+
+def put_url(text: str, values: Mapping[str, str]) -> str:
+    """The same for a URL that goes on behind one of them, which may have a query already."""
+    for name in ("redirect_uri", "logout_redirect_uri"):
+        if "?" in values.get(name, ""):
+            text = text.replace(f"{DOCUMENTED[name]}?", f"{DOCUMENTED[name]}&")
+    return put(text, values)
+
+
+def put_json(text: str, values: Mapping[str, str]) -> str:
+    """The same as `put` for JSON, where a `sub` and a `scope` have values of their own."""
+    by_text = {written: _escaped(value) for written, value in _by_text(values).items()}
+
+    def there(match: re.Match[str]) -> str:
+        value = None if match["name"] is None else values.get(match["name"])
+        if value is None:
+            before, written = match["before"] or "", match["value"] or match[0]
+            return before + _WRITTEN.sub(lambda found: by_text.get(found[0], found[0]), written)
+        if match["open"] is None:
+            return f'{match["before"]}"{_escaped(value)}"'
+        words = (", " if " " in match["open"] else ",").join(map(json.dumps, value.split()))
+        return match["before"] + match["open"] + words + match["close"]
+
+    return _WRITTEN_IN_JSON.sub(there, text)
+
+
+def _by_text(values: Mapping[str, str]) -> dict[str, str]:
+    return {written: values[name] for name, written in DOCUMENTED.items() if name in values}
+
+
+def _escaped(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)[1:-1]
+
+
+def parameters(request: Request) -> dict[str, Any]:
+    """What a request has in its query and in its form, or JSON, by name."""
+    query = dict(parse_qsl(urlsplit(request.path).query, keep_blank_values=True))
+    data = _json_of(request)
+    if data is None:
+        data = dict(parse_qsl(request.body or "", keep_blank_values=True))
+    return query | data if isinstance(data, dict) else query
 
 
 def replaced(request: Request, change: Callable[[str], str]) -> Request:
@@ -109,13 +162,23 @@ def replaced(request: Request, change: Callable[[str], str]) -> Request:
     if parts.query:
         pairs = [(name, change(value)) for name, value in parse_qsl(parts.query)]
         path = f"{parts.path}?{urlencode(pairs, quote_via=quote)}"
-    body = request.body
-    if body is not None and "json" in request.headers.get("Content-Type", ""):
-        body = json.dumps(_json(json.loads(body), change), indent=2, ensure_ascii=False)
-    elif body is not None:
+    body, data = request.body, _json_of(request)
+    if data is not None:
+        body = json.dumps(_json(data, change), indent=2, ensure_ascii=False)
+    elif body is not None and "urlencoded" in request.headers.get("Content-Type", ""):
         pairs = [(name, change(value)) for name, value in parse_qsl(body, keep_blank_values=True)]
         body = urlencode(pairs)
     return Request(method=request.method, path=path, headers=headers, body=body)
+
+
+def _json_of(request: Request) -> Any:
+    """The body as JSON; None if it is, or says that it is, something else."""
+    if "json" not in request.headers.get("Content-Type", ""):
+        return None
+    try:
+        return json.loads(request.body or "")
+    except ValueError:
+        return None
 
 
 def _header(value: str, change: Callable[[str], str]) -> str:
