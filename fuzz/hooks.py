@@ -11,11 +11,22 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
 )
 
+# As the description has it: OpenAPI has no words for a body that need not be there.
+MAY_BE_EMPTY = "x-may-be-empty"
+
 
 @schemathesis.check
 def described_body(ctx, response, case):
-    """The body is as described; a 401 may be without one, which OpenAPI has no words for."""
-    if response.status_code == 401 and not response.content:
+    """There is a body where one is described and none elsewhere, of this kind to the letter."""
+    told = case.operation.definition.raw["responses"].get(str(response.status_code))
+    if told is None:
+        return  # The status is another check's affair.
+    kinds = list(told.get("content", ()))
+    if not response.content:
+        assert not kinds or told.get(MAY_BE_EMPTY), "The body is empty"
         return
+    assert kinds, "There is a body, and none is described"
+    kind = response.headers.get("content-type", ["none"])[0]
+    assert kind in kinds, f"The Content-Type is {kind}, not {' or '.join(kinds)}"
     content_type_conformance(ctx, response, case)
     response_schema_conformance(ctx, response, case)

@@ -1,7 +1,8 @@
 """Throws what its own description allows, and what it does not, at a stub: `make fuzz`.
 
 No reply may be a 5xx, have a status or a body that is not described, or miss a header. Runs twice
-for each dialect: as a client that authenticates itself, and with an access token.
+for each dialect: as a client that authenticates itself, and with an access token. And that wrong
+replies are found is tried with some.
 """
 
 from __future__ import annotations
@@ -12,11 +13,15 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from fake_oauth import FakeOAuth, Settings, faults
+from fake_oauth import Dialect, FakeOAuth, Settings, faults
 from fake_oauth.contract.openapi import document
-from fake_oauth.dialects import DIALECTS, Dialect
+from fake_oauth.dialects import DIALECTS
+from fake_oauth.faults.seams import Fault
 
 CHECKS = (
     "not_a_server_error",
@@ -24,6 +29,19 @@ CHECKS = (
     "response_headers_conformance",
     "unsupported_method",
     "described_body",
+)
+_DAY = 86400
+# Replies that are wrong, by the operation that gives them, and what is said of each.
+WRONG: tuple[tuple[str, Fault | Dialect, str], ...] = (
+    ("discovery", faults.Status(500), "Server error"),
+    ("discovery", faults.Status(418), "Undocumented"),
+    ("discovery", faults.Field("issuer", 7), '"issuer"'),
+    ("discovery", faults.Missing("issuer"), '"issuer" is a required property'),
+    ("discovery", faults.WrongContentType("application/json;charset=UTF-8"), "The Content-Type is"),
+    ("discovery", faults.Empty(), "The body is empty"),
+    ("userinfo_get", faults.Html(), "There is a body"),
+    ("jwks", replace(Dialect.CIAM, headers=Dialect.CIAM.headers[1:]), "Cache-Control"),
+    ("revoke", replace(Dialect.RFC, client_challenge="nonsense"), "nonsense"),
 )
 
 
@@ -34,41 +52,59 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="the same examples in every run")
     options = parser.parse_args()
     seed = [] if options.seed is None else ["--seed", str(options.seed)]
-    return max(fuzz(dialect, options.examples, *seed) for dialect in DIALECTS.values())
+    right = [is_right(dialect, options.examples, *seed) for dialect in DIALECTS.values()]
+    found = [is_found(*wrong) for wrong in WRONG]
+    print(f"{sum(found)} of {len(found)} wrong replies were found")
+    return 0 if all(right) and all(found) else 1
 
 
-def fuzz(dialect: Dialect, examples: int, *seed: str) -> int:
-    """Fuzz a fake that speaks a dialect; see that what is wrong would be found."""
-    with FakeOAuth(Settings(dialect=dialect, seed=0, journal_limit=1)) as server:
-        server.resource.skew_seconds = -86400  # The access token is to last.
+def is_right(dialect: Dialect, examples: int, *seed: str) -> bool:
+    """Whether a fake that speaks a dialect answers as described, whoever asks."""
+    settings = Settings(dialect=dialect, seed=0, journal_limit=1, access_token_seconds=_DAY)
+    with FakeOAuth(settings) as server:
         identities = (
             ("--auth", "TENANT_CLIENT_ID:TENANT_CLIENT_SECRET"),
             ("--header", f"Authorization: Bearer {server.issue().access_token}"),
         )
-        codes = [fuzzed(server, examples, *identity, *seed) for identity in identities]
-        # And it can fail: a member of another type is found.
-        server.always(faults.Rule(faults.Field("issuer", 7), endpoint="discovery", always=True))
-        if fuzzed(server, 1, stdout=subprocess.DEVNULL) == 0:
-            print("a reply outside its schema was not found")
-            return 1
-    return max(codes)
+        described = document(server.url, dialect)
+        runs = [fuzzed(described, examples, *identity, *seed) for identity in identities]
+    for ended in runs:
+        print(ended.stdout, ended.stderr)
+    return all(ended.returncode == 0 for ended in runs)
 
 
-def fuzzed(server: FakeOAuth, examples: int, *options: str, stdout: int | None = None) -> int:
-    """The exit code of a run against a server."""
+def is_found(operation: str, wrong: Fault | Dialect, said: str) -> bool:
+    """Whether a reply that is wrong is found, and for what it is."""
+    dialect = wrong if isinstance(wrong, Dialect) else Dialect.CIAM
+    with FakeOAuth(Settings(dialect=dialect, seed=0, journal_limit=1)) as server:
+        if not isinstance(wrong, Dialect):
+            endpoint = operation.partition("_")[0]
+            server.always(faults.Rule(wrong, endpoint=endpoint, always=True))
+        described = document(server.url, DIALECTS[dialect.name])
+        ended = fuzzed(described, 1, "--include-operation-id", operation)
+    if ended.returncode == 1 and said.lower() in ended.stdout.lower():
+        return True
+    print(f"{ended.stdout}{ended.stderr}\n{operation}: nothing says {said!r} of what is wrong")
+    return False
+
+
+def fuzzed(
+    described: Mapping[str, Any], examples: int, *options: str
+) -> subprocess.CompletedProcess[str]:
+    """A run against the server of a description, with what it has said."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "openapi.json"
-        path.write_text(json.dumps(document(server.url, server.dialect)), encoding="utf-8")
+        path.write_text(json.dumps(described), encoding="utf-8")
         command = [
             *(str(Path(sys.executable).with_name("schemathesis")), "run", str(path)),
-            *("--url", server.url, "--checks", ",".join(CHECKS), *options),
+            *("--url", described["servers"][0]["url"], "--checks", ",".join(CHECKS), *options),
             *("--max-examples", str(examples), "--max-redirects", "0", "--warnings", "off"),
-            *("--phases", "coverage,fuzzing", "--generation-database", "none"),
+            *("--phases", "examples,coverage,fuzzing", "--generation-database", "none"),
             "--continue-on-failure",
         ]
         hooks = str(Path(__file__).with_name("hooks.py"))
-        environment = {**os.environ, "SCHEMATHESIS_HOOKS": hooks}
-        return subprocess.run(command, env=environment, stdout=stdout, check=False).returncode
+        environment = {**os.environ, "SCHEMATHESIS_HOOKS": hooks, "COLUMNS": "200"}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 if __name__ == "__main__":

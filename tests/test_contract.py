@@ -22,7 +22,6 @@ from fake_oauth.contract.comparing import Answer, differences
 from fake_oauth.contract.holes import Level
 from fake_oauth.contract.hosts import Foreign, SkippedError, Steered
 from fake_oauth.contract.members import Difference
-from fake_oauth.contract.openapi import DESCRIBED, document
 from fake_oauth.contract.pages import Page, Request, Response, folder, pages, read
 from fake_oauth.contract.report import Report
 from fake_oauth.contract.running import Outcome, run, run_one
@@ -30,7 +29,6 @@ from fake_oauth.contract.transports import InProcess, UnreachableError, Wire
 from fake_oauth.contract.values import filled, needed
 from fake_oauth.dialects import DIALECTS
 from fake_oauth.provider.grants import s256
-from fake_oauth.web.endpoints import ENDPOINTS
 from tests.test_command_line import stub
 
 BY_NAME = {page.name: page for page in pages()}
@@ -631,41 +629,3 @@ def test_a_report_gives_no_secret_away() -> None:
     assert report.differences(outcome) == [Difference("body", "*** aaaaaa…", "*** xxxxxx… short")]
     assert "s3cret" not in json.dumps(report.as_json())
     assert b"t0ken" not in report.as_junit()
-
-
-@pytest.mark.parametrize(
-    ("dialect", "name"), [("ciam", "openapi.json"), ("rfc", "openapi.rfc.json")]
-)
-def test_the_description_has_a_copy_in_the_docs(
-    dialect: str, name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["openapi", "--dialect", dialect]) == 0
-    path = Path(__file__).parents[1] / "docs" / name
-    assert capsys.readouterr().out == path.read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda dialect: dialect.name)
-def test_the_description_has_everything_that_is_served(dialect: Dialect) -> None:
-    described = document("https://x.example", dialect)
-    assert described["servers"] == [{"url": "https://x.example"}]
-    assert {
-        path: {method.upper() for method in operations}
-        for path, operations in described["paths"].items()
-    } == {path: set(ENDPOINTS[name].methods) for name, path in dialect.paths.items()}
-    assert set(DESCRIBED) == set(ENDPOINTS)
-    form = described["paths"][dialect.paths["token"]]["post"]["requestBody"]["content"]
-    schema = form["application/x-www-form-urlencoded"]["schema"]
-    assert schema["properties"]["grant_type"]["enum"] == list(dialect.conventions.grants)
-    reply = described["components"]["schemas"]["TokenReply"]
-    assert reply["required"] == ["access_token", "token_type", "expires_in"]
-
-
-@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda dialect: dialect.name)
-def test_every_page_has_an_answer_that_is_described(dialect: Dialect) -> None:
-    paths = document("https://x.example", dialect)["paths"]
-    for page in pages(dialect.name):
-        path = page.request.path.partition("?")[0]
-        told = paths[path][page.request.method.lower()]["responses"][str(page.response.status)]
-        shown = page.response.headers.get("Content-Type")
-        if page.response.body and shown:
-            assert shown in told["content"], page.name

@@ -1,139 +1,52 @@
 """OpenAPI 3.1 of all that is served, read off the tables that serve it.
 
-Methods come from `ENDPOINTS`; paths, grants, and the headers of every reply from the dialect. What
-each endpoint is asked and answers is written here, a row each.
+Methods come from `ENDPOINTS`; paths, grants, and the headers of every reply from the dialect;
+examples from the pages. What each endpoint is asked and answers has a row in `described`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Any, Final
 
-from fake_oauth.contract.schemas import TEXT, URI, Schema, schemas
-from fake_oauth.dialects import Dialect
+from fake_oauth.contract.described import DESCRIBED, answers, form, may_be_empty
+from fake_oauth.contract.pages import Page, pages
+from fake_oauth.contract.schemas import TEXT, URI, schemas
+from fake_oauth.contract.values import parameters
+from fake_oauth.dialects import DIALECTS, Dialect
 from fake_oauth.reply import JSON, JSON_UTF8
 from fake_oauth.web.endpoints import ENDPOINTS
 
 _FORM: Final = "application/x-www-form-urlencoded"
-_CLIENT: Final = ("client_id", "client_secret")
-_OF_GRANTS: Final = (
-    "refresh_token",
-    "code",
-    "redirect_uri",
-    "code_verifier",
-    "scope",
-    "username",
-    "password",
-    "auth_source_id",
-    "phone_number",
-    "email",
-    "otp",
-    "otp_token",
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Described:
-    """What an endpoint is asked, and what it may answer, beside 405."""
-
-    summary: str
-    query: tuple[str, ...] = ()
-    form: Mapping[str, Schema] | None = None
-    json: bool = False
-    """Whether the form may come as JSON."""
-    answers: Mapping[int, str | None]
-    """The schema of the body by status; None for one without."""
-    security: tuple[Mapping[str, tuple[str, ...]], ...] = ()
-
-
-def _form(*names: str, **more: Schema) -> Mapping[str, Schema]:
-    return {**dict.fromkeys((*_CLIENT, *names), TEXT), **more}
-
-
-_AUTHENTICATED: Final[tuple[Mapping[str, tuple[str, ...]], ...]] = ({}, {"client_secret_basic": ()})
-_BEARER: Final[tuple[Mapping[str, tuple[str, ...]], ...]] = ({}, {"bearer": ()})
-
-# A 401 may be without a body, where the client cannot be told apart from a passer-by.
-DESCRIBED: Final[Mapping[str, Described]] = {
-    "token": Described(
-        summary="Tokens for a grant (RFC 6749 section 3.2)",
-        form=_form("grant_type", *_OF_GRANTS),
-        json=True,
-        answers={200: "TokenReply", 400: "Error", 401: "Error"},
-        security=_AUTHENTICATED,
-    ),
-    "authorize": Described(
-        summary="An authorization code, by way of a login page (RFC 6749 section 3.1)",
-        query=(
-            "response_type",
-            "client_id",
-            "redirect_uri",
-            "scope",
-            "state",
-            "nonce",
-            "code_challenge",
-            "code_challenge_method",
-        ),
-        answers={302: None, 400: "Error"},
-    ),
-    "login": Described(
-        summary="The login page",
-        query=("p_state",),
-        form=dict.fromkeys(("p_state", "sub", "username", "password", "deny"), TEXT),
-        answers={200: "Page", 302: None, 400: "Page"},
-    ),
-    "userinfo": Described(
-        summary="The claims of a user (OpenID Connect Core 1.0 section 5.3)",
-        answers={200: "UserInfo", 400: None, 401: None, 403: None, 404: "Error"},
-        security=_BEARER,
-    ),
-    "revoke": Described(
-        summary="Gives a token up (RFC 7009)",
-        form=_form("token", "token_type_hint"),
-        answers={200: None, 400: "Error", 401: "Error"},
-        security=_AUTHENTICATED,
-    ),
-    "otp_send": Described(
-        summary="Sends a one-time password (CIAM 1441/67151)",
-        form=_form(
-            "auth_source_id",
-            "phone_number",
-            "email",
-            usage={"type": "string", "enum": ["login", "signup"]},
-        ),
-        json=True,
-        answers={200: "OtpToken", 400: "Error", 401: "Error", 503: "Error"},
-        security=_AUTHENTICATED,
-    ),
-    "logout": Described(
-        summary="Ends a browser's session (CIAM 1441/64393)",
-        query=("client_id", "logout_redirect_uri", "state"),
-        answers={302: None, 400: "Error"},
-    ),
-    "introspect": Described(
-        summary="What a token is worth (RFC 7662)",
-        form=_form("token", "token_type_hint"),
-        answers={200: "Introspection", 400: "Error", 401: "Error"},
-        security=_AUTHENTICATED,
-    ),
-    "jwks": Described(summary="The public keys (RFC 7517)", answers={200: "Jwks"}),
-    "discovery": Described(
-        summary="Where everything is (OpenID Connect Discovery 1.0)", answers={200: "Discovery"}
-    ),
-    "metadata": Described(summary="Where everything is (RFC 8414)", answers={200: "Metadata"}),
-    "resource": Described(
-        summary="An API that wants an access token (RFC 6750); not of the documented service",
-        answers={200: "ResourceReply", 401: None, 403: None},
-        security=_BEARER,
-    ),
+_MULTIPART: Final = "multipart/form-data"
+_MEANINGS: Final = {
+    200: "It was granted.",
+    302: "On to somewhere else.",
+    400: "It was refused.",
+    401: "The client, or the access token, was refused.",
+    403: "The access token lacks a scope.",
+    404: "There is no such user.",
+    503: "Nothing can be sent for now.",
 }
+# OpenAPI has no words for a body that need not be there; a 401 may be without one.
+MAY_BE_EMPTY: Final = "x-may-be-empty"
 
 
 def document(url: str, dialect: Dialect = Dialect.CIAM) -> dict[str, Any]:
     """The whole description, of a server at a URL."""
-    used = {schema for name in dialect.paths for schema in DESCRIBED[name].answers.values()}
+    operations = {
+        path: {
+            method.lower(): _operation(dialect, name, method) for method in ENDPOINTS[name].methods
+        }
+        for name, path in dialect.paths.items()
+    }
+    used = {
+        schema
+        for name in dialect.paths
+        for method in ENDPOINTS[name].methods
+        for schema in answers(dialect, name, method).values()
+    }
     return {
         "openapi": "3.1.0",
         "info": {
@@ -142,13 +55,7 @@ def document(url: str, dialect: Dialect = Dialect.CIAM) -> dict[str, Any]:
             "description": f"What the fake serves, in its dialect `{dialect.name}`.",
         },
         "servers": [{"url": url}],
-        "paths": {
-            path: {
-                method.lower(): _operation(dialect, name, method)
-                for method in ENDPOINTS[name].methods
-            }
-            for name, path in dialect.paths.items()
-        },
+        "paths": operations,
         "components": {
             "schemas": {name: schema for name, schema in schemas(dialect).items() if name in used},
             "headers": {
@@ -168,27 +75,45 @@ def _operation(dialect: Dialect, name: str, method: str) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": f"{name}_{method.lower()}" if len(endpoint.methods) > 1 else name,
         "summary": told.summary,
+        "security": [{}] if told.security is None else [{}, {told.security: []}],
         "responses": {
             str(status): _response(dialect, name, status, schema)
-            for status, schema in told.answers.items()
+            for status, schema in answers(dialect, name, method).items()
         },
     }
     if told.query and method == "GET":
         operation["parameters"] = [
             {"name": name, "in": "query", "schema": dict(TEXT)} for name in told.query
         ]
-    if told.form is not None and method == "POST":
-        members = {parameter: dict(schema) for parameter, schema in told.form.items()}
-        if name == "token":
-            members["grant_type"]["enum"] = list(dialect.conventions.grants)
-        body = {"schema": {"type": "object", "properties": members}}
-        kinds = (_FORM, JSON) if told.json else (_FORM,)
-        operation["requestBody"] = {"content": dict.fromkeys(kinds, body)}
-    if told.security:
-        operation["security"] = [
-            {scheme: list(scopes) for scheme, scopes in one.items()} for one in told.security
-        ]
+    if told.form and method == "POST":
+        operation["requestBody"] = {"content": dict(_bodies(dialect, name))}
     return operation
+
+
+def _bodies(dialect: Dialect, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What a body may be, by its kind, with the exchanges of the pages that are granted."""
+    for kind in (_FORM, _MULTIPART, JSON):
+        members = form(dialect, name, as_json=kind == JSON)
+        if members is None:
+            continue
+        told = {parameter: dict(schema) for parameter, schema in members.items()}
+        body: dict[str, Any] = {"schema": {"type": "object", "properties": told}}
+        if examples := dict(_examples(dialect, name, kind)):
+            body["examples"] = examples
+        yield kind, body
+
+
+def _examples(dialect: Dialect, name: str, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for page in _granted(dialect):
+        is_asked_so = page.request.headers.get("Content-Type") == kind
+        if page.request.path == dialect.paths[name] and is_asked_so:
+            yield page.name, {"summary": page.title, "value": parameters(page.request)}
+
+
+def _granted(dialect: Dialect) -> list[Page]:
+    """The pages of a dialect, if it has any, for what is granted."""
+    known = pages(dialect.name) if dialect.name in DIALECTS else ()
+    return [page for page in known if page.response.status == 200]
 
 
 def _response(dialect: Dialect, name: str, status: int, schema: str | None) -> dict[str, Any]:
@@ -197,10 +122,11 @@ def _response(dialect: Dialect, name: str, status: int, schema: str | None) -> d
     }
     response: dict[str, Any] = {"description": _MEANINGS[status], "headers": headers}
     if status == 302:
-        headers |= {"Location": {"required": True, "schema": dict(URI)}}
-    challenges = status in dialect.bearer_statuses.values() and schema is None
-    if challenges or (status == 401 and dialect.client_challenge is not None):
-        headers |= {"WWW-Authenticate": {"required": True, "schema": dict(TEXT)}}
+        headers["Location"] = {"required": True, "schema": dict(URI)}
+    if schema is None and DESCRIBED[name].security == "bearer":
+        headers["WWW-Authenticate"] = _challenge("Bearer")
+    elif status == 401 and dialect.client_challenge is not None:
+        headers["WWW-Authenticate"] = _challenge("Basic")
     if schema == "Page":
         response["content"] = {"text/html;charset=UTF-8": {"schema": dict(TEXT)}}
     elif schema is not None:
@@ -208,15 +134,10 @@ def _response(dialect: Dialect, name: str, status: int, schema: str | None) -> d
         kind = ENDPOINTS[name].error_type if status == 400 else kind
         kind = dialect.content_types.get(kind, kind)
         response["content"] = {kind: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+        if may_be_empty(dialect, name, status):
+            response[MAY_BE_EMPTY] = True
     return response
 
 
-_MEANINGS: Final = {
-    200: "It was granted.",
-    302: "On to somewhere else.",
-    400: "It was refused.",
-    401: "The client, or the access token, was refused.",
-    403: "The access token lacks a scope.",
-    404: "There is no such user.",
-    503: "Nothing can be sent for now.",
-}
+def _challenge(scheme: str) -> dict[str, Any]:
+    return {"required": True, "schema": {**TEXT, "pattern": f"^{scheme} "}}

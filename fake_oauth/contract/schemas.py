@@ -65,6 +65,7 @@ def _introspection() -> dict[str, Any]:
     texts = ("scope", "client_id", "username", "token_type", "sub", "aud", "iss", "jti")
     numbers: Mapping[str, Schema] = {name: {"type": "integer"} for name in ("exp", "iat", "nbf")}
     members = {"active": {"type": "boolean"}, **_texts(*texts), **numbers}
+    members["aud"] = {"type": ["string", "array"], "items": {"type": "string"}}
     return _object(members, required=["active"])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Any
 
@@ -31,12 +31,12 @@ def userinfo(realm: Realm, access_token: str | None) -> dict[str, Any]:
     claims, flaw = inspected(realm, access_token, realm.clock.now())
     if flaw is not None:
         raise _refused(realm, "invalid", flaw)
-    if "openid" not in claims.get("scope", ()):
+    if "openid" not in scopes_of(claims):
         raise _refused(realm, "insufficient", "access token without scope openid")
     user = realm.users.get(claims["sub"])
     if user is None:
         raise _refused(realm, "no_user", f"no user {claims['sub']}")
-    return {"sub": user.sub, **_told(realm, user, claims["aud"])}
+    return {"sub": user.sub, **_told(realm, user, owner_of(realm, claims))}
 
 
 def resource(realm: Realm, access_token: str | None) -> dict[str, Any]:
@@ -52,8 +52,8 @@ def resource(realm: Realm, access_token: str | None) -> dict[str, Any]:
         wanted.calls += 1
     return {
         "sub": claims["sub"],
-        "client_id": claims["aud"],
-        "scope": " ".join(claims.get("scope", ())),
+        "client_id": owner_of(realm, claims),
+        "scope": " ".join(scopes_of(claims)),
     }
 
 
@@ -66,7 +66,7 @@ def _let_in(realm: Realm, access_token: str | None, wanted: Resource) -> dict[st
     if flaw is not None:
         told = {"error": "invalid_token", "error_description": flaw}
         raise BearerError("invalid_token", flaw, challenge | told)
-    if wanted.scope is not None and wanted.scope not in claims.get("scope", ()):
+    if wanted.scope is not None and wanted.scope not in scopes_of(claims):
         flaw = f"access token without scope {wanted.scope}"
         told = {"error": "insufficient_scope", "error_description": flaw, "scope": wanted.scope}
         raise BearerError("insufficient_scope", flaw, challenge | told)
@@ -95,7 +95,7 @@ def revoke(realm: Realm, ask: Ask) -> str:
         # An id_token has an azp; there is nothing to revoke about it.
         if claims is None or "azp" in claims:
             return "nothing to revoke: unknown token"
-        _owned(realm, claims["aud"], client)
+        _owned(realm, owner_of(realm, claims), client)
         now = realm.clock.now()
         realm.ledger.revoke_access_token(claims["jti"], claims["exp"], now, fate)
     return "access token revoked"
@@ -113,6 +113,21 @@ def inspected(realm: Realm, access_token: str, now: float) -> tuple[dict[str, An
     if expires_at <= now:
         return claims, f"access token expired {now - expires_at:.0f} s ago"
     return claims, fate and f"access token {fate}"
+
+
+def owner_of(realm: Realm, claims: Mapping[str, Any]) -> str:
+    """The client that an access token was given to; its `aud` may be a claim of people's own."""
+    with realm.lock:
+        trace = realm.ledger.traced(claims["jti"])
+    if trace is not None and trace.grant is not None:
+        return trace.grant.client_id
+    return str(claims["aud"])
+
+
+def scopes_of(claims: Mapping[str, Any]) -> Sequence[str]:
+    """The scopes of an access token; as a claim of people's own they may be text (RFC 9068)."""
+    scopes = claims.get("scope", ())
+    return scopes.split() if isinstance(scopes, str) else tuple(scopes)
 
 
 def _refused(realm: Realm, why: Challenge, reason: str) -> OAuthError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fake_oauth.provider.asking import Ask
-from fake_oauth.provider.bearer import inspected
+from fake_oauth.provider.bearer import inspected, owner_of, scopes_of
 from fake_oauth.provider.checks import has_its_user
 from fake_oauth.provider.errors import OAuthError
 from fake_oauth.provider.realm import Realm
@@ -65,8 +65,8 @@ def _of_refresh_token(realm: Realm, record: RefreshRecord) -> dict[str, Any]:
 
 def _of_access_token(realm: Realm, claims: dict[str, Any]) -> dict[str, Any]:
     return {
-        **({"scope": " ".join(claims["scope"])} if "scope" in claims else {}),
-        "client_id": claims["aud"],
+        **({"scope": " ".join(scopes)} if (scopes := scopes_of(claims)) else {}),
+        "client_id": owner_of(realm, claims),
         **_username(realm, claims["sub"]),
         "token_type": "Bearer",
         **{name: claims[name] for name in _REPEATED if name in claims},

@@ -40,7 +40,7 @@ class Endpoint:
     reads_query: bool = False
     """Whether its parameters are in the query string."""
     reads_body: bool = True
-    """Whether a body that cannot be read is refused."""
+    """Whether a body that cannot be read is refused before it is asked."""
     error_type: str = JSON_UTF8
     """The Content-Type of its errors."""
 
@@ -217,8 +217,13 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = {
         member="authorization_endpoint",
         reads_query=True,
     ),
-    "login": Endpoint(methods=("GET", "POST"), answer=login, reads_query=True),
-    "userinfo": Endpoint(methods=("GET", "POST"), answer=userinfo, member="userinfo_endpoint"),
+    "login": Endpoint(methods=("GET", "POST"), answer=login, reads_query=True, reads_body=False),
+    "userinfo": Endpoint(
+        methods=("GET", "POST"),
+        answer=userinfo,
+        member="userinfo_endpoint",
+        reads_body=False,
+    ),
     "revoke": Endpoint(methods=("POST",), answer=revoke, member="revocation_endpoint"),
     "otp_send": Endpoint(
         methods=("POST",),

@@ -62,6 +62,8 @@ def log_in(realm: Realm, call: Call) -> Reply:
         asked = realm.sessions.waiting(p_state, session, realm.clock.now())
     if asked is None or p_state is None:
         reason = "p_state is unknown, used up, or another browser's"
+        if call.flaw is not None:
+            reason = call.flaw.reason
         return _page(realm, None, status=400, reason=reason)
     if call.method != "POST":
         return _page(realm, asked, p_state=p_state, reason="login page shown")
@@ -75,10 +77,13 @@ def log_in(realm: Realm, call: Call) -> Reply:
         return _page(realm, asked, p_state=p_state, told=told, status=400, reason=error.reason)
     if not _settle(realm, p_state):
         return _page(realm, None, status=400, reason="p_state was used up meanwhile")
+    try:
+        answer = authorize.allow(realm, asked, user)
+    except OAuthError as error:
+        return _page(realm, None, status=400, reason=error.reason)
     with realm.lock:
         realm.sessions.end(session)
         session = realm.sessions.begin(realm.clock.now(), sub=user.sub)
-    answer = authorize.allow(realm, asked, user)
     headers = (cookie(realm, session),)
     reason = f"{user.login} logged in on the page"
     return redirect(asked.redirect_uri, answer, headers=headers, reason=reason)

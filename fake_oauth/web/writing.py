@@ -19,6 +19,7 @@ _TOKEN_MEMBERS: Final = tuple(field.name for field in fields(TokenSet))
 
 # What the documented server leaves as it is in the query of a redirect.
 _UNESCAPED: Final = "!$'()*+,;:@/?"
+_ASCII: Final = "".join(map(chr, range(0x21, 0x7F)))
 
 
 def token_reply(tokens: TokenSet, reason: str) -> Reply:
@@ -63,6 +64,7 @@ def redirect(
     headers: tuple[tuple[str, str], ...] = (),
 ) -> Reply:
     """Off to somewhere else, with parameters (RFC 6749 section 4.1.2)."""
+    uri = quote(uri, safe=_ASCII)  # A header has no other letters (RFC 3987 section 3.1).
     query = "&".join(f"{name}={quote(value, safe=_UNESCAPED)}" for name, value in params.items())
     join = "" if not query else "&" if "?" in uri else "?"
     return Reply(status=302, headers=(("Location", f"{uri}{join}{query}"), *headers), reason=reason)
