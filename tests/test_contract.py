@@ -155,13 +155,18 @@ def test_values_are_put_wherever_they_stand() -> None:
 
 
 def test_values_that_a_page_needs_are_read_off_it() -> None:
-    assert needed(BY_NAME["pkce.success"]) == ["client_id", "redirect_uri", "code", "code_verifier"]
-    assert needed(BY_NAME["authorize.not_logged_in"]) == [
+    assert needed(BY_NAME["pkce.success"].request) == [
+        "client_id",
+        "redirect_uri",
+        "code",
+        "code_verifier",
+    ]
+    assert needed(BY_NAME["authorize.not_logged_in"].request) == [
         "client_id",
         "redirect_uri",
         "code_challenge",
     ]
-    assert needed(BY_NAME["userinfo.bad_token"]) == []
+    assert needed(BY_NAME["userinfo.bad_token"].request) == []
 
 
 OTHER = Settings(
@@ -628,4 +633,7 @@ def test_a_report_gives_no_secret_away() -> None:
     report = Report("http://x", [outcome], {**values, "code": "s"})
     assert report.differences(outcome) == [Difference("body", "*** aaaaaa…", "*** xxxxxx… short")]
     assert "s3cret" not in json.dumps(report.as_json())
+    odd = Report("http://x", [], {"password": 'pa"ss wö/rd'})
+    assert odd.shown(r'pa"ss wö/rd pa\"ss w\u00f6/rd pa%22ss+w%C3%B6%2Frd') == "*** *** ***"
+    assert odd.shown("pa%22ss%20w%C3%B6/rd") == "***"
     assert b"t0ken" not in report.as_junit()

@@ -10,35 +10,38 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
 from werkzeug.test import Client as WSGIClient
 
-from fake_oauth import Client, FakeOAuth, Settings, User
+from fake_oauth import Client, Dialect, FakeOAuth, Settings, User
 from fake_oauth.__main__ import main
 from fake_oauth.contract.comparing import Answer
 from fake_oauth.contract.hosts import Steered
+from fake_oauth.contract.metadata import Metadata
 from fake_oauth.contract.pages import Page, Request, as_toml, pages, read
+from fake_oauth.contract.record import spoken_by
 from fake_oauth.contract.recording import Recorder
 from fake_oauth.contract.running import run
 from fake_oauth.contract.transports import InProcess, Wire
 from fake_oauth.provider.errors import FakeOAuthError
 from fake_oauth.provider.grants import s256
+from fake_oauth.web.listener import Listener
 from tests.test_command_line import stub
 
 CALLBACK = "https://web.example/callback"
+ALICE = User(
+    sub="MOCK_USERNAME",
+    password="wonderland",
+    phone="13612345678",
+    email="MOCK_USERNAME@example.com",
+)
 SETTINGS = Settings(
     clients=[Client(client_id="web", client_secret="s3cret-of-web", redirect_uris=[CALLBACK])],
-    users=[
-        User(
-            sub="MOCK_USERNAME",
-            password="wonderland",
-            phone="13612345678",
-            email="MOCK_USERNAME@example.com",
-        )
-    ],
+    users=[ALICE],
     control=True,
     seed=1,
 )
@@ -149,8 +152,8 @@ def test_json_is_recorded_as_json(recording: Recording) -> None:
     asked = {**FORM, "usage": "login", "phone_number": "13900000000", "n": 1, "otp": "123456"}
     recording.client.post("/otp/send", json=asked)
     assert recording.page().request.body == (
-        '{\n  "client_id": "TENANT_CLIENT_ID",\n  "client_secret": "TENANT_CLIENT_SECRET",\n'
-        '  "usage": "login",\n  "phone_number": "13900000000",\n  "n": 1,\n  "otp": "WRONG"\n}'
+        '{"client_id": "TENANT_CLIENT_ID", "client_secret": "TENANT_CLIENT_SECRET", '
+        '"usage": "login", "phone_number": "WRONG", "n": 1, "otp": "WRONG"}'
     )
     recording.client.post("/otp/send", data="{", content_type="application/json")
     assert recording.page().request.body == "WRONG"
@@ -272,7 +275,7 @@ def test_what_is_no_jwt_though_it_looks_like_one_has_no_claims(tmp_path: Path) -
     expected = '{"access_token": "<any>", "x": "1.2.3", "exp": "<time>", "n": 1700000000}'
     assert f"'{expected}'" in text
     assert "claims" not in text
-    assert 'Authorization = "Basic "' in text
+    assert 'Authorization = "Basic WRONG"' in text
 
 
 def test_the_issuer_of_the_server_is_the_documented_one(tmp_path: Path) -> None:
@@ -329,7 +332,7 @@ def test_pages_cannot_be_written_without_tomlkit(monkeypatch: pytest.MonkeyPatch
 
 
 def test_what_is_no_json_is_left_out(tmp_path: Path) -> None:
-    text, _ = recorded(tmp_path, Answer(200, {"Content-Type": "text/html"}, b"<p>t0ken</p>"))
+    text, _ = recorded(tmp_path, Answer(200, {"Content-Type": "text/xml"}, b"<p>t0ken</p>"))
     assert "t0ken" not in text
     assert "body" not in text.partition("[response]")[2]
     assert (tmp_path / "root").is_dir()
@@ -361,6 +364,194 @@ def test_everything_is_passed_on_but_what_belongs_to_a_connection(tmp_path: Path
     assert client.head("/").data == b""
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/realms/my%20realm/a%2Fb?c=%3F&d=e?",
+        "/%C3%A9%23x?y",
+        "/a;b=c//d/../e?",
+    ],
+)
+def test_a_target_is_passed_on_as_it_was_written(target: str, tmp_path: Path) -> None:
+    upstream = Odd(Answer(200, {}, b"{}"))
+    listener = Listener("127.0.0.1", 0)
+    listener.start(Recorder(upstream, tmp_path, {}))
+    address = listener.server_address
+    for form in (target, f"http://{address[0]}:{address[1]}{target}"):
+        with socket.create_connection(address) as raw:
+            raw.sendall(f"GET {form} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+            assert raw.recv(100).startswith(b"HTTP/1.1 200")
+    listener.stop()
+    assert [request.path for request in upstream.asked] == [target, target]
+    assert not listener.failures
+
+
+def test_a_target_of_other_letters_is_quoted(tmp_path: Path) -> None:
+    upstream = Odd(Answer(200, {}, b"{}"))
+    client = WSGIClient(Recorder(upstream, tmp_path, {}))
+    client.get("/", environ_overrides={"REQUEST_URI": "/\xc3\xa9"})
+    client.get("/", environ_overrides={"REQUEST_URI": "http://x.example"})
+    assert [request.path for request in upstream.asked] == ["/%C3%A9", "/"]
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "headers", "length"),
+    [
+        ("GET", 204, {}, None),
+        ("GET", 304, {}, None),
+        ("HEAD", 200, {"Content-Length": "7"}, "7"),
+        ("GET", 200, {"Content-Length": "7"}, "2"),
+    ],
+)
+def test_a_length_is_the_bodys_or_none(
+    method: str, status: int, headers: dict[str, str], length: str | None, tmp_path: Path
+) -> None:
+    upstream = Odd(Answer(status, headers, b"{}" if status == 200 and method == "GET" else b""))
+    reply = WSGIClient(Recorder(upstream, tmp_path, {})).open("/", method=method)
+    assert reply.headers.get("Content-Length") == length
+
+
+def test_what_people_see_and_type_has_no_page(tmp_path: Path) -> None:
+    told: list[str] = []
+    upstream = Odd(Answer(200, {"Content-Type": "text/html"}, b"<form>"))
+    client = WSGIClient(Recorder(upstream, tmp_path, {}, told.append))
+    client.get("/login")
+    client.set_cookie("session", "x")
+    upstream.answer = Answer(302, {"Location": "/"}, b"")
+    client.post("/login", data={"user": "alice"})
+    client.head("/jwks")
+    assert told == [
+        "no page for GET /login, 200: for people",
+        "no page for POST /login, 302: for people",
+        "no page for HEAD /jwks, 302: for people",
+    ]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_client_has_its_answer_whatever_becomes_of_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def defect(*_: object) -> None:
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr("fake_oauth.contract.redacting.Redactor.redacted", defect)
+    told: list[str] = []
+    client = WSGIClient(Recorder(Odd(Answer(200, {}, b"abc")), tmp_path, {}, told.append))
+    assert client.get("/").data == b"abc"
+    assert told == ["no page for GET, 200: ZeroDivisionError('a defect')"]
+
+
+METADATA = {
+    "issuer": "https://odd.example/realms/acme",
+    "token_endpoint": "https://odd.example/realms/acme/protocol/token",
+    "jwks_uri": "https://keys.example/jwks",
+    "userinfo_endpoint": 7,
+}
+
+
+def test_metadata_lead_back_to_the_recorder(tmp_path: Path) -> None:
+    kind = {"Content-Type": "application/json"}
+    upstream = Odd(Answer(200, kind, json.dumps(METADATA).encode()))
+    reply = WSGIClient(Recorder(upstream, tmp_path, {})).get("/.well-known/x")
+    assert reply.json == {
+        **METADATA,
+        "token_endpoint": "http://localhost/realms/acme/protocol/token",
+    }
+    page = read(next(tmp_path.glob("*/*")))
+    issuer = "https://sample.portal.tencentciam.com"
+    assert json.loads(page.response.body or "")["token_endpoint"] == f"{issuer}/protocol/token"
+
+
+def test_pages_have_the_paths_of_the_dialect(tmp_path: Path) -> None:
+    upstream = Odd(Answer(200, {}, json.dumps(METADATA).encode()))
+    dialect = spoken_by(upstream)
+    assert dialect is Dialect.RFC
+    paths = Metadata(upstream, dialect).paths
+    assert paths == {"/realms/acme/protocol/token": "/token"}
+    recorder = Recorder(upstream, tmp_path, {}, paths=paths)
+    upstream.answer = Answer(400, {}, b"{}")
+    WSGIClient(recorder).post("/realms/acme/protocol/token?x=1", data={"a": "b"})
+    page = read(next(tmp_path.glob("*/*")))
+    assert page.request.path == "/token?x=1"
+    assert page.title == "POST /realms/acme/protocol/token, 400"
+
+
+@pytest.mark.parametrize(
+    "said", [{}, {"issuer": "x", "token_endpoint": "https://odd.example/oauth2/token"}]
+)
+def test_the_documented_dialect_is_known_by_its_token_endpoint(said: dict[str, str]) -> None:
+    assert spoken_by(Odd(Answer(200, {}, json.dumps(said).encode()))) is Dialect.CIAM
+
+
+@pytest.mark.parametrize("dialect", ["ciam", "rfc"])
+def test_a_life_is_recorded_and_holds_to_the_byte(dialect: str, tmp_path: Path) -> None:
+    """Whatever the server's client, user and secrets are called."""
+    settings = SETTINGS.changed(
+        dialect=dialect,
+        users=[replace(ALICE, sub="u-1", username="alice", password="won der/land")],
+        clients=[
+            Client(
+                client_id="web-7",
+                client_secret="s3cret/of+web=",
+                redirect_uris=["https://web.example/cb?from=idp"],
+            )
+        ],
+    )
+    fake = FakeOAuth(settings)
+    paths, upstream = fake.dialect.paths, InProcess(fake, "http://localhost")
+    client = WSGIClient(Recorder(upstream, tmp_path, {}))
+    fake.login("alice")
+    given = {"client_id": "web-7", "redirect_uri": "https://web.example/cb?from=idp"}
+    asked = {
+        **given,
+        "response_type": "code",
+        "state": "s/1 é",
+        "nonce": "n-123",
+        "scope": "openid",
+    }
+    proof = "a-verifier-that-is-long-enough-to-be-one-of-43"
+    asked |= {"code_challenge": s256(proof), "code_challenge_method": "S256"}
+    location = client.get(paths["authorize"], query_string=asked).headers["Location"]
+    code = dict(parse_qsl(urlsplit(location).query))["code"]
+    client.delete_cookie("session")
+
+    def token(**form: str) -> Any:
+        own = {"client_id": "web-7", "client_secret": "s3cret/of+web="}
+        return client.post(paths["token"], data={**own, **form}).json
+
+    exchange = {"grant_type": "authorization_code", "code": code, "code_verifier": proof}
+    tokens = token(**exchange, redirect_uri=given["redirect_uri"])
+    basic = {"Authorization": httpx.BasicAuth("web-7", "s3cret%2Fof%2Bweb%3D")._auth_header}
+
+    def told_of(name: str) -> None:
+        for value in (tokens["access_token"], tokens["refresh_token"], "unknown-1"):
+            client.post(paths[name], data={"token": value}, headers=basic)
+
+    if "introspect" in paths:
+        told_of("introspect")
+    token(grant_type="refresh_token", refresh_token=tokens["refresh_token"])
+    token(**exchange)
+    token(grant_type="refresh_token", refresh_token="invalid")
+    token(grant_type="refresh_token", refresh_token=tokens["refresh_token"], scope="a b")
+    token(grant_type="client_credentials")
+    bearer = {"Authorization": f"bearer {tokens['access_token']}"}
+    client.get(paths["userinfo"], headers=bearer)
+    client.get(paths["userinfo"], headers={"Authorization": "Bearer invalid"})
+    for name in ("discovery", "jwks", "metadata"):
+        if name in paths:
+            client.get(paths[name])
+    told_of("revoke")
+    told = {path.stem: read(path) for path in tmp_path.glob("*/*.toml")}
+    assert len(told) == fake.journal[-1].number
+    host = Steered(InProcess(FakeOAuth(Settings(control=True))), fake.dialect)
+    outcomes = {one.page.name: one.differences for one in run(told.values(), host)}
+    assert {name: found for name, found in outcomes.items() if found} == {}
+    text = "".join(path.read_text(encoding="utf-8") for path in tmp_path.glob("*/*.toml"))
+    secrets = [code, proof, *(str(value) for value in tokens.values() if len(str(value)) > 50)]
+    for secret in ("won der", "s3cret", "web-7", "alice", "u-1", "a@b", "web.example", *secrets):
+        assert secret not in text.replace("%2F", "/")
+
+
 def test_an_upstream_that_does_not_answer_is_told(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
@@ -383,7 +574,8 @@ def test_the_command_records_and_its_pages_can_be_checked(
         ) as process:
             assert process.stdout is not None
             heading = process.stdout.readline()
-            assert process.stdout.readline() == "Ctrl-C ends it.\n"
+            hint = process.stdout.readline()
+            ends = process.stdout.readline()
             url = heading.split(" at ")[1].split(",")[0]
             form = {
                 "client_id": "TENANT_CLIENT_ID",
@@ -398,6 +590,8 @@ def test_the_command_records_and_its_pages_can_be_checked(
             process.send_signal(signal.SIGINT)
             out, _ = process.communicate(timeout=30)
             assert process.returncode == 0
+        assert hint == f"To hold a server to it: fake-oauth check URL --pages {tmp_path}\n"
+        assert ends == "Ctrl-C ends it.\n"
         (path,) = tmp_path.glob("*/*.toml")
         assert out == f"  {path}\n"
         assert main(["check", upstream.url, "--pages", str(tmp_path), "--spend"]) == 0

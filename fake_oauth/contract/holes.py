@@ -24,8 +24,9 @@ _HOLES: Final[Mapping[str, tuple[str, str]]] = {
     "<text>": (r'(?:[^"\\]|\\.)+', r'(?:[^"\\]|\\.)*'),  # As it stands between quotation marks.
 }
 _TIMES: Final = r"<(?:time|iat(?:\+\d+)?)>"
-# In JSON a time is a number, where only text can be a hole.
-_HOLE: Final = re.compile(rf'("{_TIMES}"|{_TIMES}|<[a-z]+>)')
+# In JSON these are numbers, where only text can be a hole.
+_HOLE: Final = re.compile(rf'("{_TIMES}"|"<number>"|{_TIMES}|<[a-z]+>)')
+_NUMBER: Final = r"-?\d+(?:\.\d+)?"
 _TIME: Final = re.compile(r"<(?:time|iat(?:\+(\d+))?)>")
 _SECONDS: Final = r"\d{9,10}"
 
@@ -36,6 +37,11 @@ def matches(expected: str, text: str, level: Level) -> bool:
         return level == "loose" or text != ""
     parts = _HOLE.split(expected)
     return re.fullmatch("".join(_pattern(part, level) for part in parts), text) is not None
+
+
+def is_number(wanted: Any, told: Any) -> bool:
+    """Whether any number is wanted, and this is one."""
+    return wanted == "<number>" and type(told) in (int, float)
 
 
 def is_time(wanted: Any) -> bool:
@@ -63,4 +69,6 @@ def is_then(wanted: str, told: Any, iat: Any, level: Level) -> bool:
 def _pattern(part: str, level: Level) -> str:
     if part in _HOLES:
         return _HOLES[part][0 if level == "strict" else 1]
+    if part == '"<number>"':
+        return _NUMBER
     return _SECONDS if is_time(part.strip('"')) else re.escape(part)

@@ -100,7 +100,7 @@ class Foreign:
             values["access_token"] = client_token(self, values)
         if "otp" in page.needs and not {"otp", "otp_token"} & set(values):
             raise SkippedError("needs an OTP that was sent: --value otp=… --value otp_token=…")
-        names = needed(page)
+        names = needed(page.request)
         if missing := [name for name in names if name not in {*values, *_FREE}]:
             raise SkippedError(f"needs {', '.join(map(_option, missing))}")
         if spent := [name for name in names if name in self._spent]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fake_oauth.contract.holes import Level, is_then, is_time, matches
+from fake_oauth.contract.holes import Level, is_number, is_then, is_time, matches
 
 FOR_PEOPLE: Final = frozenset({"error_description", "error_uri"})
 _FREE: Final = FOR_PEOPLE | {"expires_in"}
@@ -64,7 +64,9 @@ class Comparison:
         elif is_time(wanted):
             if not is_then(wanted, told, iat, self.level):
                 yield Difference(where, wanted, _shown(told) + _since(iat, told))
-        elif not self._means(name, wanted, told) and not self._is(wanted, told):
+        elif not (
+            is_number(wanted, told) or self._means(name, wanted, told) or self._is(wanted, told)
+        ):
             yield Difference(where, _shown(wanted), _shown(told))
 
     def may_lack(self, name: str, wanted: Any = None) -> bool:

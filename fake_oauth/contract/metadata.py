@@ -20,6 +20,7 @@ class Metadata:
     def __init__(self, server: Transport, dialect: Dialect) -> None:
         """Raises UnreachableError."""
         self._dialect = dialect
+        self._url = server.url
         self._names = {path: name for name, path in dialect.paths.items()}
         self._told: dict[str, Any] = {}
         self._absent: set[str] = set()
@@ -42,6 +43,16 @@ class Metadata:
         """What scopes it supports, as text."""
         scopes = self._told.get("scopes_supported")
         return " ".join(map(str, scopes)) if isinstance(scopes, list) else "<text>"
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """The dialect's paths by those that the server has, below its own URL."""
+        found = {}
+        for path, name in self._names.items():
+            url = self._told.get(ENDPOINTS[name].member or "")
+            if isinstance(url, str) and url.startswith(f"{self._url}/"):
+                found[url.removeprefix(self._url)] = path
+        return found
 
     def place(self, path: str) -> str:
         """Where the endpoint is asked that the dialect has at a path: there, or at a URL."""

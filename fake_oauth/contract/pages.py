@@ -103,7 +103,9 @@ def named(names: Sequence[str], among: Sequence[Page]) -> Sequence[Page]:
 
 
 def _spending(page: Page) -> int:
-    return 0 if page.spends is None else 1 if page.response.status < 400 else 2
+    if page.spends is None:
+        return 0
+    return 1 if "token" in (page.response.body or "") else 2
 
 
 def toml_writer() -> ModuleType:

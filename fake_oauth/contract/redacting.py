@@ -1,223 +1,246 @@
 """Exchanges as pages may tell them: no secret, no token, the documented values for known ones.
 
 Known are the values that were given, what a server has given out, and what a request that it
-granted had in it. Any other secret stands as `WRONG`: that is what it was, or else it is none of a
-reader's business.
+granted had in it. Any other secret stands as `WRONG` in what is asked: that is what it was, or else
+it is none of a reader's business. In what is answered it is a hole.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from base64 import b64decode, b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from base64 import b64encode, urlsafe_b64decode
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, unquote_plus
 
 from fake_oauth.contract.comparing import Answer
 from fake_oauth.contract.pages import Request, Response
-from fake_oauth.contract.values import DOCUMENTED, hidden
-from fake_oauth.provider.tokens import opened
+from fake_oauth.contract.rewriting import Tell, form_told, json_told, url_told
+from fake_oauth.contract.secrecy import is_secret, is_somebodys
+from fake_oauth.contract.telling import WRONG, Known, Teller, opened_or_none
+from fake_oauth.contract.values import DOCUMENTED
 
-_ASKED_HEADERS: Final = ("Content-Type", "Authorization")
 _ANSWERED_HEADERS: Final = ("Content-Type", "Location", "WWW-Authenticate", "Retry-After")
-# By what their names end in, whoever thought of them: subject_token, clientSecret, device_code.
-_SECRET: Final = re.compile(
-    r"(secret|token|password|passcode|assertion|otp|verifier|token_hint|^code|_code"
-    r"|api_?key|ticket|credentials?|session(_?id|_?state)?)$",
-    re.IGNORECASE,
-)
-_GIVEN_OUT: Final = ("access_token", "refresh_token", "code", "otp_token", "issuer")
-_TIMES: Final = frozenset({"iat", "exp", "nbf", "auth_time", "updated_at"})
-_TIME: Final = re.compile(rf'("(?:{"|".join(sorted(_TIMES))})"\s*:\s*)\d{{9,10}}\b')
-_MADE: Final = frozenset({"jti", "sid", "nonce", "at_hash", "c_hash"})
-_JWT: Final = re.compile(r"[\w-]+\.[\w-]+\.[\w-]*")
-_WRONG: Final = "WRONG"
+# What a server gives out, and a client brings back.
+_GIVEN_OUT: Final = ("access_token", "refresh_token", "code", "otp_token", "p_state", "issuer")
+_URLS: Final = ("redirect_uri", "logout_redirect_uri", "issuer")
+_URLSAFE: Final = str.maketrans("+/", "-_")
+_QUOTED: Final = re.compile(r'([\w-]+)="([^"]*)"')
+_PART: Final = re.compile(r"\r?\n\r?\n(.*?)\r?\n--", re.DOTALL)
+
+Named = tuple[Sequence[str], Any]
+"""A value and the names that it stands below, the outermost first."""
 
 
 class Redactor:
     """What is known of the values of one server, and how exchanges with it are told."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
-        """`values` are by the names of `DOCUMENTED`."""
-        self._known = {value: DOCUMENTED[name] for name, value in values.items() if value}
+        """`values` are by the names of `NAMES`."""
+        self._known = Known()
+        documented = {**DOCUMENTED, "sub": DOCUMENTED["username"]}
+        for name, value in values.items():
+            if value and name in documented:
+                self._known.learn(value, documented[name], is_url=name in _URLS)
 
     def redacted(self, request: Request, answer: Answer) -> tuple[Request, Response]:
         """What is asked and answered, as a page may have it."""
-        given = _given(request)
+        given = list(_given(request))
         text = answer.body.decode(errors="replace")
         headers = {name.lower(): value for name, value in answer.headers.items()}
-        came = {**_pairs_of(headers.get("location", "")), **dict(_members(_object(text)))}
-        is_granted = answer.status < 400
+        came = [*_pairs_of(headers.get("location", "")), *_members(_json(text))]
+        is_granted = _is_granted(answer.status, headers.get("content-type", ""), came)
         if is_granted:
             self._learn(
-                {n: v for n, v in given.items() if self._known.get(v, _WRONG) == _WRONG}, DOCUMENTED
+                [one for one in given if self._known.right(str(one[1])) is None], DOCUMENTED
             )
         self._learn(came, _GIVEN_OUT)
-        told = self._asked(request), self._answered(answer.status, headers, text, given)
+        self._wrong(given, _refused(answer.status, came))
+        secrets = {str(value) for names, value in given if is_somebodys(names, str(value))}
+        teller = Teller(
+            self._known, frozenset(secrets), frozenset(str(value) for _, value in given)
+        )
+        told = _asked(request, teller), _answered(answer.status, headers, text, teller)
         if is_granted:
-            self._forget(request, given, came)
+            self._forget(request, _by_name(given), _by_name(came))
         return told
 
-    def _learn(self, given: Mapping[str, Any], names: Iterable[str]) -> None:
-        for name in names:
-            if isinstance(value := given.get(name), str) and value:
-                self._known[value] = DOCUMENTED[name]
+    def _learn(self, values: Sequence[Named], names: Collection[str]) -> None:
+        for path, value in values:
+            name = path[-1] if path else ""
+            if name in names and isinstance(value, str) and value:
+                self._known.learn(value, DOCUMENTED[name], is_url=name in _URLS)
 
     def _forget(self, request: Request, given: Mapping[str, Any], came: Mapping[str, Any]) -> None:
         """What has been used up is wrong from now on."""
-        spent = [given.get("code")]
+        spent = {"code"}
         if came.get("refresh_token", given.get("refresh_token")) != given.get("refresh_token"):
-            spent.append(given.get("refresh_token"))
-        if urlsplit(request.path).path.endswith("/revoke"):
-            spent.append(given.get("token"))
-        self._known |= {value: _WRONG for value in spent if value}
+            spent.add("refresh_token")
+        if request.path.partition("?")[0].endswith("/revoke"):
+            spent.add("token")
+        self._wrong([((name,), value) for name, value in given.items()], spent)
 
-    def _asked(self, request: Request) -> Request:
-        headers = {
-            name: self._credentials(value) if name == "Authorization" else value
-            for name in _ASKED_HEADERS
-            if (value := request.headers.get(name)) is not None
-        }
-        body = request.body
-        if body is not None and "json" in headers.get("Content-Type", ""):
-            data = _object(body)
-            body = _WRONG if data is None else json.dumps(self._told("", data), indent=2)
-        elif body is not None and "form-urlencoded" not in headers.get("Content-Type", ""):
-            body = _WRONG  # Whatever it is, what is secret in it cannot be told.
-        elif body is not None:
-            pairs = [(name, self._told(name, value)) for name, value in _pairs(body)]
-            body = urlencode(pairs, errors="replace")
-        path = self._url(request.path)
-        return Request(method=request.method, path=path, headers=headers, body=body)
+    def _wrong(self, given: Sequence[Named], names: Collection[str]) -> None:
+        for path, value in given:
+            is_known = isinstance(value, str) and self._known.right(value) is not None
+            if is_known and path and path[-1] in names:
+                self._known.learn(value, WRONG)
 
-    def _answered(
-        self, status: int, headers: Mapping[str, str], text: str, given: Mapping[str, Any]
-    ) -> Response:
-        """With holes for tokens, and their claims; a body that is no JSON is left out."""
-        told = {
-            name: self._url(value) if name == "Location" else hidden(value, self._known)
-            for name in _ANSWERED_HEADERS
-            if (value := headers.get(name.lower())) is not None
-        }
-        data = _object(text)
-        if data is None:
-            return Response(status=status, headers=told, body=None if text else "")
-        claims = {}
-        for name, value in _members(data):
-            if not isinstance(value, str) or given.get(name) == value:
-                continue
-            if (found := self._claims(value)) is not None:
-                text = text.replace(json.dumps(value)[1:-1], "<jwt>")
-                if name in data:
-                    claims[name] = found
-            elif value and _SECRET.search(name):
-                text = text.replace(json.dumps(value)[1:-1], "<any>")
-        body = _TIME.sub(r'\1"<time>"', hidden(text, self._known))
-        return Response(status=status, headers=told, body=body, claims=claims)
 
-    def _url(self, url: str) -> str:
-        """What the query and the fragment have in them is told like the rest."""
-        told = hidden(re.split("[?#]", url, maxsplit=1)[0], self._known)
-        parts = urlsplit(url)
-        for mark, text in (("?", parts.query), ("#", parts.fragment)):
-            if text:
-                pairs = [(name, self._told(name, value)) for name, value in _pairs(text)]
-                told += mark + urlencode(pairs, quote_via=quote, errors="replace")
-        return told
+def _asked(request: Request, teller: Teller) -> Request:
+    kind, headers = request.headers.get("Content-Type", ""), {}
+    if kind:
+        headers["Content-Type"] = kind
+    if authorization := request.headers.get("Authorization"):
+        headers["Authorization"] = _credentials_told(authorization, teller)
+    body = request.body
+    if body is not None:
+        if "json" in kind:
+            body = _json_told(body, teller.asked) or WRONG
+        elif "form-urlencoded" in kind and _json(body) is None:
+            body = form_told(body, teller.asked)
+        else:
+            body = WRONG  # Whatever it is, what is secret in it cannot be told.
+    path = url_told(request.path, teller.asked)
+    return Request(method=request.method, path=path, headers=headers, body=body)
 
-    def _credentials(self, value: str) -> str:
+
+def _answered(status: int, headers: Mapping[str, str], text: str, teller: Teller) -> Response:
+    """With holes for tokens, and what they say; a body that is no JSON object is left out."""
+    told = {n: headers[n.lower()] for n in _ANSWERED_HEADERS if n.lower() in headers}
+    if "Location" in told:
+        urls = tuple(teller.known.urls.items())
+        told["Location"] = url_told(told["Location"], teller.redirected, urls)
+    if "WWW-Authenticate" in told:
+        told["WWW-Authenticate"] = _QUOTED.sub(
+            lambda one: f'{one[1]}="{teller.answered((one[1],), one[2])}"', told["WWW-Authenticate"]
+        )
+    data = _json(text)
+    if not isinstance(data, dict):
+        return Response(status=status, headers=told, body=None if text else "")
+    tokens = {
+        name: found
+        for name, value in data.items()
+        if isinstance(value, str) and value not in teller.given
+        if (found := opened_or_none(value)) is not None
+    }
+    return Response(
+        status=status,
+        headers=told,
+        body=_json_told(text, teller.answered),
+        jose={name: teller.jose(header) for name, (header, _) in tokens.items()},
+        claims={name: teller.claims(claims) for name, (_, claims) in tokens.items()},
+    )
+
+
+def _json_told(text: str, tell: Tell) -> str | None:
+    """The same JSON, told; None for what is none."""
+    try:
+        return json_told(text, tell)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _credentials_told(value: str, teller: Teller) -> str:
+    scheme, blank, rest = value.partition(" ")
+    if scheme.lower() == "bearer" and blank:
+        return f"{scheme} {teller.asked(('access_token',), rest.strip())}"
+    if scheme.lower() == "basic" and (halves := _basic(rest)):
+        # Without a secret, the name is one: an API key.
+        names = halves if halves["client_secret"] else ("client_secret", "client_secret")
+        told = zip(names, halves.values(), strict=True)
+        joined = ":".join(str(teller.asked((name,), half)) if half else "" for name, half in told)
+        return f"{scheme} {b64encode(joined.encode()).decode()}"
+    # A scheme is a word; anything else may be the secret itself.
+    return f"{scheme} {WRONG}" if scheme.isalpha() and len(scheme) < 10 and blank else WRONG
+
+
+def _is_granted(status: int, kind: str, came: Sequence[Named]) -> bool:
+    """Whether what a request had in it was right; a page of HTML does not say."""
+    return status < 400 and "html" not in kind and not any("error" in names for names, _ in came)
+
+
+def _refused(status: int, came: Sequence[Named]) -> Collection[str]:
+    """What is good no more, by a reply that refuses it; whoever spent or revoked it."""
+    said = _by_name(came)
+    if said.get("error") == "invalid_grant":
+        return ("code", "refresh_token")
+    if said.get("active") is False:
+        return ("token",)
+    return ("access_token",) if status == 401 else ()
+
+
+def _given(request: Request) -> Iterator[Named]:
+    """What a request has in it, wherever it has it."""
+    yield from _pairs_of(request.path)
+    body, kind = request.body or "", request.headers.get("Content-Type", "")
+    if (data := _json(body)) is not None:
+        yield from _members(data)
+    elif "multipart" in kind:
+        yield from ((("secret",), part) for part in _PART.findall(body))
+    elif "urlencoded" in kind or not kind:
+        yield from (((name,), value) for name, value in _pairs(body))
+    else:
+        yield ("secret",), body.strip()
+    for header, value in request.headers.items():
         scheme, _, rest = value.partition(" ")
-        if scheme == "Bearer":
-            return f"Bearer {self._told('access_token', rest)}"
-        if scheme != "Basic":
-            return f"{scheme} {_WRONG}"
-        joined = ":".join(self._told(name, half) for name, half in _basic(rest).items())
-        return f"Basic {b64encode(joined.encode()).decode()}"
-
-    def _told(self, name: str, value: Any) -> Any:
-        """A value of a request, by its name."""
-        if isinstance(value, dict):
-            return {inner: self._told(inner, member) for inner, member in value.items()}
-        if isinstance(value, list):
-            return [self._told(name, member) for member in value]
-        if not isinstance(value, str) or not value:
-            return value
-        if value in self._known:
-            return self._known[value]
-        if _SECRET.search(name) or _JWT.fullmatch(value):
-            self._known[value] = _WRONG  # Nor is it told where a reply repeats it.
-            return _WRONG
-        return hidden(value, self._known)
-
-    def _claims(self, token: str) -> dict[str, Any] | None:
-        """What a JWT says, with holes for what the next one says otherwise; None if it is none."""
-        try:
-            _, claims = opened(token)
-        except ValueError:
-            return None
-        told: dict[str, Any] = {}
-        for name, value in claims.items():
-            if name in _TIMES:
-                told[name] = "<time>"
-            elif name in _MADE:
-                told[name] = "<any>"
-            elif name == "iss":
-                told[name] = "<issuer>"
-            elif value is not None and not isinstance(value, dict):
-                told[name] = self._plain(value)
-        return told
-
-    def _plain(self, value: Any) -> Any:
-        if isinstance(value, list):
-            return [self._plain(item) for item in value]
-        return hidden(value, self._known) if isinstance(value, str) else value
+        if header == "Authorization" and scheme.lower() == "basic":
+            yield from (((name,), half) for name, half in _basic(rest).items())
+            secret = _decoded(rest).partition(":")[2]
+            yield from ((("secret",), written) for written in (secret, unquote_plus(secret)))
+        elif header == "Authorization" and scheme.lower() == "bearer":
+            yield ("access_token",), rest.strip()
+        elif header == "Cookie":
+            yield from ((("secret",), one.partition("=")[2].strip()) for one in value.split(";"))
+        if header in ("Authorization", "Dpop") or is_secret((header,)):
+            yield ("secret",), rest or value
 
 
-def _given(request: Request) -> dict[str, Any]:
-    """What a request has in it, by name, wherever it has it."""
-    given = _pairs_of(request.path)
-    given |= dict(_members(_object(request.body or ""))) or dict(_pairs(request.body or ""))
-    scheme, _, rest = request.headers.get("Authorization", "").partition(" ")
-    if scheme == "Basic":
-        given |= _basic(rest)
-    return given | ({"access_token": rest} if scheme == "Bearer" else {})
+def _by_name(values: Sequence[Named]) -> dict[str, Any]:
+    return {names[-1]: value for names, value in values if names}
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:
     return parse_qsl(text, keep_blank_values=True)
 
 
-def _pairs_of(url: str) -> dict[str, str]:
-    parts = urlsplit(url)
-    return dict(_pairs(parts.query) + _pairs(parts.fragment))
+def _pairs_of(url: str) -> Iterator[Named]:
+    """What the query and the fragment of a URL have in them."""
+    before, _, fragment = url.partition("#")
+    for text in (before.partition("?")[2], fragment.rpartition("?")[2]):
+        yield from (((name,), value) for name, value in _pairs(text))
 
 
 def _basic(credentials: str) -> dict[str, str]:
     """The halves of RFC 7617 section 2, as RFC 6749 section 2.3.1 has them."""
+    client_id, colon, secret = _decoded(credentials).partition(":")
+    return {"client_id": unquote(client_id), "client_secret": unquote(secret)} if colon else {}
+
+
+def _decoded(credentials: str) -> str:
     try:
-        text = b64decode(credentials + "==").decode()
+        return urlsafe_b64decode(credentials.translate(_URLSAFE) + "==").decode()
     except ValueError:
-        return {}
-    client_id, _, secret = text.partition(":")
-    return {"client_id": unquote(client_id), "client_secret": unquote(secret)}
+        return ""
 
 
-def _object(text: str) -> dict[str, Any] | None:
+def _json(text: str) -> Any:
+    """An object or a list; None for anything else."""
     try:
         data = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return data if isinstance(data, dict) else None
+    return data if isinstance(data, dict | list) else None
 
 
-def _members(data: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value in JSON with the name that it goes by, however deep."""
+def _members(data: Any, names: tuple[str, ...] = ()) -> Iterator[Named]:
+    """Every value in JSON, however deep."""
     if isinstance(data, dict):
-        for inner, value in data.items():
-            yield from _members(value, inner)
+        for name, value in data.items():
+            yield from _members(value, (*names, name))
     elif isinstance(data, list):
         for value in data:
-            yield from _members(value, name)
+            yield from _members(value, names)
     elif data is not None:
-        yield name, data
+        yield names, data

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
+from urllib.parse import quote, quote_plus
 from xml.etree import ElementTree as ET
 
 from fake_oauth.contract.members import Difference
@@ -16,6 +18,8 @@ from fake_oauth.contract.values import SECRETS, hidden
 
 # What a server makes that opens something: JWTs, refresh tokens, codes.
 _TOKEN: Final = re.compile(r"\b[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}|\b[\w-]{40,}")
+# How a secret may be written: as it is, in JSON, in a URL, in a form.
+_FORMS: Final = (str, lambda value: json.dumps(value)[1:-1], quote, quote_plus)
 # What XML 1.0 has no place for (section 2.2).
 _NOT_IN_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -26,8 +30,9 @@ class Report:
     def __init__(self, url: str, outcomes: Iterable[Outcome], values: Mapping[str, str]) -> None:
         self.url = url
         self.outcomes: Sequence[Outcome] = tuple(outcomes)
-        secrets = (value for name, value in values.items() if name in SECRETS and value)
-        self._secrets = dict.fromkeys(secrets, "***")
+        secrets = [value for name, value in values.items() if name in SECRETS and value]
+        written = (form(value) for value in secrets for form in _FORMS)
+        self._secrets = dict.fromkeys(written, "***")
 
     @property
     def counted(self) -> Counter[str]:

@@ -147,5 +147,5 @@ def json_of(answer: Answer) -> Any:
     """The body of an answer; None if it is no JSON."""
     try:
         return json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

@@ -12,9 +12,9 @@ import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode
 
-from fake_oauth.contract.pages import Page, Request
+from fake_oauth.contract.pages import Request
 
 # What each value is called where people give it, and how the documentation writes it.
 DOCUMENTED: Final[Mapping[str, str]] = {
@@ -47,7 +47,6 @@ SECRETS: Final = frozenset(
     {"client_secret", "refresh_token", "access_token", "code", "password", "otp", "otp_token"}
 )
 _TELLING: Final = 6
-_BASIC: Final = "Basic "
 _TEXTS: Final = "|".join(
     re.escape(text) for text in sorted(DOCUMENTED.values(), key=len, reverse=True)
 )
@@ -76,8 +75,8 @@ def values_of(client: Mapping[str, Any], user: Mapping[str, Any]) -> dict[str, s
     return {name: value for name, value in found.items() if value is not None}
 
 
-def needed(page: Page) -> list[str]:
-    """The values that a page's request has in it."""
+def needed(request: Request) -> list[str]:
+    """The documented values that a request has in it."""
     by_text = {written: name for name, written in DOCUMENTED.items()}
     found: set[str] = set()
 
@@ -85,7 +84,7 @@ def needed(page: Page) -> list[str]:
         found.update(by_text[written] for written in _WRITTEN.findall(text))
         return text
 
-    replaced(page.request, seen)
+    replaced(request, seen)
     return [name for name in DOCUMENTED if name in found]
 
 
@@ -147,7 +146,7 @@ def _escaped(value: str) -> str:
 
 def parameters(request: Request) -> dict[str, Any]:
     """What a request has in its query and in its form, or JSON, by name."""
-    query = dict(parse_qsl(urlsplit(request.path).query, keep_blank_values=True))
+    query = dict(parse_qsl(request.path.partition("?")[2], keep_blank_values=True))
     data = _json_of(request)
     if data is None:
         data = dict(parse_qsl(request.body or "", keep_blank_values=True))
@@ -157,11 +156,10 @@ def parameters(request: Request) -> dict[str, Any]:
 def replaced(request: Request, change: Callable[[str], str]) -> Request:
     """A request with every value in it changed, and written as it was."""
     headers = {name: _header(value, change) for name, value in request.headers.items()}
-    parts = urlsplit(request.path)
-    path = request.path
-    if parts.query:
-        pairs = [(name, change(value)) for name, value in parse_qsl(parts.query)]
-        path = f"{parts.path}?{urlencode(pairs, quote_via=quote)}"
+    path, _, query = request.path.partition("?")
+    if query:
+        pairs = [(name, change(value)) for name, value in parse_qsl(query, keep_blank_values=True)]
+        path = f"{path}?{urlencode(pairs, quote_via=quote)}"
     body, data = request.body, _json_of(request)
     if data is not None:
         body = json.dumps(_json(data, change), indent=2, ensure_ascii=False)
@@ -182,12 +180,15 @@ def _json_of(request: Request) -> Any:
 
 
 def _header(value: str, change: Callable[[str], str]) -> str:
-    if value.startswith(_BASIC):
-        halves = b64decode(value.removeprefix(_BASIC)).decode().split(":", 1)
+    scheme, space, rest = value.partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            halves = b64decode(rest).decode().split(":", 1)
+        except ValueError:
+            return value  # It is to be malformed.
         changed = ":".join(quote(change(half), safe="") for half in halves)
-        return _BASIC + b64encode(changed.encode()).decode()
-    scheme, space, token = value.partition(" ")
-    return f"{scheme}{space}{change(token)}" if scheme == "Bearer" else value
+        return f"{scheme} {b64encode(changed.encode()).decode()}"
+    return f"{scheme}{space}{change(rest)}" if scheme.lower() == "bearer" else value
 
 
 def _json(data: Any, change: Callable[[str], str]) -> Any:
