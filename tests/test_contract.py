@@ -297,7 +297,9 @@ def test_what_a_server_does_not_say_that_it_has_is_not_asked_for() -> None:
         del paths[name]
     conventions = replace(Dialect.RFC.conventions, grants=("refresh_token",))
     own = replace(Dialect.RFC, paths=paths, conventions=conventions)
-    host = Foreign(InProcess(FakeOAuth(OTHER.changed(dialect=own))), KNOWN, dialect=Dialect.RFC)
+    client = replace(OTHER.clients[0], token_endpoint_auth_methods=["client_secret_basic"])
+    fake = FakeOAuth(OTHER.changed(dialect=own, clients=[client]))
+    host = Foreign(InProcess(fake), KNOWN, dialect=Dialect.RFC)
     by_name = {page.name: page for page in pages("rfc")}
 
     def said(name: str) -> str:
@@ -311,6 +313,7 @@ def test_what_a_server_does_not_say_that_it_has_is_not_asked_for() -> None:
     assert said("metadata.success") == f"needs a server with metadata at {METADATA}"
     grant = "needs a server that supports the grant client_credentials"
     assert said("client_credentials.success") == grant
+    assert said("client.in_body") == "needs a server that takes client_secret_post"
     for name in ("grant_type.unsupported", "refresh_token.unknown", "revoke.unknown"):
         assert run_one(by_name[name], host).verdict == "holds"
 

@@ -5,6 +5,7 @@ RFC 8414 and OpenID Connect Discovery; neither has all endpoints.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fake_oauth.contract.pages import Request
@@ -74,9 +75,19 @@ class Metadata:
         member = ENDPOINTS[name].member if name in ENDPOINTS else None
         if member is not None and member not in self._told:
             return f"that says where its {member} is"
-        grant_type = parameters(request).get("grant_type")
-        supported = self._told.get("grant_types_supported")
+        given = parameters(request)
+        grant_type = given.get("grant_type")
+        supported = self._listed("grant_types_supported", self._dialect.conventions.grants)
         is_known = grant_type in self._dialect.conventions.grants
-        if is_known and isinstance(supported, list) and grant_type not in supported:
+        if is_known and grant_type not in supported:
             return f"that supports the grant {grant_type}"
+        methods = self._listed(f"{member}_auth_methods_supported", ("client_secret_basic",))
+        is_in_body = "client_secret" in given and "Authorization" not in request.headers
+        if is_in_body and "client_secret_post" not in methods:
+            return "that takes client_secret_post"
         return None
+
+    def _listed(self, member: str, default: Sequence[str]) -> Sequence[Any]:
+        """What a member lists; what it is taken to list where it does not."""
+        told = self._told.get(member)
+        return told if isinstance(told, list) else default
