@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from secrets import token_urlsafe
+from secrets import token_hex
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -51,7 +51,8 @@ class FakeOAuth(Service):
         """`watch` is called with every exchange as it is answered, in the answering thread."""
         super().__init__(Settings() if settings is None else settings, watch)
         self._address = (host, port)
-        self.control_token = None if is_loopback(host) else token_urlsafe(24)
+        # In hex: with a hyphen in front it would be an option, where it is given to a command.
+        self.control_token = None if is_loopback(host) else token_hex(16)
         self._control: Control | None = None
         if self.settings.control:
             from fake_oauth.control import Control  # reads JSON with cattrs; most never ask for it

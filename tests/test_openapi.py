@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 
 from fake_oauth import Client, Dialect, FakeOAuth, Settings
 from fake_oauth.__main__ import main
-from fake_oauth.contract.described import _OF_GRANT, DESCRIBED
+from fake_oauth.contract.described import DESCRIBED, OF_GRANT
 from fake_oauth.contract.hosts import Steered
 from fake_oauth.contract.openapi import MAY_BE_EMPTY, document
 from fake_oauth.contract.pages import Page, pages
@@ -56,7 +56,7 @@ def test_it_has_everything_that_is_served(dialect: Dialect) -> None:
         for path, operations in described["paths"].items()
     } == {path: set(ENDPOINTS[name].methods) for name, path in dialect.paths.items()}
     assert set(DESCRIBED) == set(ENDPOINTS)
-    assert set(_OF_GRANT) == set(GRANTS)
+    assert set(OF_GRANT) == set(GRANTS)
     content = described["paths"][dialect.paths["token"]]["post"]["requestBody"]["content"]
     for kind in ("application/x-www-form-urlencoded", "multipart/form-data"):
         members = content[kind]["schema"]["properties"]

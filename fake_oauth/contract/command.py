@@ -13,9 +13,10 @@ from fake_oauth.contract import options as common
 from fake_oauth.contract.holes import Level
 from fake_oauth.contract.hosts import Foreign, Host, Steered
 from fake_oauth.contract.pages import Page, Request, named, pages
-from fake_oauth.contract.printing import show, watched
+from fake_oauth.contract.printing import can_be_shown, show, watched
 from fake_oauth.contract.report import Report
 from fake_oauth.contract.running import run
+from fake_oauth.contract.signatures import pyjwt
 from fake_oauth.contract.transports import Wire, json_of
 from fake_oauth.contract.values import values_of
 from fake_oauth.controls import PREFIX
@@ -66,6 +67,9 @@ def add_to(commands: Any) -> None:
 
 def check(options: argparse.Namespace) -> int:
     """Run the pages and report. Returns the exit code."""
+    if options.json is None:
+        can_be_shown()
+    pyjwt()
     host, values = host_of(options)
     chosen = chosen_pages(options, host.dialect)
     try:
@@ -77,12 +81,12 @@ def check(options: argparse.Namespace) -> int:
 
 
 def _told(options: argparse.Namespace, report: Report, hint: str) -> int:
+    if options.json is None:
+        show(report, hint)
+    else:
+        _write(options.json, json.dumps(report.as_json(), indent=2, ensure_ascii=False).encode())
     if options.junit is not None:
         _write(options.junit, report.as_junit())
-    if options.json is not None:
-        _write(options.json, json.dumps(report.as_json(), indent=2, ensure_ascii=False).encode())
-    else:
-        show(report, hint)
     if report.counted["differs"]:
         return 1
     if not report.counted["holds"]:

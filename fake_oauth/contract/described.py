@@ -42,7 +42,7 @@ def _form(*names: str, **more: Schema) -> Mapping[str, Schema]:
 _CLIENT: Final = "client_secret_basic"
 _BEARER: Final = "bearer"
 _BY_OTP: Final = ("auth_source_id", "otp", "otp_token", "scope")
-_OF_GRANT: Final[Mapping[str, tuple[str, ...]]] = {
+OF_GRANT: Final[Mapping[str, tuple[str, ...]]] = {
     "authorization_code": ("code", "redirect_uri", "code_verifier"),
     "client_credentials": ("scope",),
     "refresh_token": ("refresh_token", "scope"),
@@ -142,7 +142,7 @@ def form(dialect: Dialect, name: str, *, as_json: bool = False) -> Mapping[str, 
     if name != "token":
         return row.form if row.form and (row.takes_json or not as_json) else None
     grants = [one for one in dialect.conventions.grants if GRANTS[one].reads_json or not as_json]
-    names = dict.fromkeys(name for grant in grants for name in _OF_GRANT[grant])
+    names = dict.fromkeys(name for grant in grants for name in OF_GRANT[grant])
     if not dialect.conventions.password_names_auth_source and not {SMS, EMAIL} & set(grants):
         names.pop("auth_source_id", None)
     grant_type = {"grant_type": {**TEXT, "enum": list(grants)}}

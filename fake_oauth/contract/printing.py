@@ -24,16 +24,22 @@ def watched(outcomes: Iterable[Outcome], count: int) -> Iterable[Outcome]:
     return track(outcomes, "", count, console=console, transient=True, disable=not is_shown)
 
 
-def show(report: Report, hint: str = "") -> None:
-    """Print it, and what else could be run. Raises FakeOAuthError where rich is not installed."""
+def can_be_shown() -> None:
+    """Raises FakeOAuthError where rich is not installed, before a run and not after it."""
     try:
-        from rich.console import Console
-        from rich.markup import escape
-        from rich.table import Table
+        import rich.console  # noqa: F401
     except ImportError:
         raise FakeOAuthError(
             'the table needs rich: pip install "fake_oauth[check]", or ask for --json FILE'
         ) from None
+
+
+def show(report: Report, hint: str = "") -> None:
+    """Print it, and what else could be run."""
+    from rich.console import Console  # only where something is shown
+    from rich.markup import escape
+    from rich.table import Table
+
     console = Console(highlight=False)
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("page", no_wrap=True)
