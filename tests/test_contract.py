@@ -59,9 +59,10 @@ def test_the_suite_run_by_pytest_needs_pyjwt(pytester: pytest.Pytester) -> None:
 
 def test_the_suite_is_run_by_pytest_against_a_url(pytester: pytest.Pytester) -> None:
     with FakeOAuth(STEERED.changed(rotate_refresh_tokens=True, seed=1)) as server:
-        asked = ("--pyargs", "fake_oauth.contract", "-q", "--oauth-url", server.url)
+        asked = ("--pyargs", "fake_oauth.contract", "-q", "-rs", "--oauth-url", server.url)
         result = pytester.runpytest_subprocess(*asked)
         assert set(result.parseoutcomes()) == {"passed", "skipped"}
+        result.stdout.fnmatch_lines(["*would spend the code: --oauth-spend"])
         result = pytester.runpytest_subprocess(*asked, "--oauth-spend")
         result.assert_outcomes(passed=53)
         result = pytester.runpytest_subprocess(

@@ -8,12 +8,12 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any, Final, get_args
 from urllib.parse import quote, quote_plus
 from xml.etree import ElementTree as ET
 
 from fake_oauth.contract.members import Difference
-from fake_oauth.contract.running import Outcome
+from fake_oauth.contract.running import Outcome, Verdict
 from fake_oauth.contract.values import SECRETS, hidden
 
 # What a server makes that opens something: JWTs, refresh tokens, codes.
@@ -62,7 +62,7 @@ class Report:
         """The whole run as plain data."""
         return {
             "url": self.url,
-            "counted": dict(self.counted),
+            "counted": {verdict: self.counted[verdict] for verdict in get_args(Verdict)},
             "pages": [
                 {
                     "page": outcome.page.name,

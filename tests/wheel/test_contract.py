@@ -37,4 +37,4 @@ def test_it_is_run_by_the_command(tmp_path: Path) -> None:
         subprocess.run([*asked, "--json", str(told)], check=True)
     assert "53 hold, 0 differ, 0 skipped" in table.stdout, table.stdout + table.stderr
     assert table.returncode == 0
-    assert json.loads(told.read_text(encoding="utf-8"))["counted"] == {"holds": 53}
+    assert json.loads(told.read_text(encoding="utf-8"))["counted"]["holds"] == 53
