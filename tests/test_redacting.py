@@ -11,6 +11,8 @@ from typing import Any
 from urllib.parse import quote, unquote_plus
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fake_oauth.contract.comparing import Answer, differences
 from fake_oauth.contract.holes import Level
@@ -398,3 +400,54 @@ def test_a_secret_is_known_by_its_looks() -> None:
     assert not is_random("short1")
     assert is_vocabulary(["scopes_supported"])
     assert not is_vocabulary([])
+
+
+PLAIN_TEXT = st.text(max_size=40).filter(lambda text: "<" not in text)  # No hole by chance.
+NAMES = st.sampled_from(
+    [
+        *("id_token", "password", "deviceCode", "otp", "exp", "iat", "error", "scope", "name"),
+        *(
+            "email",
+            "expires_in",
+            "error_description",
+            "kid",
+            "m",
+            "data",
+            "grant_types_supported",
+        ),
+    ]
+) | st.text('xyzé "\\-_', max_size=5)
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**12), 10**12)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | PLAIN_TEXT
+    | st.sampled_from(["https://app/cb?code=x&state=y#z", '{"token": "x"}', JWT, "a@b.example"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=8,
+)
+DOCUMENTS = st.dictionaries(NAMES, VALUES, max_size=5)
+LAYOUTS = st.sampled_from(
+    [{}, {"indent": 2}, {"separators": (" ,", " : ")}, {"ensure_ascii": False}]
+)
+
+
+@given(DOCUMENTS, LAYOUTS)
+def test_any_json_that_is_left_alone_is_the_same(
+    document: dict[str, Any], layout: dict[str, Any]
+) -> None:
+    text = json.dumps(document, **layout)
+    assert json_told(text, lambda _, value: value) == text
+
+
+@given(DOCUMENTS, LAYOUTS)
+def test_what_is_recorded_holds_for_what_it_was_recorded_of(
+    document: dict[str, Any], layout: dict[str, Any]
+) -> None:
+    data = json.dumps(document, **layout).encode(errors="surrogatepass")
+    answer = Answer(400, {"Content-Length": str(len(data))}, data)
+    _, page = Redactor({}).redacted(Request(method="GET", path="/x"), answer)
+    levels: tuple[Level, ...] = ("strict", "loose")
+    for level in levels:
+        assert differences(page, answer, {"sub": "alice"}, level) == []

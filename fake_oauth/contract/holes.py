@@ -26,7 +26,7 @@ _HOLES: Final[Mapping[str, tuple[str, str]]] = {
 _TIMES: Final = r"<(?:time|iat(?:\+\d+)?)>"
 # In JSON these are numbers, where only text can be a hole.
 _HOLE: Final = re.compile(rf'("{_TIMES}"|"<number>"|{_TIMES}|<[a-z]+>)')
-_NUMBER: Final = r"-?\d+(?:\.\d+)?"
+_NUMBER: Final = r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?"
 _TIME: Final = re.compile(r"<(?:time|iat(?:\+(\d+))?)>")
 _SECONDS: Final = r"\d{9,10}"
 

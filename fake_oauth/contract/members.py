@@ -89,8 +89,8 @@ class Comparison:
         if name == "refresh_token":
             return isinstance(told, str) and bool(told.strip())  # Others rotate.
         if name == "aud":
-            named = [str(one) for one in _listed(told)]
-            return all(any(matches(one, n, "loose") for n in named) for one in _listed(wanted))
+            named = _listed(told)
+            return all(any(self._is(one, other) for other in named) for one in _listed(wanted))
         return name == "scope" and _are_scopes(wanted, told)
 
 

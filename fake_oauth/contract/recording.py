@@ -86,8 +86,8 @@ class Recorder:
                 self._write(request, answer)
             except Exception as error:  # noqa: BLE001  # The client is to have its answer.
                 # By its kind only: what it says may be somebody's secret.
-                told = type(error).__name__
-                self._watch(f"no page for {request.method}, {answer.status}: a defect, {told}")
+                kind = type(error).__name__
+                self._watch(f"no page for {request.method}, {answer.status}: a defect, {kind}")
         body = self._with_own_endpoints(answer, asked.host_url)
         headers = answer.repeated or tuple(answer.headers.items())
         told = [(name, value) for name, value in headers if name.lower() not in _NOT_FORWARDED]

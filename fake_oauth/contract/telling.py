@@ -134,12 +134,12 @@ class Teller:
         if opened_or_none(value):
             return "<jwt>"
         if is_secret(names):
-            return _ANY
+            return _hole_for(value)
         if (stands := self.known.right(value, names[-1])) is not None:
             return stands
         if is_personal(names):
             return "<text>"
-        return _ANY if looks_secret(value) or value in self.secrets else None
+        return _hole_for(value) if looks_secret(value) or value in self.secrets else None
 
     def _part(self, value: Any, hole: str) -> Any:
         """What has no name: a part of a path, mostly, and then a word or a token."""
@@ -184,6 +184,10 @@ def opened_or_none(value: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
         return opened(value)
     except (ValueError, RecursionError):
         return None
+
+
+def _hole_for(value: str) -> str:
+    return _ANY if re.fullmatch(r"\S+", value) else "<text>"
 
 
 def _suspect_told(text: str, hole: str) -> str:
