@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import errno
 import json
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -36,6 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = options.run(options)
     except FakeOAuthError as error:
         print(f"fake-oauth: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:  # What was to be printed; files have messages of their own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # No more of it, at exit.
+        print(f"fake-oauth: {error.strerror or error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("fake-oauth: interrupted", file=sys.stderr)

@@ -45,7 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="only this page, or those like 'token.*'; the server is taken to be set up for it",
+        help="only this page, or those like 'pkce.*'; the server is taken to be set up for it",
     )
     group.addoption("--oauth-level", choices=("strict", "loose"))
     group.addoption("--oauth-spend", action="store_true", help="run what uses something up")

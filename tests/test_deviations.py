@@ -49,7 +49,8 @@ def right(dialect: str) -> Mapping[str, Exchange]:
     for page in pages(dialect):
         with host.ready(page) as values:
             request = filled(page.request, values)
-            answers = {jwks.path: host.send(jwks), request.path: host.send(request)}
+            asked = [jwks, *(filled(one, values) for one in page.before), request]
+            answers = {one.path: host.send(one) for one in asked}
             exchanges[page.name] = Exchange(dict(values), answers)
     return exchanges
 
@@ -200,7 +201,7 @@ DEVIATIONS: dict[str, tuple[Change, bool]] = {
     "201 for 200": (status(200, 201), True),
     "401 for 400": (status(400, 401), True),
     "400 for 401": (status(401, 400), True),
-    "303 for 302": (status(302, 303), True),
+    "303 for 302": (status(302, 303), False),
     "400 for 404": (status(404, 400), True),
     "500 for 503": (status(503, 500), True),
     "401 for 403": (status(403, 401), True),
@@ -219,10 +220,17 @@ DEVIATIONS: dict[str, tuple[Change, bool]] = {
         True,
     ),
     "no challenge": (header("WWW-Authenticate", None, "Bearer"), True),
-    "another challenge": (header("WWW-Authenticate", "Bearer", "Bearer"), False),
+    "a challenge without its error": (header("WWW-Authenticate", "Bearer", "error="), True),
+    "another text in a challenge": (
+        header("WWW-Authenticate", 'Bearer error="invalid_token"', "invalid_token"),
+        False,
+    ),
+    "a challenge of another scheme": (header("WWW-Authenticate", "Negotiate", " "), True),
     "JSON in one line": (body(lambda b: json.dumps(json.loads(b)).encode()), False),
     "a final newline": (body(lambda b: b + b"\n"), False),
     "members in another order": (members(rearranged), False),
+    "a list for an object": (body(lambda _: b"[]"), True),
+    "what is too deep to be read": (body(lambda _: b"[" * 100_000), True),
     "an empty body": (body(lambda _: b""), True),
     "a page of HTML": (body(lambda _: b"<p>error</p>"), True),
     "a body that is not UTF-8": (body(lambda b: b[:-1] + b"\xff"), True),
@@ -247,6 +255,22 @@ DEVIATIONS: dict[str, tuple[Change, bool]] = {
     "no sub in userinfo": (without("sub"), True),
     "another user": (member("sub", "MOCK_OTHER"), True),
     "no keys": (member("keys", []), True),
+    "a private key among the keys": (
+        members(
+            lambda data: (
+                data.update(keys=[{**key, "d": "x"} for key in data["keys"]])
+                if "keys" in data
+                else None
+            )
+        ),
+        True,
+    ),
+    "keys that are none": (member("keys", ["RSA"]), True),
+    "no response_types_supported": (without("response_types_supported"), True),
+    "another issuer in a token": (
+        claims("id_token", lambda c: c.update(iss="https://evil.example")),
+        True,
+    ),
     "no jwks_uri": (without("jwks_uri"), True),
     "another issuer": (member("issuer", "https://evil.example"), True),
     "no otp_token": (without("otp_token"), True),
@@ -352,6 +376,70 @@ def test_a_wrong_server_is_found(dialect: str, name: str) -> None:
     assert differing
     assert differing <= changed, "a page differs whose answer is right"
     assert bool(found(dialect, name, "loose")[1]) == RUNS[dialect][name][1]
+
+
+KEY = {"kty": "EC", "crv": "P-256", "x": "x", "y": "y"}
+
+
+def without_header(status: int, was: int) -> Change:
+    """Another status, and no challenge, where no header has said who asks."""
+
+    def change(answer: Answer) -> Answer | None:
+        if answer.status != was or not answer.body:
+            return None
+        headers = {n: v for n, v in answer.headers.items() if n != "WWW-Authenticate"}
+        return replace(answer, status=status, headers=headers)
+
+    return change
+
+
+# What the standards allow.
+ALLOWED: dict[str, Change] = {
+    "303 for 302": status(302, 303),
+    "keys of two kinds": members(
+        lambda data: data.update(keys=[*data["keys"], KEY]) if "keys" in data else None
+    ),
+    "keys of another kind": members(
+        lambda data: data.update(keys=[KEY]) if "keys" in data else None
+    ),
+    "the media type of keys": header("Content-Type", "application/jwk-set+json", "json"),
+    "a token_type in small letters": member("token_type", "bearer"),
+    "a lifetime that is not told": without("expires_in"),
+    "scopes that are not told": without("scope"),
+    "fractions of a second": claims("id_token", lambda c: c.update(iat=c["iat"] + 0.5)),
+    "another realm": header("WWW-Authenticate", 'Basic realm="acme"', "Basic"),
+    "members that nobody knows": members(lambda data: data.update(x=1)),
+}
+
+
+# But there it is wrong: nothing verifies the tokens, and the scope is not the one that was granted.
+NOT_ALLOWED = {
+    "keys of another kind": {page.name for page in pages("rfc") if page.response.claims},
+    "scopes that are not told": {"refresh_token.narrower_scope"},
+}
+
+
+@pytest.mark.parametrize("name", ALLOWED)
+def test_what_the_standards_allow_is_right(name: str) -> None:
+    changed, wrong = set(), NOT_ALLOWED.get(name, set())
+    for page in (page for page in pages("rfc") if page.name not in wrong):
+        server = Wrong("rfc", ALLOWED[name])
+        outcome = run_one(page, server, "loose")
+        assert outcome.differences == (), page.name
+        changed |= {page.name} if server.has_changed else set()
+    assert changed
+
+
+@pytest.mark.parametrize(
+    ("name", "is_allowed"),
+    [("client.unknown", True), ("client.wrong_secret_in_header", False), ("client.none", True)],
+)
+def test_a_client_may_be_refused_with_a_400_unless_a_header_named_it(
+    name: str, *, is_allowed: bool
+) -> None:
+    (page,) = (page for page in pages("rfc") if page.name == name)
+    outcome = run_one(page, Wrong("rfc", without_header(400, 401)), "loose")
+    assert (outcome.verdict == "holds") == is_allowed
 
 
 @pytest.mark.parametrize("dialect", RUNS)

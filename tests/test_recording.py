@@ -416,16 +416,22 @@ def test_what_people_see_and_type_has_no_page(tmp_path: Path) -> None:
     upstream = Odd(Answer(200, {"Content-Type": "text/html"}, b"<form>"))
     client = WSGIClient(Recorder(upstream, tmp_path, {}, told.append))
     client.get("/login")
-    client.set_cookie("session", "x")
+    upstream.answer = Answer(302, {"Location": "/", "Set-Cookie": "session=x"}, b"")
+    client.post("/login", data={"user": "alice"})
     upstream.answer = Answer(302, {"Location": "/"}, b"")
+    client.set_cookie("session", "x")
     client.post("/login", data={"user": "alice"})
     client.head("/jwks")
     assert told == [
         "no page for GET /login, 200: for people",
         "no page for POST /login, 302: for people",
+        "no page for POST /login, 302: for people",
         "no page for HEAD /jwks, 302: for people",
     ]
     assert not list(tmp_path.iterdir())
+    upstream.answer = Answer(200, {}, b"")
+    client.post("/revoke", data={"token": "t-1"})
+    assert told[-1] == str(tmp_path / "revoke" / "001.post.200.toml")
 
 
 def test_a_client_has_its_answer_whatever_becomes_of_the_page(
@@ -447,6 +453,26 @@ METADATA = {
     "jwks_uri": "https://keys.example/jwks",
     "userinfo_endpoint": 7,
 }
+
+
+def test_scopes_are_those_of_the_client(tmp_path: Path) -> None:
+    """So that a fake that is made for the page grants them."""
+    upstream = Odd(Answer(200, {}, b'{"access_token": "t", "scope": "openid profile"}'))
+    WSGIClient(Recorder(upstream, tmp_path, {})).post("/token", data={"scope": "openid profile"})
+    page = read(next(tmp_path.glob("*/*")))
+    assert page.given["clients"][0]["scopes"] == ["openid", "profile"]
+    assert FakeOAuth(Settings.from_mapping(page.given))
+    for body in (b'{"scope": "openid"}', b'{"scope": 7}', b"{", b"[]"):
+        upstream.answer = Answer(200, {}, body)
+        WSGIClient(Recorder(upstream, tmp_path / "more", {})).get("/x")
+    assert not any(read(path).given for path in (tmp_path / "more").glob("*/*"))
+
+
+def test_that_tokens_must_not_be_stored_is_kept(tmp_path: Path) -> None:
+    for number, value in enumerate(("no-store", "max-age=60")):
+        answer = Answer(200, {"Cache-Control": value}, b"{}")
+        text, _ = recorded(tmp_path / str(number), answer)
+        assert ('Cache-Control = "no-store"' in text) == (value == "no-store")
 
 
 def test_metadata_lead_back_to_the_recorder(tmp_path: Path) -> None:

@@ -101,6 +101,7 @@ HIDDEN = {
     "a token of letters": Case(answer={"m": "aBcDeFgHiJkLmNoPqRsTuV"}, secret="aBcD"),
     "a long number": Case(answer={"m": "4111111111111111"}, secret="4111"),
     "an address": Case(answer={"m": "for alice@example.org"}, secret="alice"),
+    "a form in a form": Case(body=f"back={quote(f'a=b&nonce={SECRET}')}"),
     "JSON in JSON": Case(answer={"m": json.dumps({"id_token": SECRET})}),
     "broken JSON in JSON": Case(answer={"m": '{"id_token": a1B2c3D4e5F6g7H8'}, secret="a1B2c3D4"),
     "JSON in a form": Case(body=f"m={quote(json.dumps({'password': SECRET}))}"),

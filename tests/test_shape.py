@@ -53,7 +53,7 @@ LADDER: list[list[str] | str] = [
     ["contract.secrecy"],
     ["contract.described", "contract.members", "contract.values"],
     ["contract.circumstances", "contract.comparing", "contract.openapi", "contract.telling"],
-    ["contract.transports"],
+    ["contract.named", "contract.transports"],
     ["contract.metadata"],
     ["contract.hosts"],
     ["contract.signatures"],

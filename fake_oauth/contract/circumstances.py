@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from fake_oauth.contract.pages import Request, Response
-from fake_oauth.contract.values import DOCUMENTED, needed, parameters
+from fake_oauth.contract.values import DOCUMENTED, DOCUMENTED_SCOPE, needed, parameters
 from fake_oauth.provider.grants import s256
 
 _NONCE: Final = "MOCK_NONCE"
@@ -41,7 +42,21 @@ def _given(names: Collection[str], came: Collection[str], answered: Response) ->
         # It is told when it ends, which the documented one does not.
         own = {"value": DOCUMENTED["refresh_token"], "lifetime_seconds": _LIFETIME}
         given["refresh_tokens"] = [own]
+    if scopes := _granted(answered):
+        client = {
+            **{name: DOCUMENTED[name] for name in ("client_id", "client_secret")},
+            "redirect_uris": [DOCUMENTED["redirect_uri"]],
+            "scopes": scopes,
+        }
+        given["clients"] = [client]
     return given
+
+
+def _granted(answered: Response) -> list[str]:
+    """The scopes of a reply, where they are others than the documented client has."""
+    said = json.loads(answered.body or "{}").get("scope")
+    scopes = sorted(set(said.split())) if isinstance(said, str) and answered.status < 400 else []
+    return [] if scopes == [DOCUMENTED_SCOPE] else scopes
 
 
 def _needs(

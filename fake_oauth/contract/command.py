@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from fake_oauth.contract import options as common
 from fake_oauth.contract.holes import Level
@@ -23,6 +24,8 @@ from fake_oauth.controls import PREFIX
 from fake_oauth.dialects import DIALECTS, Dialect
 from fake_oauth.provider.errors import FakeOAuthError
 
+_STDOUT: Final = Path("-")
+
 
 def add_to(commands: Any) -> None:
     """Add the command to a parser."""
@@ -34,6 +37,12 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument("url", metavar="URL", help="the server: http://127.0.0.1:8080")
     common.add_to(parser)
+    _add_to(parser)
+    parser.set_defaults(run=check)
+
+
+def _add_to(parser: argparse.ArgumentParser) -> None:
+    """What is run, how exactly, and where it is told."""
     parser.add_argument(
         "--spend",
         action="store_true",
@@ -44,7 +53,7 @@ def add_to(commands: Any) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="only this page, or those like 'token.*'; the server is taken to be set up for it",
+        help="only this page, or those like 'pkce.*'; the server is taken to be set up for it",
     )
     parser.add_argument(
         "--control-token", metavar="TOKEN", help="what a fake on another machine printed"
@@ -60,9 +69,12 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--pages", type=Path, metavar="FOLDER", help="other pages than the documented ones"
     )
-    parser.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write JSON; no table then")
-    parser.set_defaults(run=check)
+    parser.add_argument(
+        "--junit", type=Path, metavar="FILE", help="write JUnit XML; - is standard output"
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write JSON, and no table; - is standard output"
+    )
 
 
 def check(options: argparse.Namespace) -> int:
@@ -74,7 +86,9 @@ def check(options: argparse.Namespace) -> int:
     chosen = chosen_pages(options, host.dialect)
     try:
         outcomes = watched(run(chosen, host, options.level), len(chosen))
-        return _told(options, Report(options.url, outcomes, values), _hint(options, host.level))
+        held_to = f"{options.pages or host.dialect.name}, {options.level or host.level}"
+        report = Report(options.url, outcomes, values, held_to)
+        return _told(options, report, _hint(options, host.level))
     finally:
         if isinstance(host, Steered):
             host.restore()
@@ -84,7 +98,8 @@ def _told(options: argparse.Namespace, report: Report, hint: str) -> int:
     if options.json is None:
         show(report, hint)
     else:
-        _write(options.json, json.dumps(report.as_json(), indent=2, ensure_ascii=False).encode())
+        text = json.dumps(report.as_json(), indent=2, ensure_ascii=False)
+        _write(options.json, f"{text}\n".encode(errors="backslashreplace"))
     if options.junit is not None:
         _write(options.junit, report.as_junit())
     if report.counted["differs"]:
@@ -181,6 +196,9 @@ def _known(wire: Wire) -> dict[str, str]:
 
 
 def _write(path: Path, data: bytes) -> None:
+    if path == _STDOUT:
+        sys.stdout.write(data.decode())
+        return
     try:
         path.write_bytes(data)
     except OSError as error:

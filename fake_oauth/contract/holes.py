@@ -55,7 +55,8 @@ def is_then(wanted: str, told: Any, iat: Any, level: Level) -> bool:
     `<iat+300>` is 300 seconds after the `iat` beside it, by its meaning any time after it; `<iat>`
     is that, by its meaning no time after it.
     """
-    if type(told) is not int or re.fullmatch(_SECONDS, str(told)) is None:
+    kinds = (int,) if level == "strict" else (int, float)  # RFC 7519 section 2 allows fractions.
+    if type(told) not in kinds or re.fullmatch(_SECONDS, str(int(told))) is None:
         return False
     match = _TIME.fullmatch(wanted)
     if match is None or wanted == "<time>":
@@ -63,7 +64,7 @@ def is_then(wanted: str, told: Any, iat: Any, level: Level) -> bool:
     later = int(match[1] or 0)
     if level == "strict":
         return bool(told - later == iat)
-    return type(iat) is not int or (told > iat if later else told <= iat)
+    return type(iat) not in kinds or bool(told > iat if later else told <= iat)
 
 
 def _pattern(part: str, level: Level) -> str:

@@ -100,7 +100,7 @@ class Foreign:
             values["access_token"] = client_token(self, values)
         if "otp" in page.needs and not {"otp", "otp_token"} & set(values):
             raise SkippedError("needs an OTP that was sent: --value otp=… --value otp_token=…")
-        names = needed(page.request)
+        names = needed(*page.before, page.request)
         if missing := [name for name in names if name not in {*values, *_FREE}]:
             raise SkippedError(f"needs {', '.join(map(_option, missing))}")
         if spent := [name for name in names if name in self._spent]:
@@ -154,6 +154,8 @@ class Steered:
                 body = json.dumps({**client, "usage": "login", **said})
                 path = self.dialect.paths["otp_send"]
                 self.send(Request(method="POST", path=path, headers=_JSON, body=body))
+        if page.response.claims:
+            made["issuer"] = Metadata(self._wire, self.dialect).issuer
         yield made
 
     def restore(self) -> None:

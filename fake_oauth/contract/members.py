@@ -41,14 +41,13 @@ class Comparison:
     ) -> Iterator[Difference]:
         """`where` is what stands before the name of a member."""
         for name, value in wanted.items():
-            if self.level == "loose" and name.endswith("_supported"):
-                continue  # What a server supports is its own affair.
             if name in told:
                 yield from self.values(where + name, name, value, told[name], told.get("iat"))
             elif not self.may_lack(name, value):
                 yield Difference(where + name, _shown(value), _MISSING)
         more = [name for name in told if name not in wanted]
-        for name in more if self.level == "strict" or "error" in more else ():
+        is_worse = "error" in more or ("d" in more and "kty" in wanted)  # A private key.
+        for name in more if self.level == "strict" or is_worse else ():
             yield Difference(where + name, "(not there)", _shown(told[name]))
 
     def values(
@@ -57,6 +56,8 @@ class Comparison:
         """The value of one member; `iat` is the one beside it, for holes that go by it."""
         if isinstance(wanted, dict) and isinstance(told, dict):
             yield from self.members(f"{where}.", wanted, told)
+        elif name == "keys" and self.level == "loose":
+            yield from self._keys(where, wanted, told)
         elif isinstance(wanted, list) and isinstance(told, list) and len(wanted) == len(told):
             if not self._means(name, wanted, told):
                 for index, (value, other) in enumerate(zip(wanted, told, strict=True)):
@@ -73,6 +74,16 @@ class Comparison:
         """Whether a member may be missing; to the letter only one of unknown value."""
         return name in self.optional and (self.level == "loose" or wanted == "<any>")
 
+    def _keys(self, where: str, wanted: list[Any], told: Any) -> Iterator[Difference]:
+        """A JWKS has as many keys as it has, of any kind (RFC 7517 section 5)."""
+        keys = told if isinstance(told, list) else []
+        if not keys:
+            yield Difference(where, "keys", _shown(told))
+        for index, key in enumerate(keys):
+            kind = key.get("kty") if isinstance(key, dict) else None
+            same = [one for one in wanted if one.get("kty") == kind] or [{"kty": "<any>"}]
+            yield from self.values(f"{where}[{index}]", "", same[0], key)
+
     def _is(self, wanted: Any, told: Any) -> bool:
         if type(wanted) is not type(told):
             return False
@@ -82,7 +93,7 @@ class Comparison:
         """Whether a client takes the one for the other, going by what the member is."""
         if self.level == "strict":
             return False
-        if name in _FREE:
+        if name in _FREE or name.endswith("_supported"):  # Its own affair, but there.
             return type(wanted) is type(told)
         if name == "token_type":  # RFC 6749 section 5.1: case insensitive.
             return str(wanted).lower() == str(told).lower()

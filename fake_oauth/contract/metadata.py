@@ -28,7 +28,7 @@ class Metadata:
         for name in ("metadata", "discovery"):
             if name in dialect.paths:
                 said = json_of(server.send(Request(method="GET", path=dialect.paths[name])))
-                if isinstance(said, dict) and "issuer" in said:
+                if isinstance(said, dict) and {"issuer", "token_endpoint"} & said.keys():
                     self._told |= said
                 else:
                     self._absent.add(name)
@@ -81,6 +81,9 @@ class Metadata:
         is_known = grant_type in self._dialect.conventions.grants
         if is_known and grant_type not in supported:
             return f"that supports the grant {grant_type}"
+        if given.get("code_challenge_method") == "plain":
+            plain = self._listed("code_challenge_methods_supported", ("plain",))
+            return "that supports S256 alone" if "plain" in plain else None
         methods = self._listed(f"{member}_auth_methods_supported", ("client_secret_basic",))
         is_in_body = "client_secret" in given and "Authorization" not in request.headers
         if is_in_body and "client_secret_post" not in methods:

@@ -113,7 +113,7 @@ def _examples(dialect: Dialect, name: str, kind: str) -> Iterator[tuple[str, Map
 def _granted(dialect: Dialect) -> list[Page]:
     """The pages of a dialect, if it has any, for what is granted."""
     known = pages(dialect.name) if dialect.name in DIALECTS else ()
-    return [page for page in known if page.response.status == 200]
+    return [page for page in known if page.response.status == 200 and not page.before]
 
 
 def _response(dialect: Dialect, name: str, status: int, schema: str | None) -> dict[str, Any]:

@@ -81,8 +81,10 @@ def given_values(options: argparse.Namespace) -> dict[str, str]:
             values["refresh_token"] = settings.refresh_tokens[0].value
     for given in options.value:
         name, equals, value = given.partition("=")
-        if not equals or name not in NAMES:
+        if not equals:
+            raise FakeOAuthError(f"--value {given}: expected NAME=VALUE")
+        if name not in NAMES:
             hint = unknown(name, NAMES)
-            raise FakeOAuthError(f"--value {given}: expected NAME=VALUE, and {name!r} is {hint}")
+            raise FakeOAuthError(f"--value {given}: there is no {name!r}, {hint}")
         values[name] = value
     return values | {name: told for name in _OWN if (told := getattr(options, name)) is not None}

@@ -40,6 +40,8 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str | None = None
     """None where the documentation shows none."""
+    also: Sequence[int] = ()
+    """Other statuses that a standard allows in its place."""
     optional: Sequence[str] = ()
     """Members and claims that a standard allows to be missing."""
     jose: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -58,6 +60,8 @@ class Page:
     source: str
     request: Request
     response: Response
+    before: Sequence[Request] = ()
+    """What is asked before it, whatever is answered: to use something up, or to give it up."""
     about: str = ""
     spends: str | None = None
     """What cannot be used again after it, such as `the code`."""

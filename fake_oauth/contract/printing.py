@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Final
 
@@ -9,6 +10,8 @@ from fake_oauth.contract.report import Report
 from fake_oauth.contract.running import Outcome
 from fake_oauth.provider.errors import FakeOAuthError
 
+# In a file or a pipe, where nothing says how wide it may be.
+_WIDTH: Final = 120
 _MARKS: Final = {"holds": "[green]holds[/]", "differs": "[red]differs[/]", "skipped": "skipped"}
 
 
@@ -35,14 +38,16 @@ def can_be_shown() -> None:
 
 
 def show(report: Report, hint: str = "") -> None:
-    """Print it, and what else could be run."""
+    """Print it, and what else could be run. Raises OSError where nobody reads it."""
     from rich.console import Console  # only where something is shown
     from rich.markup import escape
     from rich.table import Table
 
     console = Console(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _WIDTH
     table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("page", no_wrap=True)
+    table.add_column("page", overflow="fold")
     table.add_column("verdict", no_wrap=True)
     table.add_column("")
     for outcome in report.outcomes:
@@ -62,7 +67,7 @@ def show(report: Report, hint: str = "") -> None:
     counted = report.counted
     console.print(
         f"\n{report.url}: {counted['holds']} hold, {counted['differs']} differ, "
-        f"{counted['skipped']} skipped"
+        f"{counted['skipped']} skipped ({report.held_to})"
     )
     if hint and counted["skipped"]:
         console.print(hint)

@@ -18,7 +18,7 @@ from werkzeug.wrappers import Response as WSGIResponse
 
 from fake_oauth.contract.circumstances import circumstances
 from fake_oauth.contract.comparing import Answer
-from fake_oauth.contract.pages import Page, Request, Response, as_toml, toml_writer
+from fake_oauth.contract.pages import Page, Request, as_toml, toml_writer
 from fake_oauth.contract.redacting import Redactor
 from fake_oauth.contract.transports import Transport, UnreachableError, json_of
 from fake_oauth.provider.errors import FakeOAuthError
@@ -122,7 +122,7 @@ class Recorder:
             headers=asked.headers,
             body=asked.body,
         )
-        if request.method == "HEAD" or _is_for_people(request, answered):
+        if request.method == "HEAD" or _is_for_people(request, answer):
             self._watch(f"no page for {request.method} {path}, {answer.status}: for people")
             return
         self._count += 1
@@ -168,8 +168,9 @@ def _path_of(environ: WSGIEnvironment) -> str:
     return quote(path.encode("latin-1"), safe=string.printable.strip())
 
 
-def _is_for_people(request: Request, answered: Response) -> bool:
+def _is_for_people(request: Request, answer: Answer) -> bool:
     """Whether it is what a browser shows, or what was typed into it."""
-    is_shown = "html" in answered.headers.get("Content-Type", "")
-    is_typed = request.method == "POST" and "Cookie" in request.headers
-    return is_shown or (is_typed and answered.status < 400 and not answered.body)
+    headers = {name.lower(): value for name, value in answer.headers.items()}
+    is_in_browser = "Cookie" in request.headers or "set-cookie" in headers
+    is_typed = request.method == "POST" and 300 <= answer.status < 400 and is_in_browser
+    return is_typed or "html" in headers.get("content-type", "")

@@ -7,17 +7,24 @@ it is none of a reader's business. In what is answered it is a hole.
 
 from __future__ import annotations
 
-import json
 import re
-from base64 import b64encode, urlsafe_b64decode
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from base64 import b64encode
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import parse_qsl, unquote, unquote_plus
 
 from fake_oauth.contract.comparing import Answer
+from fake_oauth.contract.named import (
+    Named,
+    basic_of,
+    by_name,
+    given_in,
+    json_in,
+    members_of,
+    pairs_of,
+)
 from fake_oauth.contract.pages import Request, Response
 from fake_oauth.contract.rewriting import Tell, form_told, json_told, url_told
-from fake_oauth.contract.secrecy import is_secret, is_somebodys
+from fake_oauth.contract.secrecy import is_somebodys
 from fake_oauth.contract.telling import WRONG, Known, Teller, opened_or_none
 from fake_oauth.contract.values import DOCUMENTED
 
@@ -25,12 +32,7 @@ _ANSWERED_HEADERS: Final = ("Content-Type", "Location", "WWW-Authenticate", "Ret
 # What a server gives out, and a client brings back.
 _GIVEN_OUT: Final = ("access_token", "refresh_token", "code", "otp_token", "p_state", "issuer")
 _URLS: Final = ("redirect_uri", "logout_redirect_uri", "issuer")
-_URLSAFE: Final = str.maketrans("+/", "-_")
 _QUOTED: Final = re.compile(r'([\w-]+)="([^"]*)"')
-_PART: Final = re.compile(r"\r?\n\r?\n(.*?)\r?\n--", re.DOTALL)
-
-Named = tuple[Sequence[str], Any]
-"""A value and the names that it stands below, the outermost first."""
 
 
 class Redactor:
@@ -46,10 +48,10 @@ class Redactor:
 
     def redacted(self, request: Request, answer: Answer) -> tuple[Request, Response]:
         """What is asked and answered, as a page may have it."""
-        given = list(_given(request))
+        given = list(given_in(request))
         text = answer.body.decode(errors="replace")
         headers = {name.lower(): value for name, value in answer.headers.items()}
-        came = [*_pairs_of(headers.get("location", "")), *_members(_json(text))]
+        came = [*pairs_of(headers.get("location", "")), *members_of(json_in(text))]
         is_granted = _is_granted(answer.status, headers.get("content-type", ""), came)
         if is_granted:
             self._learn(
@@ -63,7 +65,7 @@ class Redactor:
         )
         told = _asked(request, teller), _answered(answer.status, headers, text, teller)
         if is_granted:
-            self._forget(request, _by_name(given), _by_name(came))
+            self._forget(request, by_name(given), by_name(came))
         return told
 
     def _learn(self, values: Sequence[Named], names: Collection[str]) -> None:
@@ -98,7 +100,7 @@ def _asked(request: Request, teller: Teller) -> Request:
     if body is not None:
         if "json" in kind:
             body = _json_told(body, teller.asked) or WRONG
-        elif "form-urlencoded" in kind and _json(body) is None:
+        elif "form-urlencoded" in kind and json_in(body) is None:
             body = form_told(body, teller.asked)
         else:
             body = WRONG  # Whatever it is, what is secret in it cannot be told.
@@ -109,6 +111,8 @@ def _asked(request: Request, teller: Teller) -> Request:
 def _answered(status: int, headers: Mapping[str, str], text: str, teller: Teller) -> Response:
     """With holes for tokens, and what they say; a body that is no JSON object is left out."""
     told = {n: headers[n.lower()] for n in _ANSWERED_HEADERS if n.lower() in headers}
+    if "no-store" in headers.get("cache-control", ""):  # RFC 6749 section 5.1.
+        told["Cache-Control"] = headers["cache-control"]
     if "Location" in told:
         urls = tuple(teller.known.urls.items())
         told["Location"] = url_told(told["Location"], teller.redirected, urls)
@@ -116,7 +120,7 @@ def _answered(status: int, headers: Mapping[str, str], text: str, teller: Teller
         told["WWW-Authenticate"] = _QUOTED.sub(
             lambda one: f'{one[1]}="{teller.answered((one[1],), one[2])}"', told["WWW-Authenticate"]
         )
-    data = _json(text)
+    data = json_in(text)
     if not isinstance(data, dict):
         return Response(status=status, headers=told, body=None if text else "")
     tokens = {
@@ -146,7 +150,7 @@ def _credentials_told(value: str, teller: Teller) -> str:
     scheme, blank, rest = value.partition(" ")
     if scheme.lower() == "bearer" and blank:
         return f"{scheme} {teller.asked(('access_token',), rest.strip())}"
-    if scheme.lower() == "basic" and (halves := _basic(rest)):
+    if scheme.lower() == "basic" and (halves := basic_of(rest)):
         # Without a secret, the name is one: an API key.
         names = halves if halves["client_secret"] else ("client_secret", "client_secret")
         told = zip(names, halves.values(), strict=True)
@@ -163,84 +167,9 @@ def _is_granted(status: int, kind: str, came: Sequence[Named]) -> bool:
 
 def _refused(status: int, came: Sequence[Named]) -> Collection[str]:
     """What is good no more, by a reply that refuses it; whoever spent or revoked it."""
-    said = _by_name(came)
+    said = by_name(came)
     if said.get("error") == "invalid_grant":
         return ("code", "refresh_token")
     if said.get("active") is False:
         return ("token",)
     return ("access_token",) if status == 401 else ()
-
-
-def _given(request: Request) -> Iterator[Named]:
-    """What a request has in it, wherever it has it."""
-    yield from _pairs_of(request.path)
-    body, kind = request.body or "", request.headers.get("Content-Type", "")
-    if (data := _json(body)) is not None:
-        yield from _members(data)
-    elif "multipart" in kind:
-        yield from ((("secret",), part) for part in _PART.findall(body))
-    elif "urlencoded" in kind or not kind:
-        yield from (((name,), value) for name, value in _pairs(body))
-    else:
-        yield ("secret",), body.strip()
-    for header, value in request.headers.items():
-        scheme, _, rest = value.partition(" ")
-        if header == "Authorization" and scheme.lower() == "basic":
-            yield from (((name,), half) for name, half in _basic(rest).items())
-            secret = _decoded(rest).partition(":")[2]
-            yield from ((("secret",), written) for written in (secret, unquote_plus(secret)))
-        elif header == "Authorization" and scheme.lower() == "bearer":
-            yield ("access_token",), rest.strip()
-        elif header == "Cookie":
-            yield from ((("secret",), one.partition("=")[2].strip()) for one in value.split(";"))
-        if header in ("Authorization", "Dpop") or is_secret((header,)):
-            yield ("secret",), rest or value
-
-
-def _by_name(values: Sequence[Named]) -> dict[str, Any]:
-    return {names[-1]: value for names, value in values if names}
-
-
-def _pairs(text: str) -> list[tuple[str, str]]:
-    return parse_qsl(text, keep_blank_values=True)
-
-
-def _pairs_of(url: str) -> Iterator[Named]:
-    """What the query and the fragment of a URL have in them."""
-    before, _, fragment = url.partition("#")
-    for text in (before.partition("?")[2], fragment.rpartition("?")[2]):
-        yield from (((name,), value) for name, value in _pairs(text))
-
-
-def _basic(credentials: str) -> dict[str, str]:
-    """The halves of RFC 7617 section 2, as RFC 6749 section 2.3.1 has them."""
-    client_id, colon, secret = _decoded(credentials).partition(":")
-    return {"client_id": unquote(client_id), "client_secret": unquote(secret)} if colon else {}
-
-
-def _decoded(credentials: str) -> str:
-    try:
-        return urlsafe_b64decode(credentials.translate(_URLSAFE) + "==").decode()
-    except ValueError:
-        return ""
-
-
-def _json(text: str) -> Any:
-    """An object or a list; None for anything else."""
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return data if isinstance(data, dict | list) else None
-
-
-def _members(data: Any, names: tuple[str, ...] = ()) -> Iterator[Named]:
-    """Every value in JSON, however deep."""
-    if isinstance(data, dict):
-        for name, value in data.items():
-            yield from _members(value, (*names, name))
-    elif isinstance(data, list):
-        for value in data:
-            yield from _members(value, names)
-    elif data is not None:
-        yield names, data

@@ -13,6 +13,7 @@ from urllib.parse import quote, quote_plus
 from xml.etree import ElementTree as ET
 
 from fake_oauth.contract.members import Difference
+from fake_oauth.contract.named import secrets_of
 from fake_oauth.contract.running import Outcome, Verdict
 from fake_oauth.contract.values import SECRETS, hidden
 
@@ -27,8 +28,16 @@ _NOT_IN_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U00
 class Report:
     """The outcomes of a run. No secret that was given, and no token that came, is in it."""
 
-    def __init__(self, url: str, outcomes: Iterable[Outcome], values: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        url: str,
+        outcomes: Iterable[Outcome],
+        values: Mapping[str, str],
+        held_to: str = "",
+    ) -> None:
+        """`held_to` says which pages, and how exactly, in words."""
         self.url = url
+        self.held_to = held_to
         self.outcomes: Sequence[Outcome] = tuple(outcomes)
         secrets = [value for name, value in values.items() if name in SECRETS and value]
         written = (form(value) for value in secrets for form in _FORMS)
@@ -46,8 +55,10 @@ class Report:
 
     def differences(self, outcome: Outcome) -> list[Difference]:
         """Where an answer is not the one of its page, with secrets left out."""
+        came = secrets_of(outcome.answer) if outcome.answer is not None else ()
+        lengths = {one: f"({len(one)} characters)" for one in came if not _TOKEN.fullmatch(one)}
         return [
-            Difference(one.where, self.shown(one.expected), self.shown(one.actual))
+            Difference(one.where, self.shown(one.expected), self.shown(hidden(one.actual, lengths)))
             for one in outcome.differences
         ]
 
@@ -62,6 +73,7 @@ class Report:
         """The whole run as plain data."""
         return {
             "url": self.url,
+            "held_to": self.held_to,
             "counted": {verdict: self.counted[verdict] for verdict in get_args(Verdict)},
             "pages": [
                 {

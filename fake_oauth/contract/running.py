@@ -55,6 +55,8 @@ def run_one(page: Page, host: Host, level: Level | None = None) -> Outcome:
     """Hold one page against a host; no answer at all is a difference too."""
     try:
         with host.ready(page) as values:
+            for request in page.before:
+                host.send(filled(request, values))
             answer = host.send(filled(page.request, values))
             found = differences(page.response, answer, values, level or host.level)
             found += wrong_signatures(page, answer, host)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 from fake_oauth.contract.comparing import Answer
 from fake_oauth.contract.hosts import Host
@@ -13,6 +13,8 @@ from fake_oauth.contract.pages import Page, Request
 from fake_oauth.contract.transports import json_of
 from fake_oauth.provider.errors import FakeOAuthError
 from fake_oauth.provider.tokens import opened
+
+_PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth"})
 
 
 def pyjwt() -> ModuleType:
@@ -34,7 +36,7 @@ def wrong_signatures(page: Page, answer: Answer, host: Host) -> Iterator[Differe
         return
     told = json_of(host.send(Request(method="GET", path=host.dialect.paths["jwks"])))
     keys = told.get("keys") if isinstance(told, dict) else None
-    published = {_kid_of(key): key for key in keys or () if isinstance(key, dict)}
+    published = {_kid_of(key): _public(key) for key in keys or () if isinstance(key, dict)}
     data = json_of(answer)
     for member in page.response.claims:
         token = data.get(member) if isinstance(data, dict) else None
@@ -71,6 +73,11 @@ def _wrong(
         jwt.PyJWS().decode(token, jwt.PyJWK(dict(key), algorithm), algorithms=[algorithm])
     except jwt.PyJWTError as error:
         yield Difference(f"{member} signature", f"by key {kid}, {algorithm}", str(error))
+
+
+def _public(jwk: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Without what is private in it (RFC 7518 section 6), which a JWKS is not to have."""
+    return {name: value for name, value in jwk.items() if name not in _PRIVATE}
 
 
 def _kid_of(jwk: Mapping[str, Any]) -> str | None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from fake_oauth.contract.rewriting import Tell, json_told, url_told
+from fake_oauth.contract.rewriting import Tell, form_told, json_told, url_told
 from fake_oauth.contract.secrecy import (
     SUSPECT,
     is_personal,
@@ -25,6 +25,7 @@ WRONG: Final = "WRONG"
 _TELLING: Final = 3
 _ANY: Final = "<any>"
 _TIMES: Final = frozenset({"iat", "exp", "nbf", "auth_time", "updated_at"})
+_FORM: Final = re.compile(r"[\w.\[\]-]+=[^\s&]*(?:&[\w.\[\]-]+=[^\s&]*)+")
 _WORD: Final = re.compile(r"[\w~+=/.@:-]+")
 
 
@@ -154,6 +155,8 @@ class Teller:
                 return json_told(value, tell)
         except (ValueError, RecursionError):
             pass
+        if _FORM.fullmatch(value):
+            return form_told(value, tell)
         if "://" in value[:12] or value.startswith("/"):
             return url_told(value, tell, tuple(self.known.urls.items()))
         for known, stands in self.known.odd.items():

@@ -80,6 +80,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     given = _given(metafunc.config)
     try:
         pyjwt()  # said once, and not by every test that needs it
+        given_values(given)
         cases = [
             pytest.param(host, page, id=f"{name}-{page.name}")
             for name, host, spoken in _hosts(given)

@@ -105,6 +105,7 @@ class Wire:
             connection.connect()
             connection.sock.settimeout(None)  # From here on the timer says when.
             cut = Timer(self.timeout_seconds, _cut, (connection.sock, is_over))
+            cut.daemon = True  # An interrupt may come before it can be cancelled.
             cut.start()
             try:
                 yield connection

@@ -43,6 +43,7 @@ DOCUMENTED: Final[Mapping[str, str]] = {
 # What else a server may have otherwise, and people may say: the documentation's user has one name
 # for all, its client one scope.
 NAMES: Final = (*DOCUMENTED, "sub", "scope")
+DOCUMENTED_SCOPE: Final = "openid"
 SECRETS: Final = frozenset(
     {"client_secret", "refresh_token", "access_token", "code", "password", "otp", "otp_token"}
 )
@@ -54,9 +55,10 @@ _WRITTEN: Final = re.compile(_TEXTS)
 # The documented values that go by the name of their member.
 _NAMED: Final = (
     r'(?P<before>"(?P<name>sub|scope|scopes_supported)"\s*:\s*)'
-    rf'(?P<value>"{DOCUMENTED["username"]}"|"openid"|(?P<open>\[\s*)"openid"(?P<close>\s*\]))'
+    rf'(?P<value>"{DOCUMENTED["username"]}"|"{DOCUMENTED_SCOPE}"'
+    rf'|(?P<open>\[\s*)"{DOCUMENTED_SCOPE}"(?P<close>\s*\]))'
 )
-_WRITTEN_IN_JSON: Final = re.compile(f"{_NAMED}|{_TEXTS}")
+_WRITTEN_IN_JSON: Final = re.compile(f"{_NAMED}|{_TEXTS}|<issuer>")
 
 
 def values_of(client: Mapping[str, Any], user: Mapping[str, Any]) -> dict[str, str]:
@@ -75,8 +77,8 @@ def values_of(client: Mapping[str, Any], user: Mapping[str, Any]) -> dict[str, s
     return {name: value for name, value in found.items() if value is not None}
 
 
-def needed(request: Request) -> list[str]:
-    """The documented values that a request has in it."""
+def needed(*requests: Request) -> list[str]:
+    """The documented values that requests have in them."""
     by_text = {written: name for name, written in DOCUMENTED.items()}
     found: set[str] = set()
 
@@ -84,7 +86,8 @@ def needed(request: Request) -> list[str]:
         found.update(by_text[written] for written in _WRITTEN.findall(text))
         return text
 
-    replaced(request, seen)
+    for request in requests:
+        replaced(request, seen)
     return [name for name in DOCUMENTED if name in found]
 
 
@@ -120,10 +123,13 @@ def put_url(text: str, values: Mapping[str, str]) -> str:
 
 
 def put_json(text: str, values: Mapping[str, str]) -> str:
-    """The same as `put` for JSON, where a `sub` and a `scope` have values of their own."""
+    """The same for JSON, where a `sub`, a `scope` and an `<issuer>` have values of their own."""
     by_text = {written: _escaped(value) for written, value in _by_text(values).items()}
+    by_text["<issuer>"] = _escaped(values.get("issuer", "<issuer>"))
 
     def there(match: re.Match[str]) -> str:
+        if match[0] in by_text:
+            return by_text[match[0]]
         value = None if match["name"] is None else values.get(match["name"])
         if value is None:
             before, written = match["before"] or "", match["value"] or match[0]
