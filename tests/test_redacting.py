@@ -407,15 +407,8 @@ PLAIN_TEXT = st.text(max_size=40).filter(lambda text: "<" not in text)  # No hol
 NAMES = st.sampled_from(
     [
         *("id_token", "password", "deviceCode", "otp", "exp", "iat", "error", "scope", "name"),
-        *(
-            "email",
-            "expires_in",
-            "error_description",
-            "kid",
-            "m",
-            "data",
-            "grant_types_supported",
-        ),
+        *("email", "expires_in", "error_description", "kid", "m", "data", "keys", "kty", "aud"),
+        *("grant_types_supported", "token_type"),
     ]
 ) | st.text('xyzé "\\-_', max_size=5)
 VALUES = st.recursive(

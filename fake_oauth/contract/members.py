@@ -56,7 +56,7 @@ class Comparison:
         """The value of one member; `iat` is the one beside it, for holes that go by it."""
         if isinstance(wanted, dict) and isinstance(told, dict):
             yield from self.members(f"{where}.", wanted, told)
-        elif name == "keys" and self.level == "loose":
+        elif self.level == "loose" and _are_keys(wanted):
             yield from self._keys(where, wanted, told)
         elif isinstance(wanted, list) and isinstance(told, list) and len(wanted) == len(told):
             if not self._means(name, wanted, told):
@@ -81,7 +81,7 @@ class Comparison:
             yield Difference(where, "keys", _shown(told))
         for index, key in enumerate(keys):
             kind = key.get("kty") if isinstance(key, dict) else None
-            same = [one for one in wanted if one.get("kty") == kind] or [{"kty": "<any>"}]
+            same = [one for one in wanted if one["kty"] == kind] or [{"kty": "<any>"}]
             yield from self.values(f"{where}[{index}]", "", same[0], key)
 
     def _is(self, wanted: Any, told: Any) -> bool:
@@ -103,6 +103,13 @@ class Comparison:
             named = _listed(told)
             return all(any(self._is(one, other) for other in named) for one in _listed(wanted))
         return name == "scope" and _are_scopes(wanted, told)
+
+
+def _are_keys(wanted: Any) -> bool:
+    """Whether they are JWKs (RFC 7517 section 4)."""
+    if not isinstance(wanted, list) or not wanted:
+        return False
+    return all(isinstance(one, dict) and isinstance(one.get("kty"), str) for one in wanted)
 
 
 def _listed(value: Any) -> list[Any]:
