@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote, unquote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fake_oauth.contract.comparing import Answer, differences
@@ -425,8 +425,10 @@ DOCUMENTS = st.dictionaries(NAMES, VALUES, max_size=5)
 LAYOUTS = st.sampled_from(
     [{}, {"indent": 2}, {"separators": (" ,", " : ")}, {"ensure_ascii": False}]
 )
+thorough = settings(max_examples=300, deadline=None, derandomize=True)
 
 
+@thorough
 @given(DOCUMENTS, LAYOUTS)
 def test_any_json_that_is_left_alone_is_the_same(
     document: dict[str, Any], layout: dict[str, Any]
@@ -435,6 +437,7 @@ def test_any_json_that_is_left_alone_is_the_same(
     assert json_told(text, lambda _, value: value) == text
 
 
+@thorough
 @given(DOCUMENTS, LAYOUTS)
 def test_what_is_recorded_holds_for_what_it_was_recorded_of(
     document: dict[str, Any], layout: dict[str, Any]
