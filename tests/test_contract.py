@@ -227,7 +227,9 @@ def test_what_cannot_be_run_says_what_it_would_take() -> None:
     assert why(bare, "refresh_token.invalid_grant") == "needs --client-id, --client-secret"
     assert why(bare, "userinfo.no_user") == "needs --client-id, --client-secret"
     wrong = foreign(fake, client_secret="wrong")
-    assert why(wrong, "userinfo.no_user") == "needs a client that may use client_credentials"
+    assert why(wrong, "userinfo.no_user") == (
+        "needs a client that may use client_credentials, its secret in the body"
+    )
 
 
 def test_a_server_of_the_standards_is_asked_where_its_metadata_say(tmp_path: Path) -> None:

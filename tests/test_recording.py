@@ -646,9 +646,10 @@ def test_a_page_that_cannot_be_written_is_told_and_the_answer_passed_on(tmp_path
 def test_what_is_wrong_with_the_command_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        assert main(["record", "--upstream", "http://x", "--port", port]) == 2
+    out = str(tmp_path / "pages")
+    with FakeOAuth() as server:
+        port = server.url.rpartition(":")[2]
+        assert main(["record", "--upstream", server.url, "--out", out, "--port", port]) == 2
     assert f"cannot listen on 127.0.0.1, port {port}: Address already" in capsys.readouterr().err
     (tmp_path / "file").write_text("", encoding="utf-8")
     assert main(["record", "--upstream", "http://x", "--out", str(tmp_path / "file")]) == 2

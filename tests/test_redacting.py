@@ -258,6 +258,16 @@ def test_a_word_that_was_wrong_once_is_no_word_less() -> None:
     assert redactor.redacted(plain, answer)[1].body == '{"error": "invalid"}'
 
 
+def test_a_code_in_a_body_is_no_authorization_code() -> None:
+    """But what many say for an error or a status."""
+    redactor = Redactor({})
+    plain = Request(method="GET", path="/users?page=0")
+    for _ in range(2):
+        asked, answered = redactor.redacted(plain, Answer(200, {}, b'{"code": "0", "n": "0"}'))
+        assert asked.path == "/users?page=0"
+        assert answered.body == '{"code": "<any>", "n": "0"}'
+
+
 def test_values_that_are_words_of_the_protocol_do_not_hide_it() -> None:
     values = {"client_secret": "secret", "password": "password", "client_id": "app"}
     asked, answered = Case(

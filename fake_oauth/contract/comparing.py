@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 from fake_oauth.contract.holes import Level, matches
 from fake_oauth.contract.members import FOR_PEOPLE, Comparison, Difference
 from fake_oauth.contract.pages import Response
-from fake_oauth.contract.values import put_json, put_url
+from fake_oauth.contract.values import parsed, put_json, put_url
 from fake_oauth.provider.tokens import opened
 
 # Headers that mean something by being there.
@@ -36,6 +36,11 @@ class Answer:
     body: bytes
     repeated: tuple[tuple[str, str], ...] = ()
     """Every header with repeats, where they are known."""
+
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """Its headers by their names in lower case (RFC 9110 section 5.1)."""
+        return {name.lower(): value for name, value in self.headers.items()}
 
 
 def differences(
@@ -65,7 +70,7 @@ def _is_status(response: Response, status: int, level: Level) -> bool:
 def _headers(
     response: Response, answer: Answer, values: Mapping[str, str], comparison: Comparison
 ) -> Iterator[Difference]:
-    actual = {name.lower(): value for name, value in answer.headers.items()}
+    actual = answer.fields
     for name, wanted in response.headers.items():
         told, expected = actual.get(name.lower()), put_url(wanted, values)
         if told is None and name.lower() == "www-authenticate" and answer.status in response.also:
@@ -99,7 +104,10 @@ def _is_header(name: str, expected: str, told: str, comparison: Comparison) -> b
 
 
 def _is_location(expected: str, told: str, comparison: Comparison) -> bool:
-    wanted, actual = urlsplit(expected), urlsplit(told)
+    try:
+        wanted, actual = urlsplit(expected), urlsplit(told)
+    except ValueError:
+        return False  # It is no URL.
     query, asked = dict(parse_qsl(wanted.query)), dict(parse_qsl(actual.query))
     return wanted[:3] == actual[:3] and all(
         (name in FOR_PEOPLE or matches(value, asked[name], "loose"))
@@ -125,7 +133,7 @@ def _body(
         return  # Nobody reads what there is said to be none of.
     expected = put_json(body, values)
     is_as_written = matches(expected, text, comparison.level)
-    wanted, told = _parsed(expected), _parsed(text)
+    wanted, told = parsed(expected), parsed(text)
     if wanted is None or told is None:
         if not is_as_written:
             yield Difference("body", expected or "(empty)", text or "(empty)")
@@ -138,14 +146,6 @@ def _body(
         yield Difference("layout of the body", expected, text)
 
 
-def _parsed(text: str) -> Any:
-    """Its JSON; None for something else, and for what only a file of the fixtures could hold."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
 def _tokens(
     response: Response,
     text: str,
@@ -154,7 +154,7 @@ def _tokens(
     told_before: set[str],
 ) -> Iterator[Difference]:
     """What the JWTs in the body say, JWT by JWT, but for those that are not there at all."""
-    data = _parsed(text)
+    data = parsed(text)
     if "body" in told_before:
         return
     for member in {**response.jose, **response.claims}:

@@ -56,7 +56,7 @@ def is_then(wanted: str, told: Any, iat: Any, level: Level) -> bool:
     is that, by its meaning no time after it.
     """
     kinds = (int,) if level == "strict" else (int, float)  # RFC 7519 section 2 allows fractions.
-    if type(told) not in kinds or re.fullmatch(_SECONDS, str(int(told))) is None:
+    if type(told) not in kinds or not 10**8 <= told < 10**10:  # Nor is it NaN or endless.
         return False
     match = _TIME.fullmatch(wanted)
     if match is None or wanted == "<time>":

@@ -109,9 +109,9 @@ class Foreign:
             values.pop("scope", None)  # What is asked for is what is granted.
         elif "scope" not in values or _GRANTED.isdisjoint(names):
             values["scope"] = "<text>"
-        yield {**dict.fromkeys(_MADE, "<any>"), **values}
-        if page.spends is not None:
+        if page.spends is not None:  # Even if the answer is lost.
             self._spent |= {name: page.name for name in names if name in _SPENT}
+        yield {**dict.fromkeys(_MADE, "<any>"), **values}
 
     def _can_be_run(self, page: Page) -> None:
         """Raises SkippedError for a page that needs another server, or may not be run."""
@@ -181,7 +181,7 @@ def client_token(host: Host, values: Mapping[str, str]) -> str:
     data = json_of(host.send(Request(method="POST", path=path, headers=_FORM, body=body)))
     token = data.get("access_token") if isinstance(data, dict) else None
     if not isinstance(token, str):
-        raise SkippedError("needs a client that may use client_credentials")
+        raise SkippedError("needs a client that may use client_credentials, its secret in the body")
     return token
 
 

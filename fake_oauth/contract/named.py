@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from urllib.parse import parse_qsl, unquote, unquote_plus
 from fake_oauth.contract.comparing import Answer
 from fake_oauth.contract.pages import Request
 from fake_oauth.contract.secrecy import is_secret
+from fake_oauth.contract.values import parsed
 
 _URLSAFE: Final = str.maketrans("+/", "-_")
 _PART: Final = re.compile(r"\r?\n\r?\n(.*?)\r?\n--", re.DOTALL)
@@ -22,9 +22,15 @@ Named = tuple[Sequence[str], Any]
 
 def secrets_of(answer: Answer) -> set[str]:
     """What is in an answer that is nobody's business, as text."""
-    text, location = answer.body.decode(errors="replace"), answer.headers.get("Location", "")
-    came = [*pairs_of(location), *members_of(json_in(text))]
-    return {value for names, value in came if isinstance(value, str) and is_secret(names)}
+    return {
+        value for names, value in came_in(answer) if isinstance(value, str) and is_secret(names)
+    }
+
+
+def came_in(answer: Answer) -> list[Named]:
+    """What an answer has in it: in its redirect, in its body."""
+    text = answer.body.decode(errors="replace")
+    return [*pairs_of(answer.fields.get("location", "")), *members_of(json_in(text))]
 
 
 def given_in(request: Request) -> Iterator[Named]:
@@ -84,10 +90,7 @@ def _decoded(credentials: str) -> str:
 
 def json_in(text: str) -> Any:
     """An object or a list; None for anything else."""
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+    data = parsed(text)
     return data if isinstance(data, dict | list) else None
 
 

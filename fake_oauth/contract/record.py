@@ -46,19 +46,23 @@ def add_to(commands: Any) -> None:
 
 
 def record(options: argparse.Namespace) -> int:
-    """Pass on and write until Ctrl-C. Returns the exit code."""
+    """Pass on and write until Ctrl-C. Returns the exit code.
+
+    Raises FakeOAuthError for what it cannot begin with: a server that does not answer, a folder,
+    an address.
+    """
     ended = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     upstream = common.wire_to(options.upstream, options)
     values, folder = common.given_values(options), made(options.out)
+    dialect = DIALECTS[options.dialect] if options.dialect else spoken_by(upstream)
+    paths = Metadata(upstream, dialect).paths
     try:
         listener = Listener(options.host, options.port)
     except OSError as error:
         where = f"{options.host}, port {options.port}"
         raise FakeOAuthError(f"cannot listen on {where}: {error.strerror}") from None
-    dialect = DIALECTS[options.dialect] if options.dialect else spoken_by(upstream)
-    paths = Metadata(upstream, dialect).paths
     recorder = Recorder(upstream, folder, values, lambda told: _say(f"  {told}"), paths)
     listener.start(recorder)
     _say(f"fake-oauth records {upstream.url} at {listener.url}, into {options.out}/")

@@ -92,7 +92,7 @@ class Recorder:
         headers = answer.repeated or tuple(answer.headers.items())
         told = [(name, value) for name, value in headers if name.lower() not in _NOT_FORWARDED]
         if answer.status not in _WITHOUT_BODY:
-            length = answer.headers.get("Content-Length") if request.method == "HEAD" else None
+            length = answer.fields.get("content-length") if request.method == "HEAD" else None
             told.append(("Content-Length", length or str(len(body))))
         start_response(f"{answer.status} {_PHRASES.get(answer.status, '')}", told)
         return [b"" if request.method == "HEAD" else body]
@@ -170,7 +170,7 @@ def _path_of(environ: WSGIEnvironment) -> str:
 
 def _is_for_people(request: Request, answer: Answer) -> bool:
     """Whether it is what a browser shows, or what was typed into it."""
-    headers = {name.lower(): value for name, value in answer.headers.items()}
+    headers = answer.fields
     is_in_browser = "Cookie" in request.headers or "set-cookie" in headers
     is_typed = request.method == "POST" and 300 <= answer.status < 400 and is_in_browser
     return is_typed or "html" in headers.get("content-type", "")

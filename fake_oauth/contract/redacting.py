@@ -17,9 +17,9 @@ from fake_oauth.contract.named import (
     Named,
     basic_of,
     by_name,
+    came_in,
     given_in,
     json_in,
-    members_of,
     pairs_of,
 )
 from fake_oauth.contract.pages import Request, Response
@@ -30,7 +30,7 @@ from fake_oauth.contract.values import DOCUMENTED
 
 _ANSWERED_HEADERS: Final = ("Content-Type", "Location", "WWW-Authenticate", "Retry-After")
 # What a server gives out, and a client brings back.
-_GIVEN_OUT: Final = ("access_token", "refresh_token", "code", "otp_token", "p_state", "issuer")
+_GIVEN_OUT: Final = ("access_token", "refresh_token", "otp_token", "p_state", "issuer")
 _URLS: Final = ("redirect_uri", "logout_redirect_uri", "issuer")
 _QUOTED: Final = re.compile(r'([\w-]+)="([^"]*)"')
 
@@ -49,21 +49,21 @@ class Redactor:
     def redacted(self, request: Request, answer: Answer) -> tuple[Request, Response]:
         """What is asked and answered, as a page may have it."""
         given = list(given_in(request))
-        text = answer.body.decode(errors="replace")
-        headers = {name.lower(): value for name, value in answer.headers.items()}
-        came = [*pairs_of(headers.get("location", "")), *members_of(json_in(text))]
-        is_granted = _is_granted(answer.status, headers.get("content-type", ""), came)
+        came = came_in(answer)
+        is_granted = _is_granted(answer, came)
         if is_granted:
             self._learn(
                 [one for one in given if self._known.right(str(one[1])) is None], DOCUMENTED
             )
         self._learn(came, _GIVEN_OUT)
+        # In a body it is what many say for an error or a status.
+        self._learn(list(pairs_of(answer.fields.get("location", ""))), ("code",))
         self._wrong(given, _refused(answer.status, came))
         secrets = {str(value) for names, value in given if is_somebodys(names, str(value))}
         teller = Teller(
             self._known, frozenset(secrets), frozenset(str(value) for _, value in given)
         )
-        told = _asked(request, teller), _answered(answer.status, headers, text, teller)
+        told = _asked(request, teller), _answered(answer, teller)
         if is_granted:
             self._forget(request, by_name(given), by_name(came))
         return told
@@ -108,8 +108,10 @@ def _asked(request: Request, teller: Teller) -> Request:
     return Request(method=request.method, path=path, headers=headers, body=body)
 
 
-def _answered(status: int, headers: Mapping[str, str], text: str, teller: Teller) -> Response:
+def _answered(answer: Answer, teller: Teller) -> Response:
     """With holes for tokens, and what they say; a body that is no JSON object is left out."""
+    status, headers = answer.status, answer.fields
+    text = answer.body.decode(errors="replace")
     told = {n: headers[n.lower()] for n in _ANSWERED_HEADERS if n.lower() in headers}
     if "no-store" in headers.get("cache-control", ""):  # RFC 6749 section 5.1.
         told["Cache-Control"] = headers["cache-control"]
@@ -142,7 +144,7 @@ def _json_told(text: str, tell: Tell) -> str | None:
     """The same JSON, told; None for what is none."""
     try:
         return json_told(text, tell)
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
 
 
@@ -160,9 +162,10 @@ def _credentials_told(value: str, teller: Teller) -> str:
     return f"{scheme} {WRONG}" if scheme.isalpha() and len(scheme) < 10 and blank else WRONG
 
 
-def _is_granted(status: int, kind: str, came: Sequence[Named]) -> bool:
+def _is_granted(answer: Answer, came: Sequence[Named]) -> bool:
     """Whether what a request had in it was right; a page of HTML does not say."""
-    return status < 400 and "html" not in kind and not any("error" in names for names, _ in came)
+    is_page = "html" in answer.fields.get("content-type", "")
+    return answer.status < 400 and not is_page and not any("error" in names for names, _ in came)
 
 
 def _refused(status: int, came: Sequence[Named]) -> Collection[str]:

@@ -19,10 +19,8 @@ from fake_oauth.contract.values import SECRETS, hidden
 
 # What a server makes that opens something: JWTs, refresh tokens, codes.
 _TOKEN: Final = re.compile(r"\b[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}|\b[\w-]{40,}")
-# How a secret may be written: as it is, in JSON, in a URL, in a form.
-_FORMS: Final = (str, lambda value: json.dumps(value)[1:-1], quote, quote_plus)
-# What XML 1.0 has no place for (section 2.2).
-_NOT_IN_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# What steers a terminal, or has no place in XML 1.0 (section 2.2).
+_NOT_SHOWN: Final = re.compile("[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class Report:
@@ -40,8 +38,7 @@ class Report:
         self.held_to = held_to
         self.outcomes: Sequence[Outcome] = tuple(outcomes)
         secrets = [value for name, value in values.items() if name in SECRETS and value]
-        written = (form(value) for value in secrets for form in _FORMS)
-        self._secrets = dict.fromkeys(written, "***")
+        self._secrets = {form: "***" for value in secrets for form in _forms(value)}
 
     @property
     def counted(self) -> Counter[str]:
@@ -49,14 +46,20 @@ class Report:
         return Counter(outcome.verdict for outcome in self.outcomes)
 
     def shown(self, text: str) -> str:
-        """A text with its secrets left out."""
+        """A text with its secrets left out, and nothing in it that is no text."""
         text = hidden(text, self._secrets)
+        text = _NOT_SHOWN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
         return _TOKEN.sub(lambda match: f"{match[0][:6]}…", text)
 
     def differences(self, outcome: Outcome) -> list[Difference]:
         """Where an answer is not the one of its page, with secrets left out."""
         came = secrets_of(outcome.answer) if outcome.answer is not None else ()
-        lengths = {one: f"({len(one)} characters)" for one in came if not _TOKEN.fullmatch(one)}
+        lengths = {
+            form: f"({len(one)} characters)"
+            for one in came
+            if one and not _TOKEN.fullmatch(one)
+            for form in _forms(one)
+        }
         return [
             Difference(one.where, self.shown(one.expected), self.shown(hidden(one.actual, lengths)))
             for one in outcome.differences
@@ -106,9 +109,17 @@ class Report:
                 ET.SubElement(case, "skipped", message=outcome.why)
             elif outcome.verdict == "differs":
                 failure = ET.SubElement(case, "failure", message=outcome.page.title)
-                failure.text = _NOT_IN_XML.sub("?", self.told(outcome))
+                failure.text = self.told(outcome)
         document: bytes = ET.tostring(suite, encoding="utf-8", xml_declaration=True)
         return document
+
+
+def _forms(secret: str) -> set[str]:
+    """How a secret may be written: as it is, in JSON, in a URL, in a form."""
+    in_json = {json.dumps(secret, ensure_ascii=plain)[1:-1] for plain in (True, False)}
+    escaped = {form.replace("/", "\\/") for form in in_json}
+    in_url = {write(secret, errors="replace") for write in (quote, quote_plus)}
+    return {secret, *in_json, *escaped, *in_url}
 
 
 def _side(name: str, text: str) -> str:

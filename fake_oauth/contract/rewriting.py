@@ -26,9 +26,12 @@ _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 def json_told(text: str, tell: Tell) -> str:
     """A JSON document with other strings and numbers; names are left as they are.
 
-    Raises ValueError for what is no JSON, RecursionError for what is too deep to be any.
+    Raises ValueError for what is no JSON, and for what is too deep to be any.
     """
-    json.loads(text)
+    try:
+        json.loads(text)
+    except RecursionError:
+        raise ValueError("too deep to be JSON") from None
     names: list[str] = []  # What stands before each opened bracket.
     brackets: list[str] = []
     name, is_name = "", False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import socket
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from werkzeug.test import Client
 
 from fake_oauth.contract.comparing import Answer
 from fake_oauth.contract.pages import Request
+from fake_oauth.contract.values import parsed
 from fake_oauth.controls import PREFIX
 from fake_oauth.fake import FakeOAuth
 from fake_oauth.provider.errors import FakeOAuthError
@@ -146,7 +146,4 @@ def server_url(text: str) -> str:
 
 def json_of(answer: Answer) -> Any:
     """The body of an answer; None if it is no JSON."""
-    try:
-        return json.loads(answer.body)
-    except (ValueError, RecursionError):
-        return None
+    return parsed(answer.body)

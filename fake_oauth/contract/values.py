@@ -177,11 +177,15 @@ def replaced(request: Request, change: Callable[[str], str]) -> Request:
 
 def _json_of(request: Request) -> Any:
     """The body as JSON; None if it is, or says that it is, something else."""
-    if "json" not in request.headers.get("Content-Type", ""):
-        return None
+    is_json = "json" in request.headers.get("Content-Type", "")
+    return parsed(request.body or "") if is_json else None
+
+
+def parsed(text: str | bytes) -> Any:
+    """What a text is as JSON; None for what is none, and for what is too deep to be any."""
     try:
-        return json.loads(request.body or "")
-    except ValueError:
+        return json.loads(text)
+    except (ValueError, RecursionError):
         return None
 
 

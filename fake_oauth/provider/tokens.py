@@ -111,7 +111,10 @@ def compact(signed: str, signature: bytes) -> str:
 def opened(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Header and claims of a JWT; nothing is verified. Raises ValueError for what is none."""
     segments = token.split(".")
-    header, claims = (json.loads(_decoded(segment)) for segment in segments[:2])
+    try:
+        header, claims = (json.loads(_decoded(segment)) for segment in segments[:2])
+    except RecursionError:
+        raise ValueError("too deep to be a JWT") from None
     if len(segments) != 3 or not isinstance(header, dict) or not isinstance(claims, dict):
         raise ValueError("not a JWT")
     return header, claims
