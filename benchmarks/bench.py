@@ -10,11 +10,15 @@ import argparse
 import os
 import platform
 import sys
+import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
 from http.client import HTTPConnection
+from pathlib import Path
 from statistics import median
 from time import perf_counter
+from types import FrameType
+from urllib.request import urlopen
 
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -32,19 +36,31 @@ from measuring import (
 from peers import FAILURES, PEERS, STARTS
 from servers import FORM, PATH, SERVERS
 
+import fake_oauth
 from fake_oauth import FakeOAuth, Settings
-from fake_oauth.provider.keys import shipped_ring
+from fake_oauth.provider.keys import key_ring
 
-IMPORT = """
+PYTEST = """
 from importlib import import_module
 from time import perf_counter
 import pytest
 from _pytest.config import default_plugins
 for name in default_plugins:
     import_module(f"_pytest.{name}")
+"""
+IMPORT = f"""{PYTEST}
 begin = perf_counter()
 import fake_oauth.pytest_plugin
 print((perf_counter() - begin) * 1000)
+"""
+FIRST_FIXTURE = f"""{PYTEST}
+import fake_oauth.pytest_plugin
+begin = perf_counter()
+from fake_oauth.settings import Settings
+from fake_oauth.server import FakeOAuth
+server = FakeOAuth(Settings(seed=0)).start()
+print((perf_counter() - begin) * 1000)
+server.stop()
 """
 
 
@@ -75,7 +91,7 @@ def row(name: str, figure: float, unit: str, count: int, limit: float | None = N
 
 def two_signatures(times: int) -> list[float]:
     """Milliseconds for the least that two RS256 tokens cost."""
-    key, padding, digest, took = shipped_ring().signing.private, PKCS1v15(), SHA256(), []
+    key, padding, digest, took = key_ring().signing.private, PKCS1v15(), SHA256(), []
     for number in range(times):
         begin = perf_counter()
         key.sign(b"%600d" % number, padding, digest)
@@ -105,8 +121,8 @@ def replies(extent: Extent) -> None:
     row("two RSA-2048 signatures, p50", signing, "ms", len(signatures))
     at_one("bare werkzeug reply, keep-alive", bare)
     at_one("bare werkzeug reply, werkzeug's server", stock)
-    at_one("refresh", ours, 1.3 * (signing + bare.milliseconds))
-    at_one("refresh, frozen clock, repeated", repeating, 1.3 * bare.milliseconds)
+    at_one("refresh", ours, 1.15 * (signing + bare.milliseconds))
+    at_one("refresh, frozen clock, repeated", repeating, 1.15 * bare.milliseconds)
     for name, what in (("bare, keep-alive", bare), ("bare, werkzeug's server", stock)):
         row(f"{name}, at 8 connections", what.rate, "/s", what.counted)
     row("refresh, at 8 connections", ours.rate, "/s", ours.counted)
@@ -135,12 +151,30 @@ def fixture(extent: Extent) -> None:
         return (started - begin + end - stopping) * 1000
 
     both = samples(lambda: once(asked=False), extent.times)
-    row("fixture: set-up plus tear-down, p50", median(both), "ms", len(both), 3)
+    row("fixture: set-up plus tear-down, p50", median(both), "ms", len(both), 0.7)
     row("fixture: the stop alone, p50", median(stops), "ms", len(stops), 10)
     stops.clear()
     samples(lambda: once(asked=True), extent.times)
     row("fixture: the stop with a connection open, p50", median(stops), "ms", len(stops), 10)
     row("fixture: the same, slowest", max(stops), "ms", len(stops), 10)
+
+
+def modules_of_a_refresh() -> int:
+    """Return how many modules of the package one refresh over a socket enters."""
+    package, entered = str(Path(fake_oauth.__file__).parent), set[str]()
+
+    def seen(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code.co_filename.startswith(package):
+            entered.add(frame.f_code.co_filename)
+
+    with FakeOAuth(Settings(seed=0)) as server:
+        urlopen(server.token_url, FORM.encode()).read()  # What only the first request loads.
+        threading.setprofile(seen)
+        try:
+            urlopen(server.token_url, FORM.encode()).read()
+        finally:
+            threading.setprofile(None)
+    return len(entered)
 
 
 def cold_start() -> float:
@@ -155,9 +189,11 @@ def processes(extent: Extent) -> None:
     """What can be seen in a new process only."""
     times = extent.times // 10
     imports = samples(lambda: number_from((sys.executable, "-c", IMPORT)), times)
-    row("import of the pytest plugin, over pytest's own", median(imports), "ms", times, 5)
+    row("import of the pytest plugin, over pytest's own", median(imports), "ms", times, 0.5)
+    firsts = samples(lambda: number_from((sys.executable, "-c", FIRST_FIXTURE)), times)
+    row("first fixture of a session, imports included", median(firsts), "ms", times, 60)
     starts = samples(cold_start, times)
-    row("start of the command to its first refresh", median(starts), "s", times, 0.4)
+    row("start of the command to its first refresh", median(starts), "s", times, 0.2)
     grown = number_from((*script("memory.py"), str(extent.refreshes)))
     row(f"memory grown by {extent.refreshes} refreshes", grown, "MB", 1, 20)
 
@@ -202,6 +238,7 @@ def main() -> None:
         f"{'':60} {'figure':>13} {'samples':>8} {'limit':>9} {'ratio':>7}  reached"
     )
     replies(extent)
+    row("modules that a refresh over a socket enters", modules_of_a_refresh(), "", 1, 15)
     fixture(extent)
     processes(extent)
     soak(extent)

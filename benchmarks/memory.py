@@ -43,7 +43,7 @@ def resident() -> float:
 
 def main(refreshes: int) -> None:
     """Ask, and print how much memory that took for good."""
-    askers = [Asker(FakeOAuth()), Asker(FakeOAuth(Settings(rotate_refresh_tokens=True)))]
+    askers = [Asker(FakeOAuth()), Asker(FakeOAuth(Settings(refresh_policy="rotate")))]
     with ThreadPoolExecutor(len(askers)) as pool:
         list(pool.map(lambda asker: asker.refresh(WARM_UP // 2), askers))
         before = resident()

@@ -13,8 +13,8 @@ from werkzeug.test import Client
 from werkzeug.wrappers import Request, Response
 
 from fake_oauth import FakeOAuth, Settings
-from fake_oauth.reply import Written
-from fake_oauth.web.listener import Listener
+from fake_oauth.http.listener import Listener
+from fake_oauth.reply import Response as RawResponse
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -46,8 +46,8 @@ class Bare:
         reply = Response(json.dumps(REPLY), content_type="application/json")
         return reply(environ, start_response)
 
-    def malformed(self, status: int, reason: str) -> Written:
-        return Written(status, (), reason.encode())
+    def malformed(self, status: int, reason: str) -> RawResponse:
+        return RawResponse(status, (), reason.encode())
 
 
 class Repeating:
@@ -70,8 +70,8 @@ class Repeating:
             fake = self._fake
         return fake(environ, start_response)
 
-    def malformed(self, status: int, reason: str) -> Written:
-        return Written(status, (), reason.encode())
+    def malformed(self, status: int, reason: str) -> RawResponse:
+        return RawResponse(status, (), reason.encode())
 
 
 class Silent(WSGIRequestHandler):

@@ -23,7 +23,7 @@ from memory import resident
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from fake_oauth import Client, FakeOAuth, RefreshPolicy, Settings
-from fake_oauth.provider.keys import SigningKey
+from fake_oauth.provider.keys import Key
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -75,7 +75,7 @@ class Soak:
             self.tokens[index] = self._refresh_token_in(body)
 
     def _log_in(self) -> str:
-        token = self.fake.issue().refresh_token
+        token = self.fake.issue_tokens().refresh_token
         assert token is not None
         return token
 
@@ -112,7 +112,7 @@ def beside_a_young_one(costs: Iterator[float], refreshes: int) -> float:
 
 def main(refreshes: int) -> None:
     """Refresh, and print what became of cost and memory."""
-    setattr(SigningKey, "sign", lambda _, _data: bytes(256))  # noqa: B010
+    setattr(Key, "sign", lambda _, _data: bytes(256))  # noqa: B010
     costs, tenth = Soak().seconds(refreshes), refreshes // 10
     first = beside_a_young_one(costs, tenth)
     gc.collect()

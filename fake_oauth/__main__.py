@@ -1,6 +1,6 @@
-"""The command line: a stub server for development.
+"""The command line: `fake-oauth serve`, `check`, `record`, and `openapi`.
 
-Options that more than one run would want belong into the settings file.
+Options of `serve` that more than one run needs belong in the settings file.
 """
 
 from __future__ import annotations
@@ -11,35 +11,42 @@ import json
 import os
 import signal
 import sys
+from collections import deque
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from threading import Event
+from queue import SimpleQueue
+from threading import Condition, Thread
+from typing import Final
 
-from fake_oauth.contract import command as check
-from fake_oauth.contract import record
-from fake_oauth.controls import PREFIX
-from fake_oauth.dialects import DIALECTS
-from fake_oauth.fake import FakeOAuth
+from fake_oauth.contract import cli as contract
+from fake_oauth.control import PREFIX
+from fake_oauth.dialects import DIALECTS, load_dialect
+from fake_oauth.http.endpoints import ENDPOINTS
 from fake_oauth.journal import Exchange
 from fake_oauth.provider.errors import FakeOAuthError
+from fake_oauth.server import FakeOAuth
 from fake_oauth.settings import Settings
-from fake_oauth.web.endpoints import ENDPOINTS
+
+_DIALECT_HELP: Final = f"{', '.join(DIALECTS)}, or package.module:Class"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `fake-oauth`. Returns its exit code: 0, or 2 for what the caller can mend.
+    """Run `fake-oauth`. Return its exit code.
 
-    1 is a server that differs, 130 an end by Ctrl-C.
+    0: success. 1: a server differs from the contract. 2: a problem that you can fix. 130: Ctrl-C.
     """
     options = _parser().parse_args(arguments)
+    # `--dialect package.module:Class` names a module of the caller's project.
+    sys.path.insert(0, str(Path.cwd()))
     try:
         code: int = options.run(options)
     except FakeOAuthError as error:
         print(f"fake-oauth: {error}", file=sys.stderr)
         return 2
-    except OSError as error:  # What was to be printed; files have messages of their own.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # No more of it, at exit.
+    except OSError as error:  # From printing: files have messages of their own.
+        # Nothing more can be printed, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         print(f"fake-oauth: {error.strerror or error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -57,34 +64,49 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     serve = commands.add_parser("serve", help="run a stub server until Ctrl-C")
-    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     serve.add_argument(
-        "--port", type=_port, default=8080, help="port to listen on (%(default)s); 0: a free one"
+        "--host", default="127.0.0.1", help="address to listen on (default: %(default)s)"
+    )
+    serve.add_argument(
+        "--port",
+        type=_port,
+        default=8080,
+        help="port to listen on, 0 for a free one (default: %(default)s)",
     )
     source = serve.add_mutually_exclusive_group()
-    source.add_argument("--config", type=Path, metavar="FILE", help="settings, as TOML")
+    source.add_argument("--config", type=Path, metavar="FILE", help="TOML file with the settings")
     source.add_argument(
         "--documented",
         action="store_true",
-        help="the documented moment: the first refresh answers the documentation's own body",
+        help="reproduce the documented example: the first refresh returns its body",
     )
     serve.add_argument(
-        "--dialect", choices=list(DIALECTS), help="what it stands for; ciam unless the file says"
+        "--dialect",
+        metavar="NAME",
+        help=f"dialect to serve: {_DIALECT_HELP} (default: from the settings file, or ciam)",
     )
-    serve.add_argument("--tls", action="store_true", help="serve https (needs fake_oauth[tls])")
+    serve.add_argument(
+        "--issuer",
+        metavar="URL",
+        help="issuer of the tokens; {port} is replaced by the port (default: the URL served)",
+    )
+    serve.add_argument("--tls", action="store_true", help="serve HTTPS (requires fake_oauth[tls])")
     serve.add_argument(
         "--ca-file", type=Path, metavar="FILE", help="write the certificate to trust to FILE"
     )
-    serve.add_argument("--seed", type=int, metavar="N", help="make the same ids in every run")
+    serve.add_argument("--seed", type=int, metavar="N", help="seed of the ids, to repeat a run")
     serve.set_defaults(run=_serve)
-    check.add_to(commands)
-    record.add_to(commands)
-    described = commands.add_parser("openapi", help="print what is served as OpenAPI 3.1")
+
+    contract.add_to(commands)
+    described = commands.add_parser("openapi", help="print an OpenAPI 3.1 description")
     described.add_argument(
-        "--url", default="http://127.0.0.1:8080", help="where the server is (%(default)s)"
+        "--url", default="http://127.0.0.1:8080", help="URL of the server (default: %(default)s)"
     )
     described.add_argument(
-        "--dialect", choices=list(DIALECTS), default="ciam", help="(%(default)s)"
+        "--dialect",
+        metavar="NAME",
+        default="ciam",
+        help=f"dialect to describe: {_DIALECT_HELP} (default: %(default)s)",
     )
     described.set_defaults(run=_describe)
     return parser
@@ -93,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
 def _port(text: str) -> int:
     port = int(text)
     if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"{port} is not from 0 to 65535")
+        raise argparse.ArgumentTypeError(f"expected 0 to 65535, got {port}")
     return port
 
 
@@ -106,51 +128,70 @@ def _settings(options: argparse.Namespace) -> Settings:
     changes = {
         "dialect": options.dialect,
         "seed": options.seed,
+        "issuer": _issuer(options, settings),
         "tls": options.tls or None,
         "control": True,
     }
     return settings.changed(**{name: value for name, value in changes.items() if value is not None})
 
 
+def _issuer(options: argparse.Namespace, settings: Settings) -> str | None:
+    """Return the issuer on the command line; by default with the host as it was typed."""
+    if options.issuer is not None:
+        if "{port}" in options.issuer and options.port == 0:
+            raise FakeOAuthError("--issuer: {port} needs a --port other than 0")
+        issuer: str = options.issuer.replace("{port}", str(options.port))
+        return issuer
+    is_set = settings.issuer is not None or options.port == 0
+    if is_set or options.host.lower() != "localhost":
+        return None
+    scheme = "https" if options.tls or settings.tls else "http"
+    dialect = load_dialect(settings.dialect if options.dialect is None else options.dialect)
+    return f"{scheme}://{options.host}:{options.port}{dialect.issuer_path}"
+
+
 def _serve(options: argparse.Namespace) -> int:
     host, port, ca_file = options.host, options.port, options.ca_file
+    output = _Output()
     try:
-        settings = _settings(options)
+        server = FakeOAuth(_settings(options), host=host, port=port, watch=output)
     except FakeOAuthError as error:
-        raise FakeOAuthError(f"nothing started\n{error}") from None
-    ended = Event()
+        raise FakeOAuthError(f"the server was not started\n{error}") from None
+    # Event.set would wait for itself if the signal arrives while Event.wait begins.
+    ended: SimpleQueue[int] = SimpleQueue()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
-    server = FakeOAuth(settings, host=host, port=port, watch=_Output())
+        signal.signal(number, lambda received, _: ended.put(received))
     try:
         server.start()
     except OSError as error:
         print(_address_problem(error, host, port), file=sys.stderr)
         return 2
-    if ca_file is not None:
-        try:
+    try:
+        if ca_file is not None:
             ca_file.write_text(server.ca_pem, encoding="utf-8")
-        except OSError as error:
-            print(f"fake-oauth: cannot write {ca_file}: {error.strerror}", file=sys.stderr)
-            server.stop()
-            return 2
+    except OSError as error:
+        print(f"fake-oauth: cannot write {ca_file}: {error.strerror}", file=sys.stderr)
+        server.stop()
+        return 2
     print(_heading(server), flush=True)
-    ended.wait()
+    output.start()
+    ended.get()
     server.stop()
+    output.stop()
     return 0
 
 
 def _describe(options: argparse.Namespace) -> int:
-    from fake_oauth.contract.openapi import document
+    from fake_oauth.openapi import document
 
-    print(json.dumps(document(options.url, DIALECTS[options.dialect]), indent=2))
+    print(json.dumps(document(options.url, load_dialect(options.dialect)), indent=2))
     return 0
 
 
 def _heading(server: FakeOAuth) -> str:
     settings = server.settings
     served = [
-        f"  {method:4} {path}"
+        f"  {method:4} {server.dialect.issuer_path}{path}"
         for name, path in server.dialect.paths.items()
         for method in ENDPOINTS[name].methods
     ]
@@ -165,9 +206,9 @@ def _heading(server: FakeOAuth) -> str:
             f"  issuer {server.issuer}",
             f"  control {server.url}{PREFIX}/{token}",
             f"  clients {', '.join(client.client_id for client in settings.clients)}",
-            f"  users {', '.join(user.login for user in settings.users)}",
+            f"  users {', '.join(user.login_name for user in settings.users)}",
             f"  seed {server.seed} (--seed {server.seed} makes the same ids again)",
-            "Ctrl-C ends it.",
+            "Press Ctrl-C to stop.",
         )
     )
 
@@ -176,25 +217,54 @@ def _address_problem(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
         return (
             f"fake-oauth: port {port} on {host} is in use; "
-            "take another with --port, or --port 0 for a free one"
+            "choose another with --port, or --port 0 for a free one"
         )
     return f"fake-oauth: cannot listen on {host}, port {port}: {error.strerror or error}"
 
 
 class _Output:
-    """A line an exchange on standard output, for as long as somebody reads it."""
+    """One line per exchange on standard output, written by a thread of its own.
+
+    A request never waits for a reader. If nobody reads, the oldest lines are dropped.
+    """
+
+    _LIMIT: Final = 10_000
 
     def __init__(self) -> None:
-        self._is_open = True
+        self._lines: deque[str] = deque(maxlen=self._LIMIT)
+        self._changed = Condition()
+        self._is_stopped = False
+        self._thread = Thread(target=self._write, name="fake-oauth output", daemon=True)
         if hasattr(sys.stdout, "reconfigure"):
             sys.stdout.reconfigure(errors="backslashreplace")
 
     def __call__(self, exchange: Exchange) -> None:
-        if self._is_open:
+        with self._changed:
+            self._lines.append(f"{exchange}\n")
+            self._changed.notify()
+
+    def start(self) -> None:
+        """Begin to write lines."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write what is left, if somebody reads it within a moment."""
+        with self._changed:
+            self._is_stopped = True
+            self._changed.notify()
+        self._thread.join(0.5)
+
+    def _write(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._lines or self._is_stopped)
+                if not self._lines:
+                    return
+                line = self._lines.popleft()
             try:
-                print(f"{exchange}\n", end="", flush=True)
-            except OSError:
-                self._is_open = False  # The pipe's reader has gone; the server has not.
+                print(line, end="", flush=True)
+            except (OSError, ValueError):
+                return  # The reader closed the pipe; keep serving without output.
 
 
 if __name__ == "__main__":

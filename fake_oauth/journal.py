@@ -1,156 +1,155 @@
-"""What came in, what went out, and why: the reason that the wire hides.
+"""What the client sent, what the server responded, and why: the reason that no response reveals.
 
-A request is written down when it arrives and completed when it is answered.
+An exchange is written when the request arrives, and completed when the response is decided.
+Reading the journal changes nothing.
 """
 
 from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Lock
-from typing import Any, overload
+from typing import Any, Final, overload
 
-from fake_oauth.provider.asking import Params
-from fake_oauth.provider.lineage import together
+from fake_oauth.parameters import shown
+from fake_oauth.provider.request import Parameters
+from fake_oauth.provider.store import together
 
-# What no transcript shows.
-HIDDEN = frozenset({"client_secret", "password", "otp", "code_verifier"})
-_PLAIN = frozenset(
-    {
-        "auth_source_id",
-        "code_challenge_method",
-        "email",
-        "logout_redirect_uri",
-        "phone_number",
-        "redirect_uri",
-        "response_type",
-        "scope",
-        "usage",
-        "username",
-    }
-)
-_TOLD_ELSEWHERE = frozenset({"grant_type", "client_id"})
+# Shown at the start of a line already.
+_SHOWN_FIRST: Final = frozenset({"grant_type", "client_id"})
+_HIDDEN_HEADERS: Final = frozenset({"Authorization", "Cookie", "Proxy-Authorization"})
+# The size of an exchange without its parameters and bodies, in bytes; measured, and rounded up.
+_OVERHEAD: Final = 2048
 
 
 @dataclass(slots=True, kw_only=True)
 class Exchange:
-    """One request and its answer, decoded. What is not known (yet) is None."""
+    """One request and its response, decoded. A field that is not known (yet) is None."""
 
     number: int
     at: float
-    """When it arrived by the server's clock: seconds since 1970."""
+    """When the request arrived: seconds since 1970 by the server's clock."""
     method: str
     path: str
     endpoint: str | None
-    """`token`, `jwks`, `discovery`; None for a path that is not served."""
-    query: Params
-    form: Params
+    """`token`, `jwks`, `discovery`, …; None for a path that is not served."""
+    query: Parameters
+    form: Parameters
     """The parameters in the body: the first value of each name."""
     client_id: str | None
-    """Who the client said it was, proven or not."""
+    """The client that the request names, authenticated or not."""
     content_type: str | None = None
-    """What the body was said to be."""
+    """The Content-Type of the request."""
     tokens: Mapping[str, str] = field(default_factory=dict)
-    """The tokens and codes that came, by parameter (or `bearer`), as the lineage names them:
-    `{"refresh_token": "alice/1 r1"}`. One that was never issued is not among them."""
-    given: tuple[str, ...] = ()
-    """The tokens that went out, likewise: `("alice/1 r2", "alice/1 a2")`."""
+    """The names of the presented tokens and codes, by parameter (or `bearer`):
+    `{"refresh_token": "alice/1 r1"}`. A token that this server never issued has no name."""
+    issued: tuple[str, ...] = ()
+    """The names of the tokens in the response: `("alice/1 r2", "alice/1 a2")`."""
     fresh_until: float | None = None
-    """When the access token expires that the client had received last, for this log-in, before
-    this request: seconds since 1970."""
+    """When the access token expires that the client received last for this login, before this
+    request: seconds since 1970."""
     status: int | None = None
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Those of the answer."""
+    response_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
+    """The body of the response."""
     reason: str | None = None
-    """Why the answer is what it is, in a sentence."""
+    """Why the server responded as it did, in a sentence."""
     fault: str | None = None
-    """The step of the script that it met: `step 2 Status(503)`."""
+    """The step of the script that the request used: `step 2 Status(503)`."""
     peer: str | None = None
-    """The client's end of the connection, address and port; None in process."""
-    digest: bytes = field(default=b"", repr=False)
-    """Equal for requests that are the same to the byte."""
+    """The client's address and port; None in process."""
+    digest: Hashable = field(default=None, repr=False)
+    """Equal for requests that are the same byte for byte."""
     answered_before: int | None = None
-    """The number of the first request that came after the answer."""
+    """The number of the first request that arrived after the response."""
+    raw_headers: Sequence[tuple[str, str]] = field(default=(), repr=False)
+    """The headers of the request as WSGI names them."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers of the request; those that carry credentials are hidden."""
+        named = ((name[5:].replace("_", "-").title(), value) for name, value in self.raw_headers)
+        return {name: "***" if name in _HIDDEN_HEADERS else value for name, value in named}
 
     @property
     def grant_type(self) -> str | None:
-        return self.form.get("grant_type")
+        """The grant_type in the body."""
+        grant_type: str | None = self.form.get("grant_type")
+        return grant_type
 
     @property
     def reply(self) -> Any:
-        """The body of the answer, decoded from JSON; None if it has none."""
+        """The body of the response, decoded from JSON; None if it is not JSON."""
         try:
             return json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
     @property
     def error(self) -> str | None:
-        """The OAuth error code of the answer; None if it has none."""
+        """The OAuth error code in the response; None if it has none."""
+        if b'"error"' not in self.body:
+            return None
         reply = self.reply
-        return reply.get("error") if isinstance(reply, dict) else None
+        code = reply.get("error") if isinstance(reply, dict) else None
+        return code if isinstance(code, str) else None
+
+    @property
+    def size(self) -> int:
+        """About how much memory the exchange uses, in bytes."""
+        parameters = (*self.query.pairs(), *self.form.pairs())
+        texts = sum(len(name) + len(value) + 150 for name, value in parameters)
+        headers = sum(len(name) + len(value) + 100 for name, value in self.raw_headers)
+        return _OVERHEAD + 2 * texts + headers + len(self.path) + len(self.body)
 
     def __str__(self) -> str:
-        """One line, with secrets left out and tokens shortened."""
+        """Return one line, in which secrets are hidden and tokens have their names."""
         moment = datetime.fromtimestamp(self.at, UTC).strftime("%H:%M:%S")
-        answer = " ".join(filter(None, (str(self.status or "not answered"), self.error)))
-        asked = " ".join(
-            f"{name}={self.tokens.get(name) or _shown(name, value)}"
+        outcome = " ".join(filter(None, (str(self.status or "no response"), self.error)))
+        sent = " ".join(
+            f"{name}={self.tokens.get(name) or shown(name, value)}"
             for name, value in (*self.query.pairs(), *self.form.pairs())
-            if name not in _TOLD_ELSEWHERE
+            if name not in _SHOWN_FIRST
         )
         if "bearer" in self.tokens:
-            asked = f"bearer={self.tokens['bearer']} {asked}".rstrip()
+            sent = f"bearer={self.tokens['bearer']} {sent}".rstrip()
         who = ", ".join(filter(None, (self.grant_type, self.client_id)))
-        line = f"#{self.number} {moment} {self.method} {self.path} -> {answer}"
-        met = self.fault and f"{{{self.fault}}}"
-        gave = self.given and f"gave {together(self.given)};"
+        line = f"#{self.number} {moment} {self.method} {self.path} -> {outcome}"
+        step = self.fault and f"{{{self.fault}}}"
+        issued = self.issued and f"issued {together(self.issued)};"
         reason = self.reason and f"{self.reason};"
-        for part in (who and f"[{who}]", met, reason, gave, asked):
+        for part in (who and f"[{who}]", step, reason, issued, sent):
             line += f" {part}" if part else ""
-        return _printable(line.removesuffix(";"))
+        return printable(line.removesuffix(";"))
 
 
 class Journal(Sequence[Exchange]):
-    """The latest exchanges, oldest first. It grows to `limit`, then forgets the oldest."""
+    """The latest exchanges, oldest first, up to a number of exchanges and of bytes."""
 
-    def __init__(self, limit: int, watch: Callable[[Exchange], None] | None = None) -> None:
-        self._exchanges: deque[Exchange] = deque(maxlen=limit)
+    def __init__(
+        self,
+        limit: int,
+        limit_bytes: int = 32 * 1024 * 1024,
+        watch: Callable[[Exchange], None] | None = None,
+    ) -> None:
+        self._limit = limit
+        self._limit_bytes = limit_bytes
+        self._exchanges: deque[Exchange] = deque()
+        self._sizes: deque[int] = deque()
+        self._bytes = 0
         self._arrived = 0
         self._lock = Lock()
         self._watch = watch
 
-    def arrived(
-        self,
-        *,
-        at: float,
-        method: str,
-        path: str,
-        endpoint: str | None,
-        query: Params,
-        form: Params,
-        client_id: str | None,
-        **more: Any,
-    ) -> Exchange:
-        """Write down a request, its number counting from 1; `more` are fields of an Exchange."""
+    def arrived(self, **fields: Any) -> Exchange:
+        """Write a request, with a number that counts from 1. `fields` are those of an Exchange."""
         with self._lock:
             self._arrived += 1
-            exchange = Exchange(
-                number=self._arrived,
-                at=at,
-                method=method,
-                path=path,
-                endpoint=endpoint,
-                query=query,
-                form=form,
-                client_id=client_id,
-                **more,
-            )
-            self._exchanges.append(exchange)
+            exchange = Exchange(number=self._arrived, **fields)
+            self._keep(exchange, exchange.size)
         return exchange
 
     def answered(
@@ -161,15 +160,44 @@ class Journal(Sequence[Exchange]):
         reason: str,
         *,
         headers: Mapping[str, str] | None = None,
-        given: tuple[str, ...] = (),
+        issued: tuple[str, ...] = (),
     ) -> None:
-        """Complete a request with its answer; without a status it got none."""
-        exchange.status, exchange.body, exchange.reason = status, body, reason
-        exchange.headers, exchange.given = headers or {}, given
+        """Complete an exchange with its response. A status of None is no response."""
+        exchange.body, exchange.reason = body, reason
+        exchange.response_headers, exchange.issued = headers or {}, issued
+        exchange.status = status
         with self._lock:
             exchange.answered_before = self._arrived + 1
+            self._grow(exchange, len(body))
         if self._watch is not None:
             self._watch(exchange)
+
+    @property
+    def forgotten(self) -> int:
+        """How many earlier exchanges the journal no longer has."""
+        return self._arrived - len(self._exchanges)
+
+    def _keep(self, exchange: Exchange, size: int) -> None:
+        self._exchanges.append(exchange)
+        self._sizes.append(size)
+        self._bytes += size
+        self._trim()
+
+    def _grow(self, exchange: Exchange, size: int) -> None:
+        """Count a response. An exchange that is forgotten by now costs nothing."""
+        index = exchange.number - 1 - self.forgotten
+        if index >= 0:
+            self._sizes[index] += size
+            self._bytes += size
+            self._trim()
+
+    def _trim(self) -> None:
+        """Forget the oldest exchanges; the latest one is always kept."""
+        while len(self._exchanges) > 1 and (
+            len(self._exchanges) > self._limit or self._bytes > self._limit_bytes
+        ):
+            self._exchanges.popleft()
+            self._bytes -= self._sizes.popleft()
 
     def __len__(self) -> int:
         return len(self._exchanges)
@@ -186,23 +214,21 @@ class Journal(Sequence[Exchange]):
         return iter(self[:])
 
     def __str__(self) -> str:
-        """The transcript: a line an exchange."""
-        forgotten = self._arrived - len(self)
-        heading = [f"({forgotten} earlier requests are forgotten)"] if forgotten else []
-        return "\n".join([*heading, *map(str, self)])
+        """Return the transcript: one line per exchange."""
+        return self.transcript()
+
+    def transcript(self, latest: int | None = None) -> str:
+        """Return the transcript of the latest exchanges, and how many came before."""
+        exchanges = self[:]
+        lines = exchanges if latest is None else exchanges[-latest:]
+        earlier = self.forgotten + len(exchanges) - len(lines)
+        heading = [f"({earlier} earlier exchanges are not shown)"] if earlier else []
+        return "\n".join([*heading, *map(str, lines)])
+
+    def __repr__(self) -> str:
+        return f"<Journal of {len(self)} exchanges>"
 
 
-def _shown(name: str, value: str) -> str:
-    """Enough of a value to tell it from others, too little to use it."""
-    if name in HIDDEN:
-        return "***"
-    if name in _PLAIN:
-        return repr(value) if " " in value else value
-    return (
-        value if len(value) < 8 and "token" not in name else f"{value[: min(8, len(value) // 3)]}…"
-    )
-
-
-def _printable(text: str) -> str:
-    """What a client sent must not steer the terminal that shows it."""
+def printable(text: str) -> str:
+    """Return text without anything that could control the terminal that shows it."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,7 +1,7 @@
 """`PARAMETERS`: what is known of each protocol parameter, one row each.
 
-Everything that hides, shows, traces, or redacts a value reads this table: the journal, the checks of
-client behavior, the control API, and the recorder. To add a parameter, add a row.
+Everything that hides, shows, traces, or redacts a value reads this table: the journal, the checks
+of client behavior, the control API, and the recorder. To add a parameter, add a row.
 """
 
 from __future__ import annotations

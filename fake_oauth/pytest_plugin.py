@@ -1,197 +1,315 @@
-"""The pytest plugin: `oauth_server`, a fresh server on a fresh port for every test.
+"""The pytest plugin: `oauth_server`, a new server on a free port for each test.
 
-It is loaded in every pytest run of its environment, so nothing but pytest is imported here
-before a fixture is used.
+pytest loads this module in every run of its environment. So it imports nothing but pytest until a
+fixture is used, and it adds nothing to the command line.
+
+A test that fails gets the journals of its servers in its report. A test that would pass fails if
+the script of one of its servers was not used, or if its client misbehaved and the project asks for
+that. `FakeOAuth` objects that a test creates itself are reported too, but not checked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+import sys
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
 
 import pytest
 
 if TYPE_CHECKING:
-    from fake_oauth.fake import FakeOAuth
+    from fake_oauth.server import FakeOAuth
     from fake_oauth.settings import Settings
 
-_T = TypeVar("_T")
+_SETTINGS: Final = "oauth_server_settings"
+_HOST: Final = "oauth_server_host"
+_PORT: Final = "oauth_server_port"
+_VIOLATIONS: Final = "oauth_server_violations"
+_UNUSED_ALLOWED: Final = "allow_unused_faults"
+_VIOLATIONS_ALLOWED: Final = "allow_violations"
+_CONTRACT: Final = "fake_oauth.contract"
+_LOOPBACK: Final = "127.0.0.1"
+# How many exchanges of each server a report shows.
+_SHOWN: Final = 30
+# Settings that a running server cannot change.
+_FIXED: Final = ("control", "tls")
 
-_INI = "oauth_server_settings"
-_SERVERS: pytest.StashKey[list[FakeOAuth]] = pytest.StashKey()
-_HAS_PASSED: pytest.StashKey[bool] = pytest.StashKey()
-_UNUSED_ALLOWED = "allow_unused_faults"
-_MISBEHAVIOUR = "oauth_server_misbehaviour"
-_MISBEHAVIOUR_ALLOWED = "allow_misbehaviour"
+_SERVERS: Final[pytest.StashKey[list[FakeOAuth]]] = pytest.StashKey()
+"""The servers of a test's fixtures."""
+_STOPPED: Final[pytest.StashKey[WeakSet[FakeOAuth]]] = pytest.StashKey()
+"""The servers that had been stopped before the test."""
+_HAS_PASSED: Final[pytest.StashKey[bool]] = pytest.StashKey()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
+    """Register the options of the contract's tests, if the command line names these tests.
+
+    They are in the tests' own conftest.py, which pytest loads too late if it finds the tests by the
+    name of their package (`--pyargs`).
+    """
+    if any(argument.startswith(_CONTRACT) for argument in args):
+        # By name: the plugin itself does not depend on the contract.
+        conftest = import_module(f"{_CONTRACT}.conftest")
+        early_config.pluginmanager.register(conftest, str(conftest.__file__))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("fake_oauth", "the contract of fake_oauth, held against a server")
-    group.addoption("--oauth-url", metavar="URL", help="the server; three fakes unless given")
-    for name in ("client-id", "client-secret", "refresh-token"):
-        group.addoption(f"--oauth-{name}", metavar="VALUE")
-    group.addoption("--oauth-value", action="append", default=[], metavar="NAME=VALUE")
-    for name, metavar, told in (
-        ("settings", "FILE", "settings to take values from"),
-        ("ca-file", "FILE", "a certificate to trust"),
-        ("pages", "FOLDER", "other pages than the documented ones"),
-    ):
-        group.addoption(f"--oauth-{name}", metavar=metavar, type=Path, help=told)
-    group.addoption("--oauth-dialect", metavar="NAME", help="whose pages: ciam or rfc")
-    group.addoption(
-        "--oauth-page",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="only this page, or those like 'pkce.*'; the server is taken to be set up for it",
-    )
-    group.addoption("--oauth-level", choices=("strict", "loose"))
-    group.addoption("--oauth-spend", action="store_true", help="run what uses something up")
-    group.addoption("--oauth-control-token", metavar="TOKEN", help="what steers a fake elsewhere")
-    group.addoption("--oauth-timeout", metavar="SECONDS", type=float, default=10.0)
-    parser.addini(_INI, "TOML file with the settings of oauth_server (fake_oauth)", default="")
-    parser.addini(
-        _MISBEHAVIOUR,
-        "what becomes of what a client does wrong (fake_oauth): report, in tests that fail; or "
-        "error, which lets a test fail",
-        default="report",
+    def add(name: str, description: str, default: str) -> None:
+        parser.addini(name, f"fake_oauth: {description}", default=default)
+
+    add(_SETTINGS, "TOML file with the settings of the servers", "")
+    add(_HOST, "address of the server that the session shares", _LOOPBACK)
+    add(_PORT, "port of the server that the session shares; 0 is any free port", "0")
+    add(
+        _VIOLATIONS,
+        "'report' shows violations of the client in the reports of failed tests; 'error' also "
+        "fails tests for them",
+        "report",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers",
-        "oauth_server(**changes): settings of this test's oauth_server, by field of "
-        "fake_oauth.Settings; the nearest marker wins",
+    def add(marker: str, description: str) -> None:
+        config.addinivalue_line("markers", f"{marker}: {description}")
+
+    add(
+        "oauth_server(**changes)",
+        "change settings of this test's servers, by field of fake_oauth.Settings; the nearest "
+        "marker takes precedence",
     )
-    config.addinivalue_line(
-        "markers", f"{_UNUSED_ALLOWED}: let a test end with scripted faults that no request met"
+    add(_UNUSED_ALLOWED, "let the test pass although scripted faults were not used")
+    add(
+        _VIOLATIONS_ALLOWED,
+        f"let the test pass although the client misbehaved, if {_VIOLATIONS} is error",
     )
-    config.addinivalue_line(
-        "markers",
-        f"{_MISBEHAVIOUR_ALLOWED}: let a test end though its client did wrong, where "
-        f"{_MISBEHAVIOUR} is error",
-    )
-    if (told := config.getini(_MISBEHAVIOUR)) not in ("report", "error"):
-        raise pytest.UsageError(f"{_MISBEHAVIOUR}: expected report or error, got {told!r}")
+    if (value := config.getini(_VIOLATIONS)) not in ("report", "error"):
+        raise pytest.UsageError(f"{_VIOLATIONS}: expected report or error, got {value!r}")
+    port = config.getini(_PORT)
+    if not (port.isdecimal() and len(port) <= 5 and int(port) <= 65535):
+        raise pytest.UsageError(f"{_PORT}: expected 0 to 65535, got {port!r}")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def oauth_settings(pytestconfig: pytest.Config) -> Settings:
-    """What `oauth_server` is made from; override it to have other settings.
+    """Return the settings that servers start from. Override this fixture to use others.
 
-    The documentation's own client, user and token, or what the file says that is named by the
-    ini option `oauth_server_settings` (relative to the ini file).
+    By default they are those of the documentation, or those in the file that the ini option
+    `oauth_server_settings` names, relative to the ini file.
     """
     from fake_oauth.settings import Settings
 
-    name = pytestconfig.getini(_INI)
+    name = pytestconfig.getini(_SETTINGS)
     if not name:
         return Settings()
     inipath = pytestconfig.inipath
     folder = pytestconfig.rootpath if inipath is None else inipath.parent
-    return _told(lambda: Settings.from_toml(folder / name))
+    with _one_message():
+        return Settings.from_toml(folder / name)
 
 
 @pytest.fixture
 def make_oauth_server(
     request: pytest.FixtureRequest, oauth_settings: Settings
 ) -> Iterator[Callable[..., FakeOAuth]]:
-    """A function that makes one more server: `make_oauth_server(settings=None, **changes)`.
+    """Return a function that starts another server for this test.
 
-    It starts from `settings`, or from `oauth_settings` and the test's markers; `changes` are
-    fields of `Settings`. The seeds are 0, 1, … unless given. All servers stop with the test, and
-    a test that has passed fails for what is left of their scripts.
+    `make_oauth_server(settings=None, *, host="127.0.0.1", port=0, **changes)` starts from
+    `settings`, or from `oauth_settings` and the test's markers. `changes` are fields of `Settings`.
+    The seeds are 0, 1, … unless they are set. The servers stop when the test ends. Raise
+    SettingsError for settings that cannot be used, and OSError for a port that is in use.
     """
-    from fake_oauth.fake import FakeOAuth
+    from fake_oauth.provider.errors import SettingsError
+    from fake_oauth.server import FakeOAuth
 
     servers = request.node.stash.setdefault(_SERVERS, [])
+    own: list[FakeOAuth] = []
     with ExitStack() as stack:
 
-        def make(settings: Settings | None = None, **changes: Any) -> FakeOAuth:
+        def make(
+            settings: Settings | None = None,
+            *,
+            host: str = _LOOPBACK,
+            port: int = 0,
+            **changes: Any,
+        ) -> FakeOAuth:
+            __tracebackhide__ = True
             if settings is None:
-                settings = oauth_settings
-                changes = _marked(request) | changes
+                settings, changes = oauth_settings, _marked(request) | changes
             if settings.seed is None:
-                changes = {"seed": len(servers)} | changes
-            server = _told(lambda: FakeOAuth(settings.changed(**changes)))
-            servers.append(stack.enter_context(server))
+                changes = {"seed": len(own)} | changes
+            try:
+                server = FakeOAuth(settings.changed(**changes), host=host, port=port).start()
+            except (SettingsError, OSError) as error:
+                # The test's own line is the place of the error, and none of this package's.
+                raise error.with_traceback(None) from None
+            stack.callback(server.stop)
+            own.append(server)
+            servers.append(server)
             return server
 
         yield make
-        if request.node.stash.get(_HAS_PASSED, False):
-            for server in servers:
-                _check_faults(request, server)
-                _check_behaviour(request, server)
+    _check(request, own)
 
 
 @pytest.fixture
 def oauth_server(make_oauth_server: Callable[..., FakeOAuth]) -> FakeOAuth:
-    """A fake OAuth server for this test alone, listening on a port of its own."""
-    return make_oauth_server()
+    """Provide a fake OAuth server for this test alone, on a free port."""
+    with _one_message():
+        return make_oauth_server()
+
+
+@pytest.fixture(scope="session")
+def session_oauth_server(
+    pytestconfig: pytest.Config, oauth_settings: Settings
+) -> Iterator[FakeOAuth]:
+    """Provide one fake OAuth server for the whole session, for fixtures that need its address.
+
+    The ini options `oauth_server_host` and `oauth_server_port` set the address. Tests use the same
+    server as `shared_oauth_server`.
+    """
+    from fake_oauth.server import FakeOAuth
+
+    host, port = pytestconfig.getini(_HOST), int(pytestconfig.getini(_PORT))
+    with _one_message():
+        server = FakeOAuth(oauth_settings, host=host, port=port).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def shared_oauth_server(
+    request: pytest.FixtureRequest, oauth_settings: Settings, session_oauth_server: FakeOAuth
+) -> Iterator[FakeOAuth]:
+    """Provide the server of the session, reset for this test.
+
+    Its address stays the same. Its settings, clock, journal, and script are new; markers, checks,
+    and reports work as for `oauth_server`.
+    """
+    changes = _marked(request)
+    for name in _FIXED:
+        if changes.get(name, getattr(oauth_settings, name)) != getattr(oauth_settings, name):
+            pytest.fail(
+                f"@pytest.mark.oauth_server: {name} of a shared server cannot change; set it in "
+                "oauth_settings, or use oauth_server",
+                pytrace=False,
+            )
+    if oauth_settings.seed is None:
+        changes = {"seed": 0} | changes
+    with _one_message():
+        session_oauth_server.reset(oauth_settings.changed(**changes))
+    request.node.stash.setdefault(_SERVERS, []).append(session_oauth_server)
+    yield session_oauth_server
+    _check(request, [session_oauth_server])
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Note which servers were stopped before this test, so that its report leaves them out."""
+    item.stash[_STOPPED] = WeakSet(server for server in _started() if not server.is_running)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
-    item: pytest.Item,
+    item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add what the servers were asked and answered to the report of a test that failed."""
+    """Add the journals to the report of a test that failed."""
     report = yield
     if report.when == "call":
         item.stash[_HAS_PASSED] = report.passed
     if report.failed:
-        for server in item.stash.get(_SERVERS, []):
-            transcript = str(server.journal) or "no request arrived"
-            report.sections.append((f"fake_oauth {server.url}", transcript))
-            if found := "\n".join(map(str, server.misbehaviour())):
-                report.sections.append(("what the client did wrong", found))
+        message = "" if call.excinfo is None else str(call.excinfo.value)
+        for server in _servers(item):
+            transcript = server.journal.transcript(_SHOWN) or "no request arrived"
+            # The message of an assertion about the client has the transcript already.
+            if transcript not in message:
+                _add_section(report, f"fake_oauth {server.url}", transcript)
+            found = [str(violation) for violation in server.violations()]
+            if unsaid := [text for text in found if text not in message]:
+                _add_section(report, f"violations of the client of {server.url}", "\n".join(unsaid))
     return report
 
 
-def _check_faults(request: pytest.FixtureRequest, server: FakeOAuth) -> None:
+def _servers(item: pytest.Item) -> list[FakeOAuth]:
+    """Return the servers of a test: those of its fixtures, and all others that ran during it."""
+    known = item.stash.get(_SERVERS, list[Any]())
+    others = set(_started()) - set(known) - set(item.stash.get(_STOPPED, ()))
+    return [*known, *sorted(others, key=lambda server: server.url)]
+
+
+def _started() -> Iterable[FakeOAuth]:
+    """Return the servers that were started, without importing what no test has used."""
+    module = sys.modules.get("fake_oauth.server")
+    return () if module is None else tuple(module.STARTED)
+
+
+def _add_section(report: pytest.TestReport, title: str, text: str) -> None:
+    """Add a section to the failure itself, which is what JUnit XML shows as well."""
+    failure: Any = report.longrepr
+    if hasattr(failure, "addsection"):
+        failure.addsection(title, text)
+    else:
+        report.longrepr = f"{failure}\n{f' {title} ':-^80}\n{text}"
+
+
+def _check(request: pytest.FixtureRequest, servers: Iterable[FakeOAuth]) -> None:
+    """Fail a test that would pass, if a script was not used or if a client misbehaved."""
+    if request.node.stash.get(_HAS_PASSED, False):
+        checks: list[tuple[str, Callable[[FakeOAuth], str | None]]] = [(_UNUSED_ALLOWED, _unused)]
+        if request.config.getini(_VIOLATIONS) == "error":
+            checks.append((_VIOLATIONS_ALLOWED, _misbehaved))
+        problems = [
+            f"{server.url}: {problem}\n(to allow this, mark the test with @pytest.mark.{marker})"
+            for marker, check in checks
+            if request.node.get_closest_marker(marker) is None
+            for server in servers
+            if (problem := check(server)) is not None
+        ]
+        if problems:
+            pytest.fail("\n".join(problems), pytrace=False)
+
+
+def _unused(server: FakeOAuth) -> str | None:
+    """Return the steps of a script that were not used, if there are any."""
     from fake_oauth.faults.script import UnusedFaultError
 
-    if request.node.get_closest_marker(_UNUSED_ALLOWED) is None:
-        try:
-            server.check_faults()
-        except UnusedFaultError as error:
-            unused = "\n".join(f"  {fault}" for fault in error.faults)
-            pytest.fail(
-                f"the script of {server.url} was not used up:\n{unused}\n"
-                f"(@pytest.mark.{_UNUSED_ALLOWED} lets a test end like this)",
-                pytrace=False,
-            )
+    try:
+        server.assert_script_used()
+    except UnusedFaultError as error:
+        return "\n  ".join(["the script has unused or ineffective steps:", *error.faults])
+    return None
 
 
-def _check_behaviour(request: pytest.FixtureRequest, server: FakeOAuth) -> None:
-    if request.config.getini(_MISBEHAVIOUR) == "report":
-        return
-    found = "\n".join(f"  {finding}" for finding in server.misbehaviour())
-    if found and request.node.get_closest_marker(_MISBEHAVIOUR_ALLOWED) is None:
-        pytest.fail(
-            f"the client of {server.url} did wrong:\n{found}\n"
-            f"(@pytest.mark.{_MISBEHAVIOUR_ALLOWED} lets a test end like this)",
-            pytrace=False,
-        )
+def _misbehaved(server: FakeOAuth) -> str | None:
+    """Return the violations of a server's client, if there are any."""
+    found = server.violations()
+    return "\n  ".join(["the client misbehaved:", *map(str, found)]) if found else None
 
 
 def _marked(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """The changes that the test's markers ask for, those of the nearest one last."""
+    """Return the changes that the test's markers ask for; the nearest marker takes precedence."""
     changes: dict[str, Any] = {}
     for marker in reversed(list(request.node.iter_markers("oauth_server"))):
         if marker.args:
-            pytest.fail("@pytest.mark.oauth_server takes fields of Settings by name", pytrace=False)
+            pytest.fail(
+                f"@pytest.mark.oauth_server: expected fields of Settings by name, such as "
+                f"oauth_server(seed=1), got {marker.args[0]!r}",
+                pytrace=False,
+            )
         changes |= marker.kwargs
     return changes
 
 
-def _told(make: Callable[[], _T]) -> _T:
-    """The result, or a failure that shows the settings' problems and no traceback of ours."""
-    from fake_oauth.provider.errors import SettingsError
-
+@contextmanager
+def _one_message() -> Iterator[None]:
+    """Fail the test with a message, and no traceback, if a server cannot start in this block."""
     try:
-        return make()
-    except SettingsError as error:
-        pytest.fail(f"settings of oauth_server:\n{error}", pytrace=False)
+        yield
+    except Exception as error:
+        from fake_oauth.provider.errors import SettingsError
+
+        if isinstance(error, SettingsError | OSError):
+            message = f"oauth_server cannot start:\n{error}"
+            raise pytest.fail.Exception(message, pytrace=False) from None
+        raise

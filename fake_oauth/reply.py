@@ -1,88 +1,85 @@
-"""An answer, as data and as bytes, in the documented layout.
+"""A response, first as data (`Reply`), then as bytes (`Response`).
 
-What makes an error an answer, and which headers every reply has, is `web.writing`'s.
+Which status and members an error has, and how JSON is laid out, is the dialect's decision.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from json.encoder import encode_basestring
 from typing import Any, Final
+from urllib.parse import quote
 
-# As D writes it: no space before charset.
-JSON_UTF8: Final = "application/json;charset=UTF-8"
+from fake_oauth.provider.store import IssuedToken
+
+FORM: Final = "application/x-www-form-urlencoded"
+MULTIPART: Final = "multipart/form-data"
 JSON: Final = "application/json"
+HTML: Final = "text/html;charset=UTF-8"
+
+Headers = tuple[tuple[str, str], ...]
 
 _PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
+# The characters that the documented server does not escape in the query of a redirect.
+_UNESCAPED: Final = "!$'()*+,;:@/?"
+_ASCII: Final = "".join(map(chr, range(0x21, 0x7F)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """An answer before it is bytes: data, or a page, or an empty body."""
+    """The result of an endpoint: data, a page, or no body at all."""
 
     status: int = 200
     data: Mapping[str, Any] | None = None
     page: str | None = None
-    content_type: str = JSON_UTF8
-    headers: tuple[tuple[str, str], ...] = ()
-    is_clients_401: bool = False
-    """Whether it tells a client that it has not said who it is."""
+    content_type: str = JSON
+    headers: Headers = ()
     reason: str
+    """Why the server responds like this, for the journal."""
+    issued: tuple[IssuedToken, ...] = ()
+    """The records of the tokens in the data."""
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """A reply as it goes out: bytes and all the headers."""
+class Response:
+    """A response as it is sent: the status, all headers, and the body."""
 
     status: int
-    headers: tuple[tuple[str, str], ...]
+    headers: Headers
     body: bytes
 
     @property
     def status_line(self) -> str:
-        """The status with its phrase: `200 OK`."""
+        """The status with its reason phrase: `200 OK`."""
         return f"{self.status} {_PHRASES.get(self.status, 'Unknown')}"
 
-    def changed(self, body: bytes | None = None, **headers: str | None) -> Written:
-        """With another body, its length told truly, and other headers; None leaves one out.
+    def changed(self, body: bytes | None = None, **headers: str | None) -> Response:
+        """Return a copy with another body and other headers; None removes a header.
 
-        A header's name has underscores here: `content_type`.
+        Write header names with underscores: `content_type`. The `Content-Length` follows the body
+        unless it is passed.
         """
         body = self.body if body is None else body
-        told = {name.replace("_", "-"): value for name, value in headers.items()}
-        told.setdefault("content-length", str(len(body)))
-        kept = [(name, told.pop(name.lower(), value)) for name, value in self.headers]
-        added = [(name.title(), value) for name, value in told.items()]
-        given = tuple((name, value) for name, value in (*kept, *added) if value is not None)
-        return Written(self.status, given, body)
-
-
-# An encoder is made once: json.dumps would make one for every value of a reply.
-compact: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-
-
-def pretty(data: Any, indent: str = "") -> str:
-    """The layout of Jackson's default pretty printer, which the documented bodies have.
-
-    >>> print(pretty({"keys": [{"kty": "RSA"}], "scopes_supported": ["openid", "email"]}))
-    {
-      "keys" : [ {
-        "kty" : "RSA"
-      } ],
-      "scopes_supported" : [ "openid", "email" ]
-    }
-    """
-    if isinstance(data, str):  # Most values are; asking this first is what makes it quick.
-        return encode_basestring(data)
-    if isinstance(data, Mapping):
-        deeper = indent + "  "
-        members = (
-            f"{deeper}{encode_basestring(key)} : {pretty(data[key], deeper)}" for key in data
+        changes = {name.replace("_", "-"): value for name, value in headers.items()}
+        changes.setdefault("content-length", str(len(body)))
+        kept = [(name, changes.pop(name.lower(), value)) for name, value in self.headers]
+        added = [(name.title(), value) for name, value in changes.items()]
+        return Response(
+            self.status,
+            tuple((name, value) for name, value in (*kept, *added) if value is not None),
+            body,
         )
-        return "{\n" + ",\n".join(members) + f"\n{indent}}}" if data else "{ }"
-    if isinstance(data, list | tuple):
-        return f"[ {', '.join(pretty(item, indent) for item in data)} ]" if data else "[ ]"
-    return compact(data)
+
+
+def redirect(
+    uri: str, parameters: Mapping[str, str], *, reason: str, headers: Headers = ()
+) -> Reply:
+    """Return a redirect to a URI with these parameters in its query (RFC 6749 section 4.1.2)."""
+    uri = quote(uri, safe=_ASCII)  # A header has ASCII only (RFC 3987 section 3.1).
+    query = "&".join(
+        f"{name}={quote(value, safe=_UNESCAPED, errors='replace')}"
+        for name, value in parameters.items()
+    )
+    join = "" if not query else "&" if "?" in uri else "?"
+    return Reply(status=302, headers=(("Location", f"{uri}{join}{query}"), *headers), reason=reason)

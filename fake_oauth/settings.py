@@ -1,7 +1,7 @@
-"""What a server is made from: plain values, the same names in Python and in TOML.
+"""`Settings`: what a server is made from. Plain values, with the same names in Python and in TOML.
 
-Every problem is found at once, each with its path and a hint. Reading data into these values is
-`structuring`'s work; what they govern, the provider's.
+Every problem is found at once, each with its path and a hint. To add a setting, add its field, and
+its check if a type does not say everything.
 """
 
 from __future__ import annotations
@@ -11,46 +11,88 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
+from math import isfinite
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
+from urllib.parse import urlsplit
 
-from fake_oauth.dialects import Dialect, DialectName, dialect_named
-from fake_oauth.faults.kinds import read_rules, rules_of
-from fake_oauth.faults.rule import Rule
-from fake_oauth.faults.seams import Fault
-from fake_oauth.key import Key
+from fake_oauth.dialects import Dialect, load_dialect
+from fake_oauth.faults.base import Fault, Rule, rules_of
+from fake_oauth.http.endpoints import ENDPOINTS
 from fake_oauth.provider.clock import Clock
-from fake_oauth.provider.errors import FakeOAuthError, Problem, SettingsError, unknown
+from fake_oauth.provider.errors import FakeOAuthError, SettingsError
 from fake_oauth.provider.ids import IdKind
-from fake_oauth.provider.parties import (
+from fake_oauth.provider.keys import ALGORITHMS, read_key
+from fake_oauth.provider.model import (
     AuthSource,
     Client,
-    RefreshToken,
+    OwnTerms,
+    PreconfiguredRefreshToken,
     User,
     repeated,
 )
-from fake_oauth.provider.terms import OwnTerms
-from fake_oauth.references import wrong_dialect, wrong_references, wrong_rules
+from fake_oauth.structure import Problem, structure, suggestion, type_problems
 
-_ISSUER = re.compile(r"https?://[^/?#\s]+[^?#\s]*")
+_ISSUER: Final = re.compile(r"https?://[^/?#\s]+[^?#\s]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningKey:
+    """A key that signs tokens: from PEM text, from a PEM file, or the shipped key renamed."""
+
+    pem: str | None = None
+    """The private key as PEM text."""
+    path: str | None = None
+    """A PEM file; a relative path starts at the settings file, or where Python was started."""
+    kid: str | None = None
+    """The key's id; None is a UUID made from the key."""
+    alg: str | None = None
+    """The signing algorithm, a name of `ALGORITHMS`; None is RS256 for an RSA key, and the only
+    possible one for other keys."""
+
+    def read(self) -> tuple[bytes | None, str | None, str | None]:
+        """Return PEM, `kid`, and `alg`; a PEM of None is the shipped key. Raise OSError."""
+        pem = None if self.pem is None else self.pem.encode()
+        if self.path is not None:
+            pem = Path(self.path).read_bytes()
+        return pem, self.kid, self.alg
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield the problems of this key; paths start at the key."""
+        name = "pem" if self.path is None else "path"
+        if self.alg is not None and self.alg not in ALGORITHMS:
+            hint = suggestion(self.alg, list(ALGORITHMS))
+            yield Problem("alg", f"unknown algorithm {self.alg!r}; {hint}")
+            return
+        if self.pem is not None and self.path is not None:
+            yield Problem("pem", "expected pem or path, got both")
+        try:
+            pem, kid, alg = self.read()
+            if pem is not None:
+                read_key(pem, kid, alg)
+            elif alg is not None and not alg.startswith(("RS", "PS")):
+                yield Problem("alg", f"the shipped key is an RSA key and cannot sign {alg}")
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            yield Problem(name, f"cannot read {self.path!r}: {reason}")
+        except FakeOAuthError as error:
+            yield Problem(name, str(error))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(OwnTerms):
-    """All that can be set. The defaults are the documentation's own (CIAM 1441/64400).
+    """Everything that can be set. The defaults are those of the documentation (CIAM 1441/64400).
 
-    Beside these it has the terms that it changes: those of the dialect unless given.
-
-    >>> Settings(rotate_refresh_tokens=True).clients[0].client_id
+    >>> Settings(refresh_policy="rotate").clients[0].client_id
     'TENANT_CLIENT_ID'
     """
 
-    dialect: Dialect | DialectName = "ciam"
-    """What makes it the server that it stands for: `ciam`, `rfc`, or a `Dialect` of one's own."""
+    dialect: Dialect | type[Dialect] | str = "ciam"
+    """The server to imitate: `ciam`, `rfc`, `package.module:Class`, or a subclass of `Dialect`."""
     issuer: str | None = None
     """The `iss` of every token; None is the URL that the server listens on."""
     seed: int | None = None
-    """What ids are made from; None is another one each time (in the pytest fixture: 0, 1, …)."""
+    """What ids are made from; None is a random one (in the pytest fixture: 0, 1, …)."""
     clients: Sequence[Client] = (
         Client(
             client_id="TENANT_CLIENT_ID",
@@ -59,6 +101,7 @@ class Settings(OwnTerms):
             logout_redirect_uris=("https://example.com/logout",),
         ),
     )
+    """The registered clients."""
     users: Sequence[User] = (
         User(
             sub="MOCK_USERNAME",
@@ -67,7 +110,10 @@ class Settings(OwnTerms):
             email="MOCK_USERNAME@example.com",
         ),
     )
-    refresh_tokens: Sequence[RefreshToken] = (RefreshToken(value="MOCK_REFRESH_TOKEN"),)
+    """The users who can log in."""
+    refresh_tokens: Sequence[PreconfiguredRefreshToken] = (
+        PreconfiguredRefreshToken(value="MOCK_REFRESH_TOKEN"),
+    )
     """Refresh tokens that exist from the start."""
     auth_sources: Sequence[AuthSource] = (
         AuthSource(id="MOCK_USERNAME_PASSWORD_AUTH_SOURCE_ID", kind="password"),
@@ -76,44 +122,47 @@ class Settings(OwnTerms):
     )
     """The ways to log in without a page."""
     auto_login: str | None = None
-    """The username or sub of a user who need not log in on the page."""
+    """The username or sub of a user who is logged in in every browser."""
     session_seconds: int = 3600
-    """How long a browser stays logged in, and how long a login may take."""
-    keys: Sequence[Key] = ()
-    """Own keys: the first signs, the second is next in a rotation."""
+    """How long a browser stays logged in, and how long a login may take, in seconds."""
+    keys: Sequence[SigningKey] = ()
+    """Custom keys: the first signs, the second signs after a rotation."""
     ids: Mapping[IdKind, Sequence[str]] = field(default_factory=dict)
-    """Ids to be used before any are made: `{"jti": [...], "code": [...]}`."""
+    """Ids to use before any are made: `{"jti": [...], "code": [...]}`."""
     start_time: float | datetime | None = None
     """Where the clock starts; None is the real time."""
     freeze_time: bool = False
-    """Whether the clock stands still until it is moved."""
+    """Whether the clock is frozen from the start."""
     tls: bool = False
-    """Whether it serves https, with a certificate made when it starts (extra `tls`)."""
+    """Whether to serve HTTPS, with a certificate made at the start (extra `tls`)."""
     cors_origins: Sequence[str] = ()
-    """The origins whose pages may read replies; `*` is any."""
+    """The origins whose pages can read responses; `*` is any."""
     compact_json: bool | None = None
-    """Whether replies are one line of JSON; None is as the dialect has it."""
+    """Whether responses are JSON on one line; None is as the dialect does."""
     journal_limit: int = 1000
     """How many exchanges the journal keeps."""
+    journal_bytes: int = 32 * 1024 * 1024
+    """How many bytes the exchanges in the journal use, at most."""
     faults: Sequence[Rule | Fault] = ()
-    """What is to go wrong: the script from the start."""
+    """The script from the start."""
     resource_scope: str | None = None
-    """The scope that the protected resource wants; None is any."""
+    """The scope that the protected resource requires; None is any."""
     resource_skew_seconds: float = 0
-    """How far the clock of the protected resource is ahead of the server's."""
+    """How far the clock of the protected resource is ahead of the server's, in seconds."""
     control: bool = False
-    """Whether it can be steered over HTTP, below `/_fake/`."""
+    """Whether the control API is served under `/_fake/`."""
 
     @classmethod
     def documented(cls) -> Self:
-        """The documented moment: the first refresh answers the documentation's own body.
+        """Return the settings of the documented moment.
 
-        Equal byte for byte but for the two signatures, whose private key nobody here has.
+        The first refresh then responds with the documentation's own body. Only the signatures
+        differ, because the documentation's private key is not public.
         """
         return cls(
             issuer="https://TENANT.PORTAL.DOMAIN",
             seed=0,
-            keys=(Key(kid="d49bc505-5572-4ed6-9e48-388c3d44bb46"),),
+            keys=(SigningKey(kid="d49bc505-5572-4ed6-9e48-388c3d44bb46"),),
             ids={
                 "jti": (
                     "5a18f141-e341-4338-85d6-bb4e41a86765",
@@ -126,22 +175,18 @@ class Settings(OwnTerms):
 
     @classmethod
     def from_mapping(cls, data: object, *, source: str = "", folder: Path = Path()) -> Self:
-        """Settings from plain data. Raises SettingsError with every problem."""
-        from fake_oauth.structuring import structure
+        """Return settings from plain data. Raise SettingsError with every problem."""
+        from fake_oauth.faults.tables import converter  # most tests read no file
 
-        scripted: object = ()
-        if isinstance(data, Mapping) and "faults" in data:
-            scripted, data = data["faults"], {key: data[key] for key in data if key != "faults"}
-        rules, unreadable = read_rules(scripted)
-        settings, problems = structure(data, cls)
-        problems += unreadable
+        settings, wrong = structure(data, cls, converter())
+        problems = [_with_hint(problem) for problem in wrong]
         if settings is not None:
             keys = [
                 replace(key, path=None if key.path is None else str(folder / key.path))
                 for key in settings.keys
             ]
-            settings = replace(settings, keys=keys, faults=tuple(rules))
-            # What refers to a part that is wrong cannot be judged.
+            settings = replace(settings, keys=keys)
+            # If a part is missing, references to it cannot be judged.
             problems += settings.value_problems() if problems else settings.problems()
         if settings is None or problems:
             raise SettingsError(problems, source=source)
@@ -149,7 +194,7 @@ class Settings(OwnTerms):
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Self:
-        """Settings from a TOML file. Raises SettingsError with every problem."""
+        """Return settings from a TOML file. Raise SettingsError with every problem."""
         path = Path(path)
         try:
             data = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -157,77 +202,66 @@ class Settings(OwnTerms):
             raise SettingsError([Problem(str(path), error.strerror or str(error))]) from None
         except ValueError as error:
             raise SettingsError([Problem(str(path), f"not TOML: {error}")]) from None
+        except RecursionError:
+            raise SettingsError([Problem(str(path), "not TOML: nested too deeply")]) from None
         return cls.from_mapping(data, source=str(path), folder=path.parent)
 
     def changed(self, **changes: Any) -> Self:
-        """A copy with some fields replaced. Raises SettingsError for a name that none has."""
+        """Return a copy with some fields replaced. Raise SettingsError for an unknown field."""
         known = [term.name for term in fields(self)]
-        wrong = [name for name in changes if name not in known]
-        if wrong:
-            hint = "unknown key, {}".format
+        unknown = [name for name in changes if name not in known]
+        if unknown:
             raise SettingsError(
-                [Problem(f"$.{name}", hint(unknown(name, known))) for name in wrong]
+                [
+                    Problem(f"$.{name}", f"unknown key; {suggestion(name, known)}")
+                    for name in unknown
+                ]
             )
         return replace(self, **changes)
 
     def problems(self) -> list[Problem]:
-        """All that is wrong with these settings."""
-        wrong = list(self._wrong_kinds())
-        if wrong:
-            return wrong
-        values = self.value_problems()
-        if any(wrong_dialect(self.dialect)):
-            return values
-        dialect = dialect_named(self.dialect)
-        references = wrong_references(
-            dialect=dialect,
-            clients=self.clients,
-            users=self.users,
-            auth_sources=self.auth_sources,
-            refresh_tokens=self.refresh_tokens,
-            auto_login=self.auto_login,
-        )
-        rules, _ = rules_of(self.faults)
-        unreachable = wrong_rules(rules, self.clients, dialect)
-        return [*values, *references, *unreachable]
+        """Return every problem of these settings."""
+        found = list(type_problems(self, skip=["faults"]))
+        if found:
+            return [Problem(f"$.{problem.path}", problem.message) for problem in found]
+        problems = self.value_problems()
+        try:
+            dialect = load_dialect(self.dialect)
+        except FakeOAuthError:
+            return problems
+        rules, scripted = rules_of(self.faults)
+        if not scripted:
+            scripted = list(rule_problems(rules, self))
+        return [*problems, *self._reference_problems(dialect), *scripted]
 
     def value_problems(self) -> list[Problem]:
-        """What is wrong with a value by itself, or with two of a kind."""
-        each = (
+        """Return the problems of single values, and of values that repeat others."""
+        parts = (
             Problem(f"$.{name}[{index}].{problem.path}", problem.message)
-            for name in _PARTS
+            for name in ("clients", "users", "refresh_tokens", "auth_sources", "keys")
             for index, part in enumerate(getattr(self, name))
             for problem in part.problems()
         )
         own = (Problem(f"$.{problem.path}", problem.message) for problem in self._own_problems())
-        return [*own, *each, *rules_of(self.faults)[1]]
-
-    def _wrong_kinds(self) -> Iterator[Problem]:
-        """Parts that are of another class: what a type checker would have said."""
-        for name, kind in _PARTS.items():
-            for index, part in enumerate(getattr(self, name)):
-                if not isinstance(part, kind):
-                    message = f"expected a {kind.__name__}, got {part!r}"
-                    yield Problem(f"$.{name}[{index}]", message)
-        dialect: object = self.dialect
-        if not isinstance(dialect, Dialect | str):
-            yield Problem("$.dialect", f"expected a Dialect or the name of one, got {dialect!r}")
+        return [*own, *parts]
 
     def _own_problems(self) -> Iterator[Problem]:
-        yield from wrong_dialect(self.dialect)
-        yield from self.wrong_terms()
+        yield from _dialect_problems(self.dialect)
+        yield from self.term_problems()
         if self.issuer is not None and not _ISSUER.fullmatch(self.issuer):
             message = "expected an http or https URL without query and fragment"
             yield Problem("issuer", f"{message}, got {self.issuer!r}")
-        for name in ("journal_limit", "session_seconds"):
-            if getattr(self, name) < 1:
-                yield Problem(name, f"expected at least 1, got {getattr(self, name)}")
-        if isinstance(self.cors_origins, str):
-            yield Problem("cors_origins", f"expected a list, got {self.cors_origins!r}")
+        for name, least in (("journal_limit", 1), ("journal_bytes", 1), ("session_seconds", 1)):
+            if getattr(self, name) < least:
+                yield Problem(name, f"expected at least {least}, got {getattr(self, name)}")
+        if not isfinite(self.resource_skew_seconds):
+            message = f"expected a finite number, got {self.resource_skew_seconds}"
+            yield Problem("resource_skew_seconds", message)
         if len(self.keys) > 2:
-            yield Problem(
-                "keys", f"expected one that signs and one that is next, got {len(self.keys)}"
-            )
+            message = f"expected the key that signs and the next one, got {len(self.keys)}"
+            yield Problem("keys", message)
+        for index, origin in enumerate(self.cors_origins):
+            yield from _origin_problems(f"cors_origins[{index}]", origin)
         try:
             Clock(self.start_time)
         except FakeOAuthError as error:
@@ -236,15 +270,108 @@ class Settings(OwnTerms):
             yield from repeated(f"ids.{kind}", ids)
         yield from repeated("clients", (client.client_id for client in self.clients), "client_id")
         yield from repeated("users", (user.sub for user in self.users), "sub")
-        yield from repeated("users", (user.login for user in self.users), "username")
+        yield from repeated("users", (user.login_name for user in self.users), "username")
         yield from repeated("refresh_tokens", (t.value for t in self.refresh_tokens), "value")
         yield from repeated("auth_sources", (source.id for source in self.auth_sources), "id")
 
+    def _reference_problems(self, dialect: Dialect) -> Iterator[Problem]:
+        """Yield a problem for each name that refers to nothing."""
+        sources = [source.id for source in self.auth_sources]
+        for index, client in enumerate(self.clients):
+            path = f"$.clients[{index}]"
+            yield from _unknown(f"{path}.grant_types", client.grant_types, dialect.grant_types)
+            yield from _unknown(f"{path}.auth_sources", client.auth_sources, sources)
+        names = [name for user in self.users for name in (user.login_name, user.sub)]
+        if self.auto_login is not None:
+            yield from _unknown("$.auto_login", [self.auto_login], names)
+        scopes = {client.client_id: client.scopes for client in self.clients}
+        for index, token in enumerate(self.refresh_tokens):
+            path = f"$.refresh_tokens[{index}]"
+            client_id = next(iter(scopes), "the first") if token.client is None else token.client
+            yield from _unknown(f"{path}.client", [client_id], list(scopes))
+            if client_id in scopes and token.scope is not None:
+                yield from _unknown(f"{path}.scope", token.scope.split(), scopes[client_id])
+            user = next(iter(names), "the first") if token.user is None else token.user
+            yield from _unknown(f"{path}.user", [user], names)
 
-_PARTS = {
-    "clients": Client,
-    "users": User,
-    "refresh_tokens": RefreshToken,
-    "auth_sources": AuthSource,
-    "keys": Key,
-}
+
+def rule_problems(
+    rules: Sequence[Rule],
+    settings: Settings,
+    *,
+    standing: Sequence[Rule] = (),
+    has_socket: bool = True,
+) -> Iterator[Problem]:
+    """Yield a problem for each rule that can never apply, or that cannot be delivered.
+
+    `standing` are the standing faults that the script has already.
+    """
+    dialect = load_dialect(settings.dialect)
+    client_ids = [client.client_id for client in settings.clients]
+    before = list(standing)
+    for index, rule in enumerate(rules):
+        path = f"$.faults[{index}]"
+        yield from _unknown(f"{path}.endpoint", [rule.endpoint], [*dialect.paths, "any"])
+        if rule.client_id is not None:
+            yield from _unknown(f"{path}.client_id", [rule.client_id], client_ids)
+        if rule.grant_type is not None:
+            yield from _unknown(f"{path}.grant_type", [rule.grant_type], dialect.grant_types)
+            if rule.endpoint not in ("token", "any"):
+                message = f"only the token endpoint has grant types, not {rule.endpoint}"
+                yield Problem(f"{path}.grant_type", message)
+        if not has_socket and (rule.fault.needs_socket or rule.count == "connections"):
+            subject = str(rule.fault) if rule.fault.needs_socket else "counting connections"
+            message = f"{subject} needs a socket; start the server, and send requests to its url"
+            yield Problem(path, message)
+        if rule.is_standing:
+            for other in before:
+                if other.covers(rule):
+                    yield Problem(path, f"can never apply: the standing fault {other} comes first")
+            before.append(rule)
+
+
+def _dialect_problems(dialect: Dialect | type[Dialect] | str) -> Iterator[Problem]:
+    try:
+        loaded = load_dialect(dialect)
+    except FakeOAuthError as error:
+        yield Problem("dialect", str(error))
+        return
+    yield from _unknown("dialect.paths", list(loaded.paths), list(ENDPOINTS))
+    for name, path in loaded.paths.items():
+        if not path.startswith("/"):
+            message = f"expected a path that starts with /, got {path!r}"
+            yield Problem(f"dialect.paths.{name}", message)
+    yield from repeated("dialect.paths", loaded.paths.values())
+    for name in ("token", "login"):
+        if name not in loaded.paths:
+            yield Problem("dialect.paths", f"{name} is missing")
+
+
+def _origin_problems(path: str, origin: str) -> Iterator[Problem]:
+    """Yield a problem for an origin that no browser sends (RFC 6454 section 6.2)."""
+    if origin in ("*", "null"):
+        return
+    parts = urlsplit(origin)
+    if not (parts.scheme and parts.netloc and origin == f"{parts.scheme}://{parts.netloc}"):
+        message = f"expected an origin such as https://app.example, got {origin!r}"
+        hint = "; remove the trailing slash" if origin.endswith("/") else ""
+        yield Problem(path, message + hint)
+
+
+def _with_hint(problem: Problem) -> Problem:
+    """Return a problem with a hint for a setting that stands below the header of a table."""
+    _, _, name = problem.path.rpartition(".")
+    is_in_table = problem.path.startswith(("$.clients[", "$.users["))
+    if is_in_table and problem.message.startswith("unknown key") and name in _SETTINGS:
+        hint = f"unknown key; to set {name} for the server, move it above the first [[table]]"
+        return Problem(problem.path, hint)
+    return problem
+
+
+def _unknown(path: str, names: Sequence[str] | None, known: Sequence[str]) -> Iterator[Problem]:
+    for name in names or ():
+        if name not in known:
+            yield Problem(path, f"unknown name {name!r}; {suggestion(name, known)}")
+
+
+_SETTINGS: Final = frozenset(setting.name for setting in fields(Settings))

@@ -14,14 +14,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fake_oauth import Dialect, FakeOAuth, Settings, faults
-from fake_oauth.contract.openapi import document
-from fake_oauth.dialects import DIALECTS
-from fake_oauth.faults.seams import Fault
+from fake_oauth.dialects import CIAM, DIALECTS, RFC
+from fake_oauth.faults.base import Fault
+from fake_oauth.openapi import document
 
 CHECKS = (
     "not_a_server_error",
@@ -31,17 +30,31 @@ CHECKS = (
     "described_body",
 )
 _DAY = 86400
+
+
+class NoCacheControl(CIAM):
+    """A server that leaves out a header."""
+
+    headers = CIAM.headers[1:]
+
+
+class WrongChallenge(RFC):
+    """A server whose challenge is malformed."""
+
+    client_challenge = "nonsense"
+
+
 # Replies that are wrong, by the operation that gives them, and what is said of each.
 WRONG: tuple[tuple[str, Fault | Dialect, str], ...] = (
     ("discovery", faults.Status(500), "Server error"),
     ("discovery", faults.Status(418), "Undocumented"),
     ("discovery", faults.Field("issuer", 7), '"issuer"'),
-    ("discovery", faults.Missing("issuer"), '"issuer" is a required property'),
+    ("discovery", faults.MissingField("issuer"), '"issuer" is a required property'),
     ("discovery", faults.WrongContentType("application/json;charset=UTF-8"), "The Content-Type is"),
-    ("discovery", faults.Empty(), "The body is empty"),
-    ("userinfo_get", faults.Html(), "There is a body"),
-    ("jwks", replace(Dialect.CIAM, headers=Dialect.CIAM.headers[1:]), "Cache-Control"),
-    ("revoke", replace(Dialect.RFC, client_challenge="nonsense"), "nonsense"),
+    ("discovery", faults.EmptyBody(), "The body is empty"),
+    ("userinfo_get", faults.HTMLBody(), "There is a body"),
+    ("jwks", NoCacheControl(), "Cache-Control"),
+    ("revoke", WrongChallenge(), "nonsense"),
 )
 
 
@@ -64,7 +77,7 @@ def is_right(dialect: Dialect, examples: int, *seed: str) -> bool:
     with FakeOAuth(settings) as server:
         identities = (
             ("--auth", "TENANT_CLIENT_ID:TENANT_CLIENT_SECRET"),
-            ("--header", f"Authorization: Bearer {server.issue().access_token}"),
+            ("--header", f"Authorization: Bearer {server.issue_tokens().access_token}"),
         )
         described = document(server.url, dialect)
         runs = [fuzzed(described, examples, *identity, *seed) for identity in identities]
@@ -75,11 +88,11 @@ def is_right(dialect: Dialect, examples: int, *seed: str) -> bool:
 
 def is_found(operation: str, wrong: Fault | Dialect, said: str) -> bool:
     """Whether a reply that is wrong is found, and for what it is."""
-    dialect = wrong if isinstance(wrong, Dialect) else Dialect.CIAM
+    dialect = wrong if isinstance(wrong, Dialect) else DIALECTS["ciam"]
     with FakeOAuth(Settings(dialect=dialect, seed=0, journal_limit=1)) as server:
         if not isinstance(wrong, Dialect):
             endpoint = operation.partition("_")[0]
-            server.always(faults.Rule(wrong, endpoint=endpoint, always=True))
+            server.always(faults.Rule(wrong, endpoint=endpoint))
         described = document(server.url, DIALECTS[dialect.name])
         ended = fuzzed(described, 1, "--include-operation-id", operation)
     if ended.returncode == 1 and said.lower() in ended.stdout.lower():

@@ -1,6 +1,6 @@
-"""The client that the examples test: it keeps a token set and refreshes it when it must.
+"""The client that the examples in the docs test: it keeps tokens and refreshes them if necessary.
 
-`naive_app` has the same face and none of the care.
+`naive_app` has the same interface, but makes the mistakes that the recipes detect.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import jwt
 
 
 class LoggedOut(Exception):  # noqa: N818
-    """The refresh token is no good any more; the user has to log in again."""
+    """The server refused the refresh token; the user has to log in again."""
 
 
 class BadReply(Exception):  # noqa: N818
-    """What came back cannot be used."""
+    """The response is not a valid token response."""
 
 
 class Session:
-    """Tokens, refreshed on demand, by one caller at a time."""
+    """The tokens of one user. Only one thread at a time refreshes them."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Session:
         self._keys: dict[str, jwt.PyJWK] = {}
 
     def token(self) -> str:
-        """An access token that is good for another while, by this client's clock."""
+        """Return an access token that is valid for at least 30 seconds by this client's clock."""
         with self._lock:
             if self.access_token is None or self._clock() > self._expires_at - 30:
                 self._refresh()
@@ -59,12 +59,12 @@ class Session:
             return self.access_token
 
     def refresh(self) -> str:
-        """A new access token. Raises LoggedOut, BadReply, OSError."""
+        """Return a new access token. Raise LoggedOut, BadReply, or OSError."""
         with self._lock:
             return self._refresh()
 
     def get(self, url: str) -> bytes:
-        """What is at a protected resource; a 401 is tried again with a new access token, once."""
+        """Return the body of a protected resource. After a 401, refresh and retry once."""
         used = self.access_token or self.token()
         try:
             return _get(url, used)
@@ -73,14 +73,14 @@ class Session:
             if error.code != 401:
                 raise
         with self._lock:
-            # Somebody else may have refreshed meanwhile.
+            # Another thread may have refreshed the token already.
             renewed = self._refresh() if self.access_token == used else self.access_token
         return _get(url, renewed or "")
 
     def user(self) -> dict[str, Any]:
-        """The claims of the id_token, its signature verified."""
+        """Return the claims of the ID token. Verify its signature."""
         kid = jwt.get_unverified_header(self._id_token)["kid"]
-        if kid not in self._keys:  # None yet, or they have been rotated.
+        if kid not in self._keys:  # No keys yet, or the server has rotated them.
             with urlopen(urljoin(self.token_url, "jwks")) as response:
                 keys = jwt.PyJWKSet.from_dict(json.load(response)).keys
             self._keys = {key.key_id: key for key in keys if key.key_id is not None}
@@ -94,7 +94,7 @@ class Session:
         if self._is_over:
             raise LoggedOut
         try:
-            reply = self._answered()
+            reply = self._response()
         except LoggedOut:
             self._is_over = True
             raise
@@ -104,21 +104,21 @@ class Session:
         self._id_token = reply.get("id_token", "")
         return access_token
 
-    def _answered(self) -> dict[str, Any]:
-        """The reply; what may be asked again is, twice, after a pause."""
+    def _response(self) -> dict[str, Any]:
+        """Return the token response. Retry a failure that may be temporary twice, after a pause."""
         for pause in (self._pause_seconds, 2 * self._pause_seconds):
             try:
-                return self._ask()
+                return self._request()
             except HTTPError as error:
                 if error.code not in (429, 502, 503, 504):
                     raise
                 self._sleep(float(error.headers.get("Retry-After", pause)))
             except ConnectionError:
-                # The reply got lost, or the request did: only asking again tells.
+                # Either the request or the response was lost; only a retry shows which.
                 self._sleep(pause)
-        return self._ask()
+        return self._request()
 
-    def _ask(self) -> dict[str, Any]:
+    def _request(self) -> dict[str, Any]:
         form = {
             "client_id": "TENANT_CLIENT_ID",
             "client_secret": "TENANT_CLIENT_SECRET",
@@ -143,7 +143,10 @@ def _get(url: str, access_token: str) -> bytes:
 
 
 def checked(body: bytes, content_type: str) -> dict[str, Any]:
-    """The members of a token reply that keeps to RFC 6749 section 5.1."""
+    """Return the members of a token response that follows RFC 6749 section 5.1.
+
+    Raise BadReply for any other response.
+    """
     try:
         pairs = json.loads(body.decode(), object_pairs_hook=Pairs)
     except ValueError:
@@ -162,9 +165,9 @@ def checked(body: bytes, content_type: str) -> dict[str, Any]:
         or not isinstance(seconds, int)
         or not 0 <= seconds <= 10**9
     ):
-        raise BadReply(f"not a token reply: {', '.join(reply)}")
+        raise BadReply(f"not a token response: {', '.join(reply)}")
     return reply
 
 
 class Pairs(list[tuple[str, Any]]):
-    """The members of a JSON object, repeats included."""
+    """The members of a JSON object, including repeated ones."""

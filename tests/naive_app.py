@@ -1,4 +1,7 @@
-"""The client that the recipes catch: what one writes before production has taught better."""
+"""The client that fails every recipe. It makes the usual mistakes with tokens.
+
+Its interface is that of `my_app`, the correct client.
+"""
 
 from __future__ import annotations
 

@@ -11,10 +11,12 @@ import pytest
 from werkzeug.test import Client as WSGIClient
 from werkzeug.test import TestResponse
 
-from fake_oauth import Client, FakeOAuth, Settings, User
-from fake_oauth.provider.keys import shipped_ring
-from fake_oauth.provider.tokens import sign
-from tests.asking import DOCUMENTED, ask
+from fake_oauth import Client, FakeOAuth, Settings, User, faults
+from fake_oauth.faults.base import Server, TokenFault
+from fake_oauth.provider.dialect import compact_json
+from fake_oauth.provider.keys import base64url, key_ring, public_key
+from fake_oauth.provider.tokens import InvalidTokenError, decode, encode
+from tests.support.client import DOCUMENTED, ask
 
 CLIENT = {"client_id": "TENANT_CLIENT_ID", "client_secret": "TENANT_CLIENT_SECRET"}
 OTHER = Client(client_id="other", client_secret="s")
@@ -47,7 +49,7 @@ def why_not(fake: FakeOAuth, token: str) -> str | None:
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_userinfo_tells_the_users_claims(fake: FakeOAuth, method: str) -> None:
-    response = userinfo(fake, fake.issue().access_token, method)
+    response = userinfo(fake, fake.issue_tokens().access_token, method)
     assert response.json == {
         "sub": "MOCK_USERNAME",
         "email": "MOCK_USERNAME@example.com",
@@ -59,7 +61,7 @@ def test_userinfo_tells_a_client_what_it_may_know_in_the_users_order() -> None:
     user = User(sub="alice", email="a@example.com", claims={"b": 1, "a": [2], "c": 3})
     client = Client(client_id="web", claims=["a", "b", "email"])
     fake = FakeOAuth(Settings(users=[user], clients=[client]))
-    reply = userinfo(fake, fake.issue().access_token).json
+    reply = userinfo(fake, fake.issue_tokens().access_token).json
     assert reply == {"sub": "alice", "email": "a@example.com", "b": 1, "a": [2]}
     assert list(reply) == ["sub", "email", "b", "a"]
 
@@ -73,7 +75,7 @@ def test_without_a_token_it_is_an_invalid_request(fake: FakeOAuth, header: str |
 
 
 def test_a_token_that_has_expired(fake: FakeOAuth) -> None:
-    token = fake.issue().access_token
+    token = fake.issue_tokens().access_token
     fake.clock.advance(299)
     assert userinfo(fake, token).status_code == 200
     fake.clock.advance(3)
@@ -91,9 +93,10 @@ def changed(token: str, part: int, **members: Any) -> str:
 
 
 def test_a_token_that_somebody_made_up(fake: FakeOAuth) -> None:
-    good = fake.issue()
-    ring = shipped_ring()
+    good = fake.issue_tokens()
+    ring = key_ring()
     claims = jwt.decode(good.access_token, options={"verify_signature": False})
+    header = {"alg": "RS256", "typ": "JWT", "kid": ring.signing.kid}
     wrong = [
         "x",
         "a.b.c",
@@ -104,22 +107,24 @@ def test_a_token_that_somebody_made_up(fake: FakeOAuth) -> None:
         changed(good.access_token, 0, alg="none"),
         changed(good.access_token, 0, kid="unknown"),
         changed(good.access_token, 0, kid=["x"]),
-        sign(ring.stranger, claims),
-        sign(ring.signing, {}).replace(".", ".W10.", 1).replace(".e30.", "."),
+        encode(header, claims, ring.stranger, compact_json),
+        encode(header, claims, ring.signing, lambda _: "[]"),
+        encode({**header, "crit": ["exp"], "exp": 1}, claims, ring.signing, compact_json),
+        f"{good.access_token}=",
         jwt.encode(claims, "secret" * 8, algorithm="HS256", headers={"kid": ring.signing.kid}),
     ]
     for token in wrong:
-        assert why_not(fake, token) == "not an access token of this server"
+        assert str(why_not(fake, token)).startswith("not an access token of this server: "), token
 
 
 def test_an_id_token_is_no_access_token(fake: FakeOAuth) -> None:
-    tokens = fake.issue()
+    tokens = fake.issue_tokens()
     assert tokens.id_token is not None
-    assert why_not(fake, tokens.id_token) == "not an access token of this server"
+    assert why_not(fake, tokens.id_token) == "not an access token of this server: an ID token"
 
 
 def test_a_user_who_is_gone_is_not_found(fake: FakeOAuth) -> None:
-    token = fake.issue().access_token
+    token = fake.issue_tokens().access_token
     other = FakeOAuth(fake.settings.changed(users=[User(sub="bob")], refresh_tokens=[]))
     response = userinfo(other, token)
     assert (response.status_code, response.json) == (404, {"error": "user_not_found"})
@@ -127,7 +132,7 @@ def test_a_user_who_is_gone_is_not_found(fake: FakeOAuth) -> None:
 
 
 def test_a_client_that_is_gone_knew_everything(fake: FakeOAuth) -> None:
-    token = fake.issue().access_token
+    token = fake.issue_tokens().access_token
     other = FakeOAuth(fake.settings.changed(clients=[OTHER]))
     reply = userinfo(other, token).json
     assert reply is not None
@@ -135,7 +140,7 @@ def test_a_client_that_is_gone_knew_everything(fake: FakeOAuth) -> None:
 
 
 def test_an_access_token_is_revoked_alone(fake: FakeOAuth) -> None:
-    tokens = fake.issue()
+    tokens = fake.issue_tokens()
     response = revoke(fake, token=tokens.access_token)
     assert (response.status_code, response.data) == (200, b"")
     assert fake.journal[-1].reason == "access token revoked"
@@ -146,7 +151,7 @@ def test_an_access_token_is_revoked_alone(fake: FakeOAuth) -> None:
 
 
 def test_a_refresh_token_takes_the_access_tokens_of_its_grant_along(fake: FakeOAuth) -> None:
-    tokens, others = fake.issue(), fake.issue()
+    tokens, others = fake.issue_tokens(), fake.issue_tokens()
     refreshed = ask(fake, {**DOCUMENTED, "refresh_token": tokens.refresh_token}).json
     assert refreshed is not None
     assert revoke(fake, token=tokens.refresh_token).status_code == 200
@@ -160,13 +165,13 @@ def test_a_refresh_token_takes_the_access_tokens_of_its_grant_along(fake: FakeOA
 
 @pytest.mark.parametrize("hint", [None, "access_token", "refresh_token", "nonsense"])
 def test_a_hint_is_ignored(fake: FakeOAuth, hint: str | None) -> None:
-    token = fake.issue().access_token
+    token = fake.issue_tokens().access_token
     assert revoke(fake, token=token, token_type_hint=hint).status_code == 200
     assert userinfo(fake, token).status_code == 401
 
 
 def test_what_is_unknown_and_an_id_token_are_revoked_without_effect(fake: FakeOAuth) -> None:
-    tokens = fake.issue()
+    tokens = fake.issue_tokens()
     for token in ("nonsense", tokens.id_token):
         response = revoke(fake, token=token)
         assert (response.status_code, response.data) == (200, b"")
@@ -176,7 +181,7 @@ def test_what_is_unknown_and_an_id_token_are_revoked_without_effect(fake: FakeOA
 
 def test_a_token_of_another_client_stays() -> None:
     fake = FakeOAuth(Settings(clients=[*Settings().clients, OTHER]))
-    tokens = fake.issue(client="other")
+    tokens = fake.issue_tokens(client="other")
     for token in (tokens.access_token, tokens.refresh_token):
         response = revoke(fake, token=token)
         assert (response.status_code, response.json) == (401, {"error": "invalid_client"})
@@ -196,7 +201,74 @@ def test_a_token_must_come_once(fake: FakeOAuth, token: object) -> None:
 
 
 def test_revocation_authenticates_the_client(fake: FakeOAuth) -> None:
-    token = fake.issue().access_token
+    token = fake.issue_tokens().access_token
     assert revoke(fake, token=token, client_secret="x").status_code == 401
     assert revoke(fake, token=token, client_id=None).data == b""
     assert userinfo(fake, token).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("fault", "flaw"),
+    [
+        (faults.Claim("nbf", "soon"), "access token with nbf 'soon', which is not a number"),
+        (faults.Claim("exp", [1]), "access token with exp [1], which is not a number"),
+        (faults.MissingClaim("exp"), "access token without exp"),
+        (faults.NotYetValid(60), "access token not valid for another 60 s"),
+    ],
+)
+def test_a_protected_resource_reads_the_times_of_a_token(
+    fake: FakeOAuth, fault: TokenFault, flaw: str
+) -> None:
+    fake.script(fault)
+    tokens = ask(fake).json
+    assert tokens is not None
+    headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+    response = WSGIClient(fake).get("/resource", headers=headers)
+    assert response.status_code == 401
+    assert (fake.journal[-1].reason or "").startswith(flaw)
+
+
+def test_a_token_that_another_server_with_the_same_keys_issued_can_be_revoked() -> None:
+    clock: dict[str, Any] = {"start_time": 1_700_000_000, "freeze_time": True}
+    one, other = FakeOAuth(Settings(**clock)), FakeOAuth(Settings(**clock, seed=7))
+    token = one.issue_tokens().access_token
+    assert userinfo(other, token).status_code == 200
+    assert revoke(other, token=token).status_code == 200
+    assert other.journal[-1].reason == "access token revoked"
+    assert userinfo(other, token).status_code == 401
+
+
+class Opaque(TokenFault):
+    """A token that is no JWT."""
+
+    def tamper(self, token: str, server: Server) -> str:
+        return "opaque"
+
+
+def test_an_access_token_that_a_fault_replaces_keeps_its_lifetime(fake: FakeOAuth) -> None:
+    fake.script(Opaque())
+    tokens = ask(fake).json
+    assert tokens is not None
+    assert tokens["access_token"] == "opaque"
+    fake.revoke("opaque")
+
+
+@pytest.mark.parametrize(
+    ("claims", "problem"),
+    [
+        (b"[1]", "a segment is not a JSON object"),
+        (b"{", "a segment is not a JSON object"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"sub":"a","sub":"b"}', "a member is repeated"),
+    ],
+)
+def test_a_segment_that_is_no_object_is_not_a_jwt(claims: bytes, problem: str) -> None:
+    with pytest.raises(InvalidTokenError, match=problem):
+        decode(f"{base64url(b'{}')}.{base64url(claims)}.")
+
+
+def test_a_jwk_of_another_algorithm_is_no_key() -> None:
+    jwk = key_ring([]).signing.jwk()
+    assert public_key(jwk, "RS256") is not None
+    assert public_key(jwk, "HS256") is None
+    assert public_key({**jwk, "alg": "RS512"}, "RS256") is None

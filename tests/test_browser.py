@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expec
 from pytest_httpserver import HTTPServer
 
 from fake_oauth import Client, FakeOAuth, Settings, User
-from tests.asking import claims
+from tests.support.client import claims
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = [

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import sys
 from base64 import urlsafe_b64encode
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 import pytest
 
-from fake_oauth.provider import grants, issuing
-from fake_oauth.provider.asking import Credentials
 from fake_oauth.provider.errors import OAuthError
-from fake_oauth.provider.issuing import write_code
-from fake_oauth.provider.parties import Client
+from fake_oauth.provider.issuing import Granted, new_code
+from fake_oauth.provider.model import Client, OwnTerms
 from fake_oauth.provider.realm import Realm
-from fake_oauth.provider.terms import OwnTerms
-from fake_oauth.provider.tokens import Granted
-from tests.asking import claims
-from tests.realms import PHONE, WEB, WEB_POST, granted, realm, refresh, told
+from fake_oauth.provider.request import Credentials
+from tests.support.client import claims
+from tests.support.realms import (
+    PHONE,
+    WEB,
+    WEB_POST,
+    Refusal,
+    granted,
+    realm,
+    refresh,
+    refusal,
+    response_to,
+)
 
+# The package has a function of the module's name.
+authorization_code_grant = sys.modules["fake_oauth.provider.grants.authorization_code"]
 CALLBACK = "https://example.com/callback"
 VERIFIER = "correct-horse-battery-staple-correct-horse-battery"
 CHALLENGE = urlsafe_b64encode(sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
@@ -30,9 +39,9 @@ OTHER_POST = replace(WEB_POST, client_id="other")
 
 
 def code(of: Realm, client: Client = WEB, **said: Any) -> str:
-    grant = of.ledger.open(client.client_id, "u-alice", ["openid"])
+    grant = of.store.open_grant(client.client_id, "u-alice", ["openid"])
     asked = {"redirect_uri": CALLBACK, "code_challenge": None, "nonce": None, **said}
-    return write_code(of, grant, **asked)
+    return new_code(of, grant, **asked)
 
 
 def exchange(
@@ -42,10 +51,10 @@ def exchange(
     return granted(of, credentials, asked, number=3)
 
 
-def refused(*arguments: Any, **params: Any) -> OAuthError:
+def refused(*arguments: Any, **params: Any) -> Refusal:
     with pytest.raises(OAuthError) as caught:
         exchange(*arguments, **params)
-    return caught.value
+    return refusal(caught.value)
 
 
 def test_a_code_buys_all_three_tokens_and_is_spent() -> None:
@@ -56,7 +65,7 @@ def test_a_code_buys_all_three_tokens_and_is_spent() -> None:
     assert tokens.id_token is not None
     assert claims(tokens.access_token)["sub"] == "u-alice"
     error = refused(here, value)
-    assert told(error) == ("invalid_grant", None, "code used by request 3")
+    assert response_to(error) == ("invalid_grant", None, "code used by request 3")
 
 
 def test_the_refresh_token_that_it_buys_is_good() -> None:
@@ -81,7 +90,7 @@ def test_a_client_that_may_not_refresh_gets_no_refresh_token() -> None:
 
 
 class Kind(NamedTuple):
-    """A kind of client, how it asks, and what it is told of a code that is no good."""
+    """A kind of client, how it asks, and what it is response_to of a code that is no good."""
 
     client: Client
     credentials: Credentials
@@ -142,9 +151,13 @@ def test_c_a_code_of_another_client_is_dead_from_then_on(
     here = realm(WEB, OTHER, PHONE)
     value = code(here, owner)
     error = refused(here, value, thief, **params)
-    assert told(error) == ("invalid_client", None, f"code belongs to client {owner.client_id}")
+    assert response_to(error) == (
+        "invalid_client",
+        None,
+        f"code belongs to client {owner.client_id}",
+    )
     late = refused(here, value, replace(WEB_POST, client_id=owner.client_id))
-    assert told(late) == (
+    assert response_to(late) == (
         "invalid_grant",
         None,
         f"code presented by client {thief.client_id} in request 3",
@@ -161,7 +174,7 @@ def test_a_code_whose_request_had_no_redirect_uri_takes_any() -> None:
     ("challenge", "verifier", "reason"),
     [
         (CHALLENGE, "wrong", "code_verifier does not match the code_challenge"),
-        (CHALLENGE, None, "code_verifier missing, a code_challenge was sent"),
+        (CHALLENGE, None, "code_verifier missing, but a code_challenge was sent"),
         (None, VERIFIER, "code_verifier sent, but no code_challenge before it"),
     ],
 )
@@ -171,7 +184,7 @@ def test_a_verifier_must_match_its_challenge_and_nothing_is_spent(
     here = realm()
     value = code(here, code_challenge=challenge)
     error = refused(here, value, code_verifier=verifier)
-    assert told(error) == ("invalid_client", None, reason)
+    assert response_to(error) == ("invalid_client", None, reason)
     good = VERIFIER if challenge else None
     assert exchange(here, value, code_verifier=good).tokens.scope == "openid"
 
@@ -179,13 +192,13 @@ def test_a_verifier_must_match_its_challenge_and_nothing_is_spent(
 def test_a_public_client_without_a_verifier_is_nobody() -> None:
     here = realm()
     error = refused(here, code(here, PHONE), PHONE_ALONE)
-    assert told(error) == (None, None, "client phone is public and sent no code_verifier")
+    assert response_to(error) == (None, None, "client phone is public and sent no code_verifier")
 
 
 @pytest.mark.parametrize(
     ("credentials", "reason"),
     [
-        (Credentials(), "no client_id beside the code_verifier"),
+        (Credentials(), "no client_id with the code_verifier"),
         (Credentials("none", "nobody"), "client nobody unknown"),
     ],
 )
@@ -194,7 +207,7 @@ def test_a_verifier_without_a_known_client_is_an_invalid_request(
 ) -> None:
     here = realm()
     error = refused(here, code(here, PHONE), credentials, code_verifier=VERIFIER)
-    assert told(error) == ("invalid_request", None, reason)
+    assert response_to(error) == ("invalid_request", None, reason)
 
 
 def test_without_a_verifier_a_missing_client_is_nobody() -> None:
@@ -216,8 +229,8 @@ def test_parameters_are_judged_before_the_code(name: str, sent: str | list[str] 
     params: dict[str, Any] = {"grant_type": "authorization_code", "code": "x", name: sent}
     with pytest.raises(OAuthError) as caught:
         granted(realm(), WEB_POST, params)
-    assert caught.value.code == "invalid_request"
-    assert told(caught.value)[1] == f"OAuth 2.0 Parameter: {name}"
+    assert refusal(caught.value).code == "invalid_request"
+    assert refusal(caught.value).description == f"OAuth 2.0 Parameter: {name}"
 
 
 def test_a_client_that_may_not_use_codes_is_unauthorized() -> None:
@@ -239,23 +252,21 @@ def test_reuse_of_a_code_leaves_its_tokens_alone_unless_asked_otherwise(revokes:
         assert refresh(here, refresh_token=tokens.refresh_token)
 
 
-def test_nobody_comes_between_a_code_and_what_it_buys(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reuse that revokes the grant could otherwise miss the refresh token."""
-    here = realm()
-    first_tokens = issuing.first_tokens
-    others: list[bool] = []
+def test_a_reuse_before_the_tokens_are_issued_revokes_them_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    here = realm(terms=OwnTerms(revoke_on_code_reuse=True))
+    value = code(here)
+    issue = authorization_code_grant.first_tokens
 
-    def may_enter() -> bool:
-        entered = here.lock.acquire(blocking=False)
-        if entered:
-            here.lock.release()
-        return entered
+    def after_a_reuse(*arguments: Any, **options: Any) -> Granted:
+        assert refused(here, value).code == "invalid_grant"
+        issued: Granted = issue(*arguments, **options)
+        return issued
 
-    def observed(*arguments: Any, **options: Any) -> Any:
-        with ThreadPoolExecutor(1) as another:
-            others.append(another.submit(may_enter).result())
-        return first_tokens(*arguments, **options)
-
-    monkeypatch.setattr(grants, "first_tokens", observed)
-    exchange(here, code(here))
-    assert others == [False]
+    monkeypatch.setattr(authorization_code_grant, "first_tokens", after_a_reuse)
+    tokens = exchange(here, value).tokens
+    monkeypatch.undo()
+    assert tokens.refresh_token is not None
+    with pytest.raises(OAuthError, match="revoked by request"):
+        refresh(here, refresh_token=tokens.refresh_token)

@@ -6,65 +6,20 @@ import json
 import re
 import signal
 import socket
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from argparse import Namespace
+from contextlib import redirect_stdout
 from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
-from urllib.parse import urlencode
-from urllib.request import urlopen
+from typing import Any
 
 import pytest
 
-from fake_oauth.__main__ import main
-from tests.asking import DOCUMENTED, claims
+from fake_oauth import Settings
+from fake_oauth.__main__ import _issuer, main
+from tests.support.client import claims
+from tests.support.stub import COMMANDS, Stub, stub
 from tests.test_documented_moment import DOCUMENTED_BODY, without_signatures
-
-COMMANDS = {
-    "script": [str(Path(sys.executable).with_name("fake-oauth"))],
-    "module": [sys.executable, "-m", "fake_oauth"],
-}
-
-
-class Stub:
-    """A stub server in a process of its own."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-        self.heading: list[str] = []
-        while not self.heading or self.heading[-1] != "Ctrl-C ends it.":
-            assert process.stdout is not None
-            self.heading.append(process.stdout.readline().rstrip("\n"))
-            assert self.heading[-1], "it ended early"
-        self.url = self.heading[1].removeprefix("fake-oauth listening on ")
-
-    def refresh(self, **changes: str) -> str:
-        data = urlencode({**DOCUMENTED, **changes}).encode()
-        with urlopen(f"{self.url}/oauth2/token", data) as reply:
-            body: str = reply.read().decode()
-        return body
-
-    def end(self, number: int = signal.SIGINT) -> tuple[int, list[str]]:
-        """Its exit code and what it wrote after the heading."""
-        self.process.send_signal(number)
-        output, _ = self.process.communicate(timeout=30)
-        return self.process.returncode, output.splitlines()
-
-
-@contextmanager
-def stub(*arguments: str, command: str = "module") -> Iterator[Stub]:
-    with subprocess.Popen(
-        [*COMMANDS[command], "serve", "--port", "0", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-    ) as process:
-        try:
-            yield Stub(process)
-        finally:
-            process.kill()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -77,8 +32,8 @@ def test_it_serves_says_what_was_asked_and_ends_cleanly(command: str, number: in
     (line,) = lines
     assert re.fullmatch(
         r"#1 \d\d:\d\d:\d\d POST /oauth2/token -> 200 \[refresh_token, TENANT_CLIENT_ID\] "
-        r"refreshed, same refresh token; gave MOCK_USERNAME/planted1 r1 a1; "
-        r"client_secret=\*\*\* refresh_token=MOCK_USERNAME/planted1 r1",
+        r"refreshed, same refresh token; issued MOCK_USERNAME/preconfigured1 r1 a1; "
+        r"client_secret=\*\*\* refresh_token=MOCK_USERNAME/preconfigured1 r1",
         line,
     )
 
@@ -124,7 +79,7 @@ def test_a_settings_file_is_served(tmp_path: Path) -> None:
         [[clients]]
         client_id = "web"
         client_secret = "s3cret"
-        rotate_refresh_tokens = true
+        refresh_policy = "rotate"
         """,
         encoding="utf-8",
     )
@@ -154,10 +109,10 @@ def test_a_wrong_file_gets_all_its_problems_at_once_and_nothing_is_started(
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
-        "fake-oauth: nothing started",
+        "fake-oauth: the server was not started",
         f"{path}:",
         "$.freeze_time: expected true or false, got 'yes'",
-        "$.sed: unknown key, did you mean 'seed'?",
+        "$.sed: unknown key; did you mean 'seed'?",
     ]
 
 
@@ -167,7 +122,7 @@ def test_a_busy_port_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> No
         assert main(["serve", "--port", str(port)]) == 2
     assert capsys.readouterr().err == (
         f"fake-oauth: port {port} on 127.0.0.1 is in use; "
-        "take another with --port, or --port 0 for a free one\n"
+        "choose another with --port, or --port 0 for a free one\n"
     )
 
 
@@ -188,7 +143,7 @@ def test_an_address_that_is_not_ours_is_one_clear_line(capsys: pytest.CaptureFix
     ("arguments", "message"),
     [
         ([], "required: COMMAND"),
-        (["serve", "--port", "65536"], "argument --port: 65536 is not from 0 to 65535"),
+        (["serve", "--port", "65536"], "argument --port: expected 0 to 65535, got 65536"),
         (["serve", "--port", "http"], "argument --port: invalid _port value: 'http'"),
         (["serve", "--documented", "--config", "x"], "not allowed with argument --documented"),
     ],
@@ -207,3 +162,26 @@ def test_it_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--version"])
     assert caught.value.code == 0
     assert capsys.readouterr().out == f"fake-oauth {version('fake_oauth')}\n"
+
+
+def test_the_port_in_an_issuer_must_be_known(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--port", "0", "--issuer", "http://idp.example:{port}"]) == 2
+    assert "--issuer: {port} needs a --port other than 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "settings", "expected"),
+    [
+        ({"issuer": "http://idp.example:{port}"}, Settings(), "http://idp.example:8080"),
+        ({"host": "localhost"}, Settings(), "http://localhost:8080"),
+        ({"host": "localhost", "tls": True}, Settings(), "https://localhost:8080"),
+        ({"host": "localhost"}, Settings(issuer="http://a.example"), None),
+        ({"host": "localhost", "port": 0}, Settings(), None),
+        ({}, Settings(), None),
+    ],
+)
+def test_the_issuer_is_the_host_as_it_was_typed(
+    given: dict[str, Any], settings: Settings, expected: str | None
+) -> None:
+    defaults = {"issuer": None, "port": 8080, "host": "127.0.0.1", "tls": False, "dialect": None}
+    assert _issuer(Namespace(**(defaults | given)), settings) == expected

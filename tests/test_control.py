@@ -1,23 +1,35 @@
-"""The control API: all that can be steered, and who may."""
+"""The control API: every control, and who may use it."""
 
 from __future__ import annotations
 
 import json
-from base64 import b64encode
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from hashlib import sha256
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 import pytest
 from werkzeug.test import Client as WSGIClient
 from werkzeug.test import EnvironBuilder, TestResponse
 
-from fake_oauth import Client, FakeOAuth, RefreshToken, Settings, SettingsError, User, faults
-from fake_oauth.controls import CONTROLS, PREFIX
+from fake_oauth import (
+    Client,
+    FakeOAuth,
+    PreconfiguredRefreshToken,
+    Settings,
+    SettingsError,
+    User,
+    faults,
+)
+from fake_oauth.control import PREFIX
+from fake_oauth.control.api import CONTROLS
 from fake_oauth.faults import Rule
-from tests.asking import DOCUMENTED, ask, claims, over_socket
-from tests.test_command_line import stub
+from tests.support.client import DOCUMENTED, ask, basic, claims, over_socket
+from tests.support.stub import stub
 from tests.test_script import WRONG
 
 ALICE, BOB = User(sub="u-alice", username="alice"), User(sub="u-bob", username="bob")
@@ -34,11 +46,12 @@ AUTHORIZE = {
     "scope": "openid",
     "redirect_uri": WEB.redirect_uris[0],
 }
-MADE = Settings(control=True, clients=[WEB, APP], users=[ALICE, BOB], seed=3)
+JSON = {"Content-Type": "application/json"}
+SETTINGS = Settings(control=True, clients=[WEB, APP], users=[ALICE, BOB], seed=3)
 
 
 def _has_json(table: dict[str, Any]) -> bool:
-    """Whether a table of the settings can be sent at all."""
+    """Return whether JSON can represent a table of the settings."""
     try:
         json.dumps(table)
     except TypeError:
@@ -46,26 +59,41 @@ def _has_json(table: dict[str, Any]) -> bool:
     return True
 
 
-Steer = Callable[..., TestResponse]
+Control = Callable[..., TestResponse]
 
 
 @pytest.fixture
 def fake() -> FakeOAuth:
-    return FakeOAuth(MADE)
+    return FakeOAuth(SETTINGS)
 
 
 @pytest.fixture
-def steer(fake: FakeOAuth) -> Steer:
-    return steering(fake)
+def control(fake: FakeOAuth) -> Control:
+    return control_of(fake)
 
 
-def steering(fake: FakeOAuth) -> Steer:
-    """Asks a fake in process: method and path of the table, then the body."""
+def control_of(fake: FakeOAuth) -> Control:
+    """Return a function that sends a control request in process: method, path, and body."""
 
-    def asked(method: str, path: str, body: Any = None, **options: Any) -> TestResponse:
+    def send(method: str, path: str, body: Any = None, **options: Any) -> TestResponse:
         return WSGIClient(fake).open(PREFIX + path, method=method, json=body, **options)
 
-    return asked
+    return send
+
+
+def members(response: TestResponse) -> dict[str, Any]:
+    """Return the JSON of a successful response, which is standard JSON (RFC 8259)."""
+    assert response.status_code == 200, response.text
+    decoded: dict[str, Any] = json.loads(response.text, parse_constant=pytest.fail)
+    return decoded
+
+
+def description(response: TestResponse) -> str:
+    """Return the description of an error."""
+    assert response.status_code >= 400
+    assert response.json is not None
+    text: str = response.json["error_description"]
+    return text
 
 
 def refresh(fake: FakeOAuth, token: str, client_id: str = "web") -> TestResponse:
@@ -73,29 +101,31 @@ def refresh(fake: FakeOAuth, token: str, client_id: str = "web") -> TestResponse
     return ask(fake, {**secret, "grant_type": "refresh_token", "refresh_token": token})
 
 
-def problems(reply: TestResponse) -> list[str]:
-    assert reply.status_code == 400
-    assert reply.json is not None
-    assert reply.json["error"] == "invalid_settings"
-    return [f"{problem['path']}: {problem['message']}" for problem in reply.json["problems"]]
+def problems(response: TestResponse) -> list[str]:
+    """Return the problems of a request that is refused."""
+    assert response.status_code == 400
+    assert response.json is not None
+    assert response.json["error"] == "invalid_settings"
+    return [f"{problem['path']}: {problem['message']}" for problem in response.json["problems"]]
 
 
-def test_the_index_lists_what_there_is(steer: Steer) -> None:
-    reply = steer("GET", "/")
-    assert reply.json == {
+def test_the_index_lists_every_control(control: Control) -> None:
+    response = control("GET", "/")
+    assert members(response) == {
         "issuer": "http://localhost",
         "dialect": "ciam",
         "seed": 3,
         "controls": [f"{method} /_fake{path}" for method, path in CONTROLS],
     }
-    assert steer("GET", "").json == reply.json
-    assert reply.headers["Content-Type"] == "application/json"
-    assert reply.headers["Cache-Control"] == "no-store"
+    assert control("GET", "").json == response.json
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
-@pytest.mark.parametrize("path", ["/faults", "/clock", "/clients", "/users"])
-def test_what_is_read_can_be_written_and_changes_nothing(
-    fake: FakeOAuth, steer: Steer, path: str
+@pytest.mark.parametrize("path", ["/faults", "/clock", "/clients", "/users", "/resource"])
+def test_putting_back_what_was_returned_changes_nothing(
+    fake: FakeOAuth, control: Control, path: str
 ) -> None:
     fake.clock.freeze()
     fake.script(
@@ -103,28 +133,28 @@ def test_what_is_read_can_be_written_and_changes_nothing(
         faults.Claim("roles", ["admin"], token="access_token"),
         Rule(faults.Refuse("slow_down"), times=2),
     )
-    fake.always(Rule(faults.Slow(0.001), endpoint="jwks", skip=1, always=True))
-    token = fake.issue().refresh_token
+    fake.always(Rule(faults.Slow(0.001), endpoint="jwks", skip=1))
+    token = fake.issue_tokens().refresh_token
     assert token is not None
     assert refresh(fake, token).status_code == 200
-    before = steer("GET", path).json
+    before = members(control("GET", path))
     assert before
-    assert steer("PUT", path, before).json == before
-    assert steer("GET", path).json == before
-    # The first step is now to be skipped once, and the second is used.
+    assert control("PUT", path, before).json == before
+    assert control("GET", path).json == before
+    # The first step now skips one request, and the second is used.
     assert [refresh(fake, token).status_code for _ in range(4)] == [400, 503, 503, 503]
 
 
-def test_a_script_is_replaced_appended_to_and_told(fake: FakeOAuth, steer: Steer) -> None:
+def test_a_script_can_be_replaced_extended_and_read(fake: FakeOAuth, control: Control) -> None:
     fake.script(faults.Status(500))
     replaced = {"faults": [{"fault": "Status", "code": 503, "times": 2}]}
-    assert steer("PUT", "/faults", replaced).json == replaced
+    assert control("PUT", "/faults", replaced).json == replaced
     appended = {"faults": [{"fault": "Refuse", "error": "invalid_grant"}]}
-    reply = steer("POST", "/faults", appended)
-    assert reply.json == {"faults": replaced["faults"] + appended["faults"]}
+    response = control("POST", "/faults", appended)
+    assert response.json == {"faults": replaced["faults"] + appended["faults"]}
     assert [ask(fake).status_code for _ in range(2)] == [503, 503]
-    assert steer("GET", "/faults").json == appended
-    assert steer("GET", "/steps").json == {
+    assert control("GET", "/faults").json == appended
+    assert control("GET", "/steps").json == {
         "steps": [
             {
                 "step": "step 2 Status(503)",
@@ -145,13 +175,25 @@ def test_a_script_is_replaced_appended_to_and_told(fake: FakeOAuth, steer: Steer
     }
 
 
-def test_a_predicate_is_told_and_cannot_be_sent_back(fake: FakeOAuth, steer: Steer) -> None:
-    fake.script(Rule(faults.ok, when=lambda exchange: exchange.number == 7))
-    told = steer("GET", "/faults").json
-    assert told is not None
-    assert "lambda" in told["faults"][0]["when"]
-    (problem,) = problems(steer("PUT", "/faults", told))
-    assert problem.startswith("$.faults[0].when: unknown key")
+def test_a_standing_fault_is_in_the_script_until_it_is_replaced(
+    fake: FakeOAuth, control: Control
+) -> None:
+    standing = {"faults": [{"fault": "Status", "code": 503, "times": "always"}]}
+    assert control("PUT", "/faults", standing).json == standing
+    assert [ask(fake).status_code for _ in range(3)] == [503, 503, 503]
+    assert control("GET", "/faults").json == standing
+    assert control("PUT", "/faults", {"faults": []}).json == {"faults": []}
+    assert ask(fake).status_code == 401
+
+
+def test_a_predicate_is_shown_and_cannot_be_sent_back(fake: FakeOAuth, control: Control) -> None:
+    fake.script(Rule(faults.Pass(), when=lambda exchange: exchange.number == 7))
+    shown = members(control("GET", "/faults"))
+    assert "lambda" in shown["faults"][0]["when"]
+    (problem,) = problems(control("PUT", "/faults", shown))
+    assert problem.startswith(
+        "$.faults[0].when: expected a function, which only Python can pass, got '"
+    )
     assert len(fake.steps) == 1
 
 
@@ -159,63 +201,119 @@ def test_a_predicate_is_told_and_cannot_be_sent_back(fake: FakeOAuth, steer: Ste
     ("table", "expected"),
     [pytest.param(*case[1:], id=case[2][0]) for case in WRONG if _has_json(case[1])],
 )
-@pytest.mark.parametrize("method", ["PUT", "POST"])
-def test_what_is_wrong_is_told_as_in_python_and_in_a_file_and_nothing_is_done(
-    method: str, table: dict[str, Any], expected: list[str]
+def test_a_fault_has_the_same_problems_as_in_python_and_changes_nothing(
+    table: dict[str, Any], expected: list[str]
 ) -> None:
     clients = [Client(client_id="TENANT_CLIENT_ID"), Client(client_id="web")]
     with FakeOAuth(Settings(control=True, clients=clients)) as server:
-        server.script(faults.ok)
-        body = json.dumps({"faults": [table]})
-        headers = {"Content-Type": "application/json"}
-        status, _, answer = over_socket(server, method, "/_fake/faults", body, headers)
-        found = [f"{p['path']}: {p['message']}" for p in json.loads(answer)["problems"]]
-        assert (status, found) == (400, expected)
-        assert [step.rule.fault for step in server.steps] == [faults.ok]
+        server.script(faults.Pass())
+        assert problems(control_of(server)("PUT", "/faults", {"faults": [table]})) == expected
+        assert [step.rule.fault for step in server.steps] == [faults.Pass()]
 
 
-@pytest.mark.parametrize("body", [None, {}, [], {"fault": []}, {"faults": [], "clock": {}}])
-def test_a_script_is_a_table_of_faults(steer: Steer, body: Any) -> None:
-    assert problems(steer("PUT", "/faults", body)) == [
-        '$: expected {"faults": [...]} and nothing else'
+def test_no_fault_is_appended_if_one_has_a_problem(fake: FakeOAuth, control: Control) -> None:
+    fake.script(faults.Pass())
+    tables = [{"fault": "Status", "code": 503}, {"fault": "Status", "code": 204}]
+    assert problems(control("POST", "/faults", {"faults": tables})) == [
+        "$.faults[1].code: expected 200, 301, 302, 303, 307, 308, or 400 to 599, got 204"
     ]
+    assert [step.rule.fault for step in fake.steps] == [faults.Pass()]
 
 
-def test_the_clock_is_told_put_stopped_and_moved(fake: FakeOAuth, steer: Steer) -> None:
-    there = {"start_time": "2026-11-23T10:00:00Z", "freeze_time": True}
-    assert steer("PUT", "/clock", there).json == there
-    moved = {"start_time": "2026-11-23T11:00:00.500000Z", "freeze_time": True}
-    assert steer("POST", "/clock", {"advance_seconds": 3600.5}).json == moved
-    assert steer("GET", "/clock").json == moved
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (None, ["$.faults: required, but missing"]),
+        ({}, ["$.faults: required, but missing"]),
+        ([], ["$: expected a table, got []"]),
+        ({"faults": {}}, ["$.faults: expected a list, got {}"]),
+        (
+            {"fault": []},
+            [
+                "$.faults: required, but missing",
+                "$.fault: unknown key; did you mean 'faults'?",
+            ],
+        ),
+        ({"faults": [], "clock": {}}, ["$.clock: unknown key; expected one of 'faults'"]),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+def test_a_script_is_a_table_with_a_list_of_faults(
+    fake: FakeOAuth, control: Control, method: str, body: Any, expected: list[str]
+) -> None:
+    fake.script(faults.Pass())
+    assert problems(control(method, "/faults", body)) == expected
+    assert len(fake.steps) == 1
+
+
+def test_the_clock_can_be_set_frozen_advanced_and_unfrozen(
+    fake: FakeOAuth, control: Control
+) -> None:
+    frozen = {"now": "2026-11-23T10:00:00Z", "frozen": True}
+    assert control("PUT", "/clock", frozen).json == frozen
+    advanced = {"now": "2026-11-23T11:00:00.500000Z", "frozen": True}
+    assert control("POST", "/clock", {"advance_seconds": 3600.5}).json == advanced
+    assert control("GET", "/clock").json == advanced
     assert fake.clock.now() == 1795431600.5
-    assert steer("PUT", "/clock", {"freeze_time": False}).status_code == 200
+    back = {"now": "2026-11-23T10:00:00Z", "frozen": True}
+    assert control("POST", "/clock", {"advance_seconds": -3600.5}).json == back
+    running = members(control("PUT", "/clock", {"frozen": False}))
+    assert running["frozen"] is False
+    assert running["now"].startswith("2026-11-23T10:0")
     assert not fake.clock.is_frozen
-    assert steer("PUT", "/clock", {"start_time": "2030-01-01T00:00:00+01:00"}).status_code == 200
+    moved = members(control("PUT", "/clock", {"now": "2030-01-01T00:00:00+01:00"}))
+    assert moved["frozen"] is False, "an omitted member stays unchanged"
     assert 1893452400 <= fake.clock.now() < 1893452460
 
 
-def test_a_moment_must_be_one(fake: FakeOAuth, steer: Steer) -> None:
-    assert problems(steer("PUT", "/clock", {"start_time": "noon", "freeze_time": True})) == [
-        "$.start_time: expected a date-time with a zone, got 'noon'"
+def test_a_frozen_clock_can_be_set_and_stays_frozen(fake: FakeOAuth, control: Control) -> None:
+    fake.clock.freeze()
+    response = control("PUT", "/clock", {"now": "2030-01-01T00:00:00Z"})
+    assert response.json == {"now": "2030-01-01T00:00:00Z", "frozen": True}
+
+
+@pytest.mark.parametrize(
+    "now",
+    ["noon", "", "2026-11-23T10:00:00", "1960-01-01T00:00:00Z", "0001-01-01T00:00:00+05:00"],
+)
+def test_a_moment_that_cannot_be_used_changes_nothing(
+    fake: FakeOAuth, control: Control, now: str
+) -> None:
+    before = fake.clock.now()
+    assert problems(control("PUT", "/clock", {"now": now, "frozen": True})) == [
+        f"$.now: expected a date-time with a time zone, from 1970 to 9999, got {now!r}"
     ]
-    for asked in ({"start_time": "2026-11-23T10:00:00"}, {"start_time": "1960-01-01T00:00:00Z"}):
-        reply = steer("PUT", "/clock", {**asked, "freeze_time": True})
-        assert reply.status_code == 400
-        assert reply.json is not None
-        assert reply.json["error"] == "invalid_request"
     assert not fake.clock.is_frozen
-    assert problems(steer("POST", "/clock", {"advance_second": 1})) == [
-        "$.advance_seconds: missing, and there is no default",
-        "$.advance_second: unknown key, did you mean 'advance_seconds'?",
+    assert 0 <= fake.clock.now() - before < 60
+
+
+def test_members_of_the_clock_have_a_name_and_a_type(control: Control) -> None:
+    assert problems(control("PUT", "/clock", {"now": 5, "frozen": "yes", "freeze": True})) == [
+        "$.now: expected a string, got 5",
+        "$.frozen: expected true or false, got 'yes'",
+        "$.freeze: unknown key; did you mean 'frozen'?",
     ]
-    assert steer("POST", "/clock", {"advance_seconds": 1e300}).status_code == 400
+    assert problems(control("POST", "/clock", {"advance_second": 1})) == [
+        "$.advance_seconds: required, but missing",
+        "$.advance_second: unknown key; did you mean 'advance_seconds'?",
+    ]
 
 
-def test_clients_come_and_go(fake: FakeOAuth, steer: Steer) -> None:
-    of_web, of_app = fake.issue("alice", "web"), fake.issue("alice", "app")
-    told = steer("GET", "/clients").json
-    assert told is not None
-    web, app = told["clients"]
+@pytest.mark.parametrize("seconds", ["1e300", "-1e12"])
+def test_the_clock_cannot_leave_the_years_1970_to_9999(
+    fake: FakeOAuth, control: Control, seconds: str
+) -> None:
+    before = fake.clock.now()
+    response = control("POST", "/clock", data=f'{{"advance_seconds": {seconds}}}', headers=JSON)
+    assert response.status_code == 400
+    assert "expected 0 (the year 1970) to 253402300799" in description(response)
+    assert 0 <= fake.clock.now() - before < 60
+
+
+def test_clients_can_be_replaced(fake: FakeOAuth, control: Control) -> None:
+    of_web, of_app = fake.issue_tokens("alice", "web"), fake.issue_tokens("alice", "app")
+    web, app = members(control("GET", "/clients"))["clients"]
     assert web == {
         "client_id": "web",
         "client_secret": "s3cret",
@@ -223,46 +321,49 @@ def test_clients_come_and_go(fake: FakeOAuth, steer: Steer) -> None:
         "access_token_seconds": 60,
     }
     new = {"client_id": "new", "client_secret": "s3cret"}
-    assert steer("PUT", "/clients", {"clients": [new, app]}).json == {"clients": [new, app]}
+    assert control("PUT", "/clients", {"clients": [new, app]}).json == {"clients": [new, app]}
     assert [client.client_id for client in fake.settings.clients] == ["new", "app"]
     assert refresh(fake, of_web.refresh_token or "").status_code == 401
     assert fake.journal[-1].reason == "client web unknown"
     assert refresh(fake, of_app.refresh_token or "", "app").status_code == 200
-    again = refresh(fake, fake.issue("bob", "new").refresh_token or "", "new")
-    assert again.status_code == 200
-    # It is back, with another lifetime, and what it held is good again.
-    changed = {**web, "access_token_seconds": 90}
-    assert steer("PUT", "/clients", {"clients": [changed]}).status_code == 200
-    answer = refresh(fake, of_web.refresh_token or "").json
-    assert answer is not None
-    assert answer["expires_in"] == 89, "of 90, as documented of 300"
+    of_new = fake.issue_tokens("bob", "new").refresh_token
+    assert refresh(fake, of_new or "", "new").status_code == 200
 
 
-def test_the_access_token_of_a_client_that_is_gone_can_still_be_read(
-    fake: FakeOAuth, steer: Steer
+def test_a_client_that_returns_has_its_tokens_and_its_new_lifetime(
+    fake: FakeOAuth, control: Control
 ) -> None:
-    tokens = fake.issue("alice", "web")
-    told = steer("GET", "/clients").json
-    assert told is not None
-    steer("PUT", "/clients", {"clients": told["clients"][1:]})
+    token = fake.issue_tokens("alice", "web").refresh_token or ""
+    web, app = members(control("GET", "/clients"))["clients"]
+    control("PUT", "/clients", {"clients": [app]})
+    assert refresh(fake, token).status_code == 401
+    control("PUT", "/clients", {"clients": [{**web, "access_token_seconds": 90}]})
+    assert members(refresh(fake, token))["expires_in"] == 89, "one less, as in the documentation"
+
+
+def test_the_access_token_of_a_removed_client_stays_valid(
+    fake: FakeOAuth, control: Control
+) -> None:
+    tokens = fake.issue_tokens("alice", "web")
+    clients = members(control("GET", "/clients"))["clients"]
+    control("PUT", "/clients", {"clients": clients[1:]})
     headers = {"Authorization": f"Bearer {tokens.access_token}"}
-    reply = WSGIClient(fake).get("/userinfo", headers=headers)
-    assert reply.status_code == 200
+    assert WSGIClient(fake).get("/userinfo", headers=headers).status_code == 200
     assert fake.settings.clients == (APP,)
 
 
-def test_users_come_and_go(fake: FakeOAuth, steer: Steer) -> None:
-    of_alice, of_bob = fake.issue("alice", "web"), fake.issue("bob", "web")
+def test_users_can_be_replaced(fake: FakeOAuth, control: Control) -> None:
+    of_alice, of_bob = fake.issue_tokens("alice", "web"), fake.issue_tokens("bob", "web")
     code = fake.issue_code("alice", "web", redirect_uri=WEB.redirect_uris[0])
-    told = steer("GET", "/users").json
-    assert told == {
+    users = members(control("GET", "/users"))
+    assert users == {
         "users": [{"sub": "u-alice", "username": "alice"}, {"sub": "u-bob", "username": "bob"}]
     }
-    assert steer("PUT", "/users", {"users": told["users"][1:]}).status_code == 200
+    assert control("PUT", "/users", {"users": users["users"][1:]}).status_code == 200
     refused = refresh(fake, of_alice.refresh_token or "")
     assert refused.json is not None
     assert refused.json["error"] == "invalid_grant"
-    assert fake.journal[-1].reason == "user u-alice is gone"
+    assert fake.journal[-1].reason == "user u-alice was deleted"
     redeemed = ask(
         fake,
         {
@@ -274,46 +375,61 @@ def test_users_come_and_go(fake: FakeOAuth, steer: Steer) -> None:
         },
     )
     assert redeemed.status_code == 400
-    assert fake.journal[-1].reason == "user u-alice is gone"
+    assert fake.journal[-1].reason == "user u-alice was deleted"
     headers = {"Authorization": f"Bearer {of_alice.access_token}"}
     assert WSGIClient(fake).get("/userinfo", headers=headers).status_code == 404
     assert refresh(fake, of_bob.refresh_token or "").status_code == 200
-    # She comes back, and her grant with her.
-    assert steer("PUT", "/users", told).json == told
+    # A user who returns has her tokens again.
+    assert control("PUT", "/users", users).json == users
     assert refresh(fake, of_alice.refresh_token or "").status_code == 200
 
 
-def test_parties_that_cannot_be_are_refused_and_nothing_is_done(
-    fake: FakeOAuth, steer: Steer
-) -> None:
+def test_clients_and_users_with_problems_change_nothing(fake: FakeOAuth, control: Control) -> None:
     before = fake.settings
-    assert problems(steer("PUT", "/clients", {"clients": [{"client_id": "a"}, {"client": 1}]})) == [
-        "$.clients[1].client_id: missing, and there is no default",
-        "$.clients[1].client: unknown key, did you mean 'client_id'?",
+    clients: list[dict[str, Any]] = [{"client_id": "a"}, {"client": 1}]
+    assert problems(control("PUT", "/clients", {"clients": clients})) == [
+        "$.clients[1].client_id: required, but missing",
+        "$.clients[1].client: unknown key; did you mean 'client_id'?",
     ]
-    twice = [{"client_id": "a"}, {"client_id": "a"}]
-    assert problems(steer("PUT", "/clients", {"clients": twice})) == [
-        "$.clients: client_id 'a' stands there more than once"
+    clients = [{"client_id": "a"}, {"client_id": "a"}]
+    assert problems(control("PUT", "/clients", {"clients": clients})) == [
+        "$.clients: client_id 'a' is listed more than once"
     ]
-    fake.script(Rule(faults.Status(503), client_id="web"))
-    (problem,) = problems(steer("PUT", "/clients", {"clients": [{"client_id": "app"}]}))
-    assert problem == "$.faults[0].client_id: there is no 'web', expected one of 'app'"
+    users = [{"sub": "a"}, {"sub": "a", "username": "b"}]
+    assert problems(control("PUT", "/users", {"users": users})) == [
+        "$.users: sub 'a' is listed more than once"
+    ]
     assert fake.settings == before
 
 
-def test_a_used_step_holds_no_client_back(fake: FakeOAuth, steer: Steer) -> None:
+def test_a_client_that_the_script_needs_cannot_be_removed(
+    fake: FakeOAuth, control: Control
+) -> None:
+    before = fake.settings
     fake.script(Rule(faults.Status(503), client_id="web"))
+    assert problems(control("PUT", "/clients", {"clients": [{"client_id": "app"}]})) == [
+        "$.faults[0].client_id: unknown name 'web'; expected one of 'app'"
+    ]
+    assert fake.settings == before
     refresh(fake, "any")
-    assert steer("PUT", "/clients", {"clients": [{"client_id": "app"}]}).status_code == 200
+    assert control("PUT", "/clients", {"clients": [{"client_id": "app"}]}).status_code == 200
 
 
-def test_the_journal_tells_all_but_secrets(fake: FakeOAuth, steer: Steer) -> None:
+def test_the_journal_shows_everything_except_secrets(fake: FakeOAuth, control: Control) -> None:
     fake.clock.freeze()
     fake.clock.set(1636449231)
-    fake.script(faults.ok)
-    refresh(fake, "nope")
-    told = steer("GET", "/journal").json
-    assert told == {
+    fake.script(faults.Pass())
+    WSGIClient(fake).post(
+        "/oauth2/token?client_secret=s3cret&x=1",
+        data={
+            "client_id": "web",
+            "client_secret": "s3cret",
+            "grant_type": "refresh_token",
+            "refresh_token": "a-token-that-was-never-issued",
+        },
+        headers={"X-Request-Id": "7"},
+    )
+    assert members(control("GET", "/journal")) == {
         "exchanges": [
             {
                 "number": 1,
@@ -324,217 +440,303 @@ def test_the_journal_tells_all_but_secrets(fake: FakeOAuth, steer: Steer) -> Non
                 "grant_type": "refresh_token",
                 "client_id": "web",
                 "status": 400,
-                "error": fake.journal[0].error,
-                "query": {},
+                "error": "invalid_grant",
+                "query": {"client_secret": "***", "x": "1"},
                 "form": {
                     "client_id": "web",
                     "client_secret": "***",
                     "grant_type": "refresh_token",
-                    "refresh_token": "nope",
+                    "refresh_token": "a-token-that-was-never-issued",
                 },
+                "headers": {"Host": "localhost", "X-Request-Id": "7"},
                 "tokens": {},
-                "given": [],
-                "reply": fake.journal[0].reply,
-                "reason": fake.journal[0].reason,
-                "fault": "step 1 ok",
-                "line": str(fake.journal[0]),
+                "issued": [],
+                "reply": {"error": "invalid_grant"},
+                "reason": "refresh token unknown; "
+                "the query string is not read, though it has client_secret, x",
+                "fault": "step 1 Pass()",
+                "line": "#1 09:13:51 POST /oauth2/token -> 400 invalid_grant [refresh_token, web] "
+                "{step 1 Pass()} refresh token unknown; the query string is not read, though it "
+                "has client_secret, x; client_secret=*** x=1 client_secret=*** "
+                "refresh_token=a-token-…",
             }
         ]
     }
-    assert len(fake.journal) == 1, "what steers the server is no request of a client"
+    assert len(fake.journal) == 1, "control requests are not in the journal"
 
 
-def test_a_user_is_logged_in_and_out(fake: FakeOAuth, steer: Steer) -> None:
-    def goes_to() -> str:
-        reply = WSGIClient(fake).get("/oauth2/authorize", query_string=AUTHORIZE)
-        return reply.headers["Location"].partition("?")[0]
+def test_the_journal_hides_the_headers_that_have_credentials(
+    fake: FakeOAuth, control: Control
+) -> None:
+    headers = {
+        **basic("web", "s3cret"),
+        "Proxy-Authorization": "Basic cHJveHk6czNjcmV0",
+        "Accept": "*/*",
+    }
+    client = WSGIClient(fake)
+    client.set_cookie("session", "s3cret")
+    client.post("/oauth2/token", data={"grant_type": "client_credentials"}, headers=headers)
+    response = control("GET", "/journal")
+    (exchange,) = members(response)["exchanges"]
+    assert exchange["status"] == 200
+    assert exchange["headers"] == {
+        "Host": "localhost",
+        "Authorization": "***",
+        "Proxy-Authorization": "***",
+        "Cookie": "***",
+        "Accept": "*/*",
+    }
+    assert "s3cret" not in response.text
 
-    assert goes_to() == "http://localhost/portal/login"
-    assert steer("POST", "/login", {"user": "bob"}).json == {}
-    assert goes_to() == "https://web.example/callback"
-    assert steer("DELETE", "/login").json == {}
-    assert goes_to() == "http://localhost/portal/login"
-    reply = steer("POST", "/login", {"user": "carol"})
-    assert reply.status_code == 400
-    assert reply.json is not None
-    assert "carol" in reply.json["error_description"]
+
+def test_a_user_can_be_logged_in_and_out(fake: FakeOAuth, control: Control) -> None:
+    def destination() -> str:
+        response = WSGIClient(fake).get("/oauth2/authorize", query_string=AUTHORIZE)
+        return response.headers["Location"].partition("?")[0]
+
+    assert destination() == "http://localhost/portal/login"
+    assert control("POST", "/login", {"user": "bob"}).json == {}
+    assert destination() == "https://web.example/callback"
+    assert control("DELETE", "/login").json == {}
+    assert destination() == "http://localhost/portal/login"
+    response = control("POST", "/login", {"user": "carol"})
+    assert response.status_code == 400
+    assert "carol" in description(response)
+    assert destination() == "http://localhost/portal/login"
 
 
-def test_a_login_page_does_not_outlive_its_client(fake: FakeOAuth, steer: Steer) -> None:
+def test_a_login_page_is_refused_after_its_client_was_removed(
+    fake: FakeOAuth, control: Control
+) -> None:
     browser = WSGIClient(fake)
-    there = browser.get("/oauth2/authorize", query_string=AUTHORIZE).headers["Location"]
-    p_state = there.partition("p_state=")[2]
-    steer("PUT", "/clients", {"clients": [{"client_id": "app"}]})
-    reply = browser.post("/portal/login", data={"p_state": p_state, "sub": "u-alice"})
-    assert reply.status_code == 400
-    assert "web is gone" in str(fake.journal[-1])
-    assert "Location" not in reply.headers
+    location = browser.get("/oauth2/authorize", query_string=AUTHORIZE).headers["Location"]
+    p_state = location.partition("p_state=")[2]
+    control("PUT", "/clients", {"clients": [{"client_id": "app"}]})
+    response = browser.post("/portal/login", data={"p_state": p_state, "sub": "u-alice"})
+    assert response.status_code == 400
+    assert fake.journal[-1].reason == "client web was removed"
+    assert "Location" not in response.headers
 
 
-def test_tokens_are_had_without_a_login(fake: FakeOAuth, steer: Steer) -> None:
-    tokens = steer("POST", "/tokens", {"user": "bob", "client": "app", "scope": "openid"}).json
-    assert tokens is not None
+def test_tokens_can_be_issued_without_a_login(fake: FakeOAuth, control: Control) -> None:
+    tokens = members(
+        control("POST", "/tokens", {"user": "bob", "client": "app", "scope": "openid"})
+    )
     assert claims(tokens["access_token"])["sub"] == "u-bob"
     assert refresh(fake, tokens["refresh_token"], "app").status_code == 200
-    assert steer("POST", "/tokens", {"client": "nobody"}).status_code == 400
-    assert steer("POST", "/tokens").status_code == 200
+    default = members(control("POST", "/tokens"))
+    assert claims(default["access_token"])["sub"] == "u-alice"
+    response = control("POST", "/tokens", {"client": "nobody"})
+    assert response.status_code == 400
+    assert "nobody" in description(response)
 
 
-def test_tokens_and_users_are_moved(fake: FakeOAuth, steer: Steer) -> None:
-    first, second = fake.issue("alice", "web"), fake.issue("alice", "web")
-    third, bobs = fake.issue("alice", "web"), fake.issue("bob", "web")
-
-    def status(token: str | None) -> int:
-        return refresh(fake, token or "").status_code
-
-    assert steer("POST", "/expire", {"token": first.refresh_token}).json == {}
-    assert steer("POST", "/revoke", {"token": "alice/2 r1"}).json == {}
-    assert [status(tokens.refresh_token) for tokens in (first, second, third)] == [400, 400, 200]
-    assert steer("POST", "/freeze_user", {"user": "alice"}).json == {}
-    assert status(third.refresh_token) == 400
-    assert steer("POST", "/unfreeze_user", {"user": "alice"}).json == {}
-    assert status(third.refresh_token) == 200
-    assert steer("POST", "/revoke_user", {"user": "alice"}).json == {}
-    assert [status(third.refresh_token), status(bobs.refresh_token)] == [400, 200]
-    assert steer("POST", "/delete_user", {"user": "bob"}).json == {}
-    assert status(bobs.refresh_token) == 400
-    assert steer("POST", "/delete_user", {"user": "bob"}).status_code == 400
-    told = steer("GET", "/journal").json
-    assert told is not None
-    assert told["exchanges"][2]["tokens"] == {"refresh_token": "alice/3 r1"}
-    assert told["exchanges"][2]["given"] == ["alice/3 r1", "alice/3 a2"]
-
-
-def test_what_a_client_did_wrong_is_told(fake: FakeOAuth, steer: Steer) -> None:
-    assert steer("GET", "/misbehaviour").json == {"findings": []}
-    WSGIClient(fake).get("/resource?access_token=x")
-    told = [{"number": 1, "text": "sent access_token in the URL"}]
-    assert steer("GET", "/misbehaviour").json == {"findings": told}
-
-
-def test_the_resource_is_set_and_counts(fake: FakeOAuth, steer: Steer) -> None:
-    bearer = {"Authorization": f"Bearer {fake.issue().access_token}"}
-    assert WSGIClient(fake).get("/resource", headers=bearer).status_code == 200
-    told = steer("PUT", "/resource", {"scope": "orders", "skew_seconds": 5}).json
-    assert told == {"scope": "orders", "skew_seconds": 5, "calls": 1, "refused": 0}
-    assert WSGIClient(fake).get("/resource", headers=bearer).status_code == 403
-    assert steer("GET", "/resource").json == {**told, "refused": 1}
-
-
-def test_the_outbox_is_read() -> None:
-    fake = FakeOAuth(Settings.documented().changed(control=True))
-    steer = steering(fake)
-    assert steer("GET", "/outbox").json == {"messages": []}
-    basic = b64encode(b"TENANT_CLIENT_ID:TENANT_CLIENT_SECRET").decode()
-    WSGIClient(fake).post(
-        "/otp/send",
-        json={"usage": "LOGIN", "phone_number": "+8613800138000"},
-        headers={"Authorization": f"Basic {basic}"},
-    )
-    told = steer("GET", "/outbox").json
-    assert told is not None
-    assert [message["otp"] for message in told["messages"]] == [
-        message.otp for message in fake.outbox
-    ]
-
-
-def test_keys_are_rotated(fake: FakeOAuth, steer: Steer) -> None:
-    def kids() -> list[str]:
-        jwks = WSGIClient(fake).get("/oauth2/jwks").json
-        assert jwks is not None
-        return [key["kid"] for key in jwks["keys"]]
-
-    (first,) = kids()
-    second = steer("POST", "/keys").json
-    assert second is not None
-    assert kids() == [second["kid"], first]
-    third = steer("POST", "/keys", {"keep_old": False}).json
-    assert third is not None
-    assert kids() == [third["kid"]]
-
-
-def test_a_reset_begins_again_at_the_same_address() -> None:
-    planted = RefreshToken(value="r-1", client="web", user="u-alice")
-    rule = Rule(faults.Status(503))
-    settings = MADE.changed(refresh_tokens=[planted], faults=[rule], rotate_refresh_tokens=True)
-    with FakeOAuth(settings) as server:
-        steer = steering(server)
-        url = server.url
-
-        def life() -> list[object]:
-            replies = [refresh(server, "r-1") for _ in range(3)]
-            tokens = replies[1].json
-            assert tokens is not None
-            return [
-                *(reply.status_code for reply in replies),
-                claims(tokens["access_token"])["jti"],
-            ]
-
-        first = life()
-        assert first[:3] == [503, 200, 400]
-        steer("PUT", "/users", {"users": [{"sub": "u-carol", "username": "carol"}]})
-        steer("POST", "/clock", {"advance_seconds": 10**6})
-        steer("PUT", "/faults", {"faults": [{"fault": "Down", "always": True}]})
-        # The port is shut; who is in process still reaches it.
-        with pytest.raises(ConnectionRefusedError):
-            over_socket(server, "GET", "/oauth2/jwks", None, {})
-        assert steer("POST", "/reset").json == steer("GET", "/").json
-        assert server.url == url
-        assert over_socket(server, "GET", "/oauth2/jwks", None, {})[0] == 200
-        assert [user.login for user in server.settings.users] == ["alice", "bob"]
-        assert life() == first
-
-
-def test_a_reset_can_begin_with_other_settings_until_the_next_one(
-    fake: FakeOAuth, steer: Steer
-) -> None:
-    other = {"seed": 7, "clients": [{"client_id": "other"}], "issuer": "https://i.example"}
-    told = steer("POST", "/reset", {"settings": other}).json
-    assert told is not None
-    assert (told["seed"], told["issuer"]) == (7, "https://i.example")
-    assert [client.client_id for client in fake.settings.clients] == ["other"]
-    assert problems(steer("POST", "/reset", {"settings": {"sed": 1}})) == [
-        "$.sed: unknown key, did you mean 'seed'?"
-    ]
-    with pytest.raises(SettingsError):
-        fake.start_over(Settings(issuer="nowhere"))
-    assert fake.seed == 7
-    steer("POST", "/reset")
-    assert fake.settings == MADE
-
-
-def test_a_code_is_had_without_a_login(fake: FakeOAuth, steer: Steer) -> None:
-    told = steer("POST", "/codes", {"user": "bob", "redirect_uri": WEB.redirect_uris[0]}).json
-    assert told is not None
-    asked = {
+def test_a_code_can_be_issued_without_a_login(fake: FakeOAuth, control: Control) -> None:
+    verifier = "v" * 43
+    challenge = urlsafe_b64encode(sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    parameters = {
+        "user": "bob",
+        "client": "web",
+        "scope": "openid",
+        "redirect_uri": WEB.redirect_uris[0],
+        "code_challenge": challenge,
+        "nonce": "n-7",
+    }
+    form = {
         "client_id": "web",
         "client_secret": "s3cret",
         "grant_type": "authorization_code",
         "redirect_uri": WEB.redirect_uris[0],
-        **told,
+        **members(control("POST", "/codes", parameters)),
     }
-    reply = ask(fake, asked).json
-    assert reply is not None
-    assert claims(reply["access_token"])["sub"] == "u-bob"
+    assert ask(fake, {**form, "code_verifier": "x" * 43}).status_code == 401
+    form |= members(control("POST", "/codes", parameters))
+    tokens = members(ask(fake, {**form, "code_verifier": verifier}))
+    assert claims(tokens["access_token"])["sub"] == "u-bob"
+    assert claims(tokens["id_token"])["nonce"] == "n-7"
 
 
-def test_auth_sources_are_told(steer: Steer) -> None:
-    told = steer("GET", "/auth_sources").json
-    assert told is not None
-    assert [source["kind"] for source in told["auth_sources"]] == ["password", "sms", "email"]
+def test_a_code_is_by_default_for_the_first_user_and_the_first_client(
+    fake: FakeOAuth, control: Control
+) -> None:
+    form = {
+        "client_id": "web",
+        "client_secret": "s3cret",
+        "grant_type": "authorization_code",
+        **members(control("POST", "/codes")),
+    }
+    assert claims(members(ask(fake, form))["access_token"])["sub"] == "u-alice"
 
 
-def test_what_is_not_there_is_told(steer: Steer) -> None:
-    reply = steer("GET", "/fault")
-    assert reply.status_code == 404
-    assert reply.json is not None
-    assert "/_fake/faults" in reply.json["error_description"]
-    reply = steer("DELETE", "/clock")
-    assert (reply.status_code, reply.headers["Allow"]) == (405, "GET, PUT, POST")
+def test_tokens_and_users_can_be_revoked_frozen_and_deleted(
+    fake: FakeOAuth, control: Control
+) -> None:
+    first, second = fake.issue_tokens("alice", "web"), fake.issue_tokens("alice", "web")
+    third, bobs = fake.issue_tokens("alice", "web"), fake.issue_tokens("bob", "web")
+
+    def status(token: str | None) -> int:
+        return refresh(fake, token or "").status_code
+
+    assert control("POST", "/expire", {"token": first.refresh_token}).json == {}
+    assert control("POST", "/revoke", {"token": "alice/2 r1"}).json == {}
+    assert [status(tokens.refresh_token) for tokens in (first, second, third)] == [400, 400, 200]
+    assert control("POST", "/freeze_user", {"user": "alice"}).json == {}
+    assert status(third.refresh_token) == 400
+    assert control("POST", "/unfreeze_user", {"user": "alice"}).json == {}
+    assert status(third.refresh_token) == 200
+    assert control("POST", "/revoke_user", {"user": "alice"}).json == {}
+    assert [status(third.refresh_token), status(bobs.refresh_token)] == [400, 200]
+    assert control("POST", "/delete_user", {"user": "bob"}).json == {}
+    assert status(bobs.refresh_token) == 400
+    assert control("POST", "/delete_user", {"user": "bob"}).status_code == 400
+    exchange = members(control("GET", "/journal"))["exchanges"][2]
+    assert exchange["tokens"] == {"refresh_token": "alice/3 r1"}
+    assert exchange["issued"] == ["alice/3 r1", "alice/3 a2"]
+
+
+def test_violations_of_the_client_are_listed(fake: FakeOAuth, control: Control) -> None:
+    assert control("GET", "/violations").json == {"violations": []}
+    WSGIClient(fake).get("/resource?access_token=x")
+    violation = {
+        "check": "sent_no_secret_in_a_url",
+        "number": 1,
+        "text": "sent access_token in the URL",
+    }
+    assert control("GET", "/violations").json == {"violations": [violation]}
+
+
+def test_the_resource_can_be_set_and_counts_requests(fake: FakeOAuth, control: Control) -> None:
+    bearer = {"Authorization": f"Bearer {fake.issue_tokens().access_token}"}
+    assert WSGIClient(fake).get("/resource", headers=bearer).status_code == 200
+    resource = members(control("PUT", "/resource", {"scope": "orders", "skew_seconds": 5}))
+    assert resource == {"scope": "orders", "skew_seconds": 5, "calls": 1, "refused": 0}
+    assert WSGIClient(fake).get("/resource", headers=bearer).status_code == 403
+    assert control("GET", "/resource").json == {**resource, "refused": 1}
+    reset = {"scope": None, "skew_seconds": 0, "calls": 0, "refused": 1}
+    assert control("PUT", "/resource", {"calls": 0}).json == reset
+
+
+def test_the_clock_of_the_resource_is_not_infinitely_ahead(
+    fake: FakeOAuth, control: Control
+) -> None:
+    response = control("PUT", "/resource", data=b'{"skew_seconds": 1e999}', headers=JSON)
+    assert problems(response) == ["$.skew_seconds: expected a finite number, got inf"]
+    assert fake.resource.skew_seconds == 0
+
+
+def test_the_clock_cannot_be_moved_to_infinity(fake: FakeOAuth, control: Control) -> None:
+    before = fake.clock.now()
+    response = control("POST", "/clock", data=b'{"advance_seconds": 1e999}', headers=JSON)
+    assert problems(response) == ["$.advance_seconds: expected a finite number, got inf"]
+    assert 0 <= fake.clock.now() - before < 60
+
+
+def test_the_counts_of_the_resource_are_not_negative(fake: FakeOAuth, control: Control) -> None:
+    assert problems(control("PUT", "/resource", {"calls": -3, "refused": -1})) == [
+        "$.calls: expected at least 0, got -3",
+        "$.refused: expected at least 0, got -1",
+    ]
+    assert (fake.resource.calls, fake.resource.refused) == (0, 0)
+
+
+def test_the_outbox_can_be_read() -> None:
+    fake = FakeOAuth(Settings.documented().changed(control=True))
+    control = control_of(fake)
+    assert control("GET", "/outbox").json == {"messages": []}
+    sending = {
+        "auth_source_id": "MOCK_SMS_OTP_AUTH_SOURCE_ID",
+        "phone_number": "13612345678",
+        "usage": "login",
+    }
+    basic_header = basic("TENANT_CLIENT_ID", "TENANT_CLIENT_SECRET")
+    members(WSGIClient(fake).post("/otp/send", json=sending, headers=basic_header))
+    (message,) = members(control("GET", "/outbox"))["messages"]
+    assert message == asdict(fake.outbox[0])
+    assert message["recipient"] == "13612345678"
+
+
+def test_keys_can_be_rotated(fake: FakeOAuth, control: Control) -> None:
+    def kids() -> list[str]:
+        return [key["kid"] for key in members(WSGIClient(fake).get("/oauth2/jwks"))["keys"]]
+
+    (first,) = kids()
+    second = members(control("POST", "/keys"))["kid"]
+    assert second != first
+    assert kids() == [second, first]
+    third = members(control("POST", "/keys", {"keep_old": False}))["kid"]
+    assert kids() == [third]
+
+
+def test_a_reset_restores_the_initial_state_at_the_same_address() -> None:
+    preconfigured = PreconfiguredRefreshToken(value="r-1", client="web", user="u-alice")
+    rule = Rule(faults.Status(503))
+    settings = SETTINGS.changed(
+        refresh_tokens=[preconfigured], faults=[rule], refresh_policy="rotate"
+    )
+    with FakeOAuth(settings) as server:
+        control = control_of(server)
+        url = server.url
+
+        def refreshes() -> list[object]:
+            responses = [refresh(server, "r-1") for _ in range(3)]
+            tokens = members(responses[1])
+            return [
+                *(response.status_code for response in responses),
+                claims(tokens["access_token"])["jti"],
+            ]
+
+        first = refreshes()
+        assert first[:3] == [503, 200, 400]
+        control("PUT", "/users", {"users": [{"sub": "u-carol", "username": "carol"}]})
+        control("POST", "/clock", {"advance_seconds": 10**6})
+        members(control("PUT", "/faults", {"faults": [{"fault": "Down", "times": "always"}]}))
+        # The port is shut, so the reset is sent in process.
+        with pytest.raises(ConnectionRefusedError):
+            over_socket(server, "GET", "/oauth2/jwks", None, {})
+        assert control("POST", "/reset").json == control("GET", "/").json
+        assert server.url == url
+        assert over_socket(server, "GET", "/oauth2/jwks", None, {})[0] == 200
+        assert [user.login_name for user in server.settings.users] == ["alice", "bob"]
+        assert refreshes() == first
+
+
+def test_a_reset_can_have_other_settings_until_the_next_reset(
+    fake: FakeOAuth, control: Control
+) -> None:
+    other = {"seed": 7, "clients": [{"client_id": "other"}], "issuer": "https://i.example"}
+    index = members(control("POST", "/reset", {"settings": other}))
+    assert (index["seed"], index["issuer"]) == (7, "https://i.example")
+    assert [client.client_id for client in fake.settings.clients] == ["other"]
+    assert fake.settings.control, "a reset does not end the control API"
+    assert problems(control("POST", "/reset", {"settings": {"sed": 1}})) == [
+        "$.sed: unknown key; did you mean 'seed'?"
+    ]
+    with pytest.raises(SettingsError):
+        fake.reset(Settings(issuer="nowhere"))
+    assert fake.seed == 7
+    control("POST", "/reset")
+    assert fake.settings == SETTINGS
+
+
+def test_auth_sources_are_listed(control: Control) -> None:
+    sources = members(control("GET", "/auth_sources"))["auth_sources"]
+    assert [source["kind"] for source in sources] == ["password", "sms", "email"]
+
+
+def test_an_unknown_path_is_a_404(control: Control) -> None:
+    response = control("GET", "/fault")
+    assert response.status_code == 404
+    assert description(response) == "unknown path /_fake/fault; GET /_fake/ lists the paths"
+
+
+def test_a_method_without_a_control_is_a_405(control: Control) -> None:
+    response = control("DELETE", "/clock")
+    assert (response.status_code, response.headers["Allow"]) == (405, "GET, PUT, POST")
+    assert description(response) == "expected GET, PUT, POST for /_fake/clock, got DELETE"
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "expected"),
     [
         (b"{", "$: not JSON: "),
         (b"\xff", "$: not JSON: "),
@@ -543,66 +745,119 @@ def test_what_is_not_there_is_told(steer: Steer) -> None:
         (b'"x"', "$: expected a table, got 'x'"),
         (b'{"advance_seconds": "1"}', "$.advance_seconds: expected a number, got '1'"),
     ],
+    ids=["cut off", "not UTF-8", "nested deeply", "NaN", "a string", "a string for a number"],
 )
-def test_a_body_that_cannot_be_read_is_told(steer: Steer, body: bytes, told: str) -> None:
-    (problem,) = problems(
-        steer("POST", "/clock", data=body, headers={"Content-Type": "application/json"})
-    )
-    assert problem.startswith(told)
+def test_a_body_that_cannot_be_used_is_a_problem(
+    control: Control, body: bytes, expected: str
+) -> None:
+    (problem,) = problems(control("POST", "/clock", data=body, headers=JSON))
+    assert problem.startswith(expected)
 
 
-def test_a_body_has_a_limit(steer: Steer) -> None:
-    body = b" " * (1024 * 1024 + 1)
-    reply = steer("POST", "/clock", data=body, headers={"Content-Type": "application/json"})
-    assert reply.status_code == 413
+def test_a_control_without_parameters_accepts_no_member(control: Control) -> None:
+    assert control("GET", "/clock", {}).status_code == 200
+    assert problems(control("GET", "/clock", {"now": None})) == [
+        "$.now: unknown key; none is defined"
+    ]
+
+
+@pytest.mark.parametrize(("size", "status"), [(1024 * 1024, 200), (1024 * 1024 + 1, 413)])
+def test_a_body_has_at_most_one_mebibyte(control: Control, size: int, status: int) -> None:
+    body = b'{"advance_seconds": 1}'.ljust(size)
+    response = control("POST", "/clock", data=body, headers=JSON)
+    assert response.status_code == status
 
 
 def test_a_chunked_body_is_read() -> None:
-    with FakeOAuth(MADE) as server:
+    with FakeOAuth(SETTINGS) as server:
         request = Request(
             f"{server.url}/_fake/clock",
             data=iter([b'{"advance_', b'seconds": 86400}']),
             headers={"Content-Type": "application/json; charset=utf-8"},
         )
         before = server.clock.now()
-        with urlopen(request, timeout=10) as reply:
-            assert reply.status == 200
+        with urlopen(request, timeout=10) as response:
+            assert response.status == 200
         assert server.clock.now() - before >= 86400
 
 
+# Access
+
+FOREIGN_ORIGIN = {"Host": "localhost", "Origin": "https://evil.example"}
+
+
 @pytest.mark.parametrize(
-    ("headers", "why"),
+    ("headers", "reason"),
     [
-        ({"Origin": "https://evil.example"}, "foreign"),
-        ({"Origin": "null"}, "foreign"),
-        ({"Origin": "http://127.0.0.1:1"}, "foreign"),
-        ({"Origin": "http://localhost:1"}, "foreign"),
-        ({"Host": "evil.example"}, "not this machine"),
-        ({"Host": "evil.example", "Origin": "http://evil.example"}, "not this machine"),
-        ({"Host": "127.0.0.1.evil.example"}, "not this machine"),
-        ({"Host": "192.168.0.7"}, "not this machine"),
-        ({"Host": "["}, "not this machine"),
-        ({"Sec-Fetch-Site": "cross-site"}, "Sec-Fetch-Site"),
-        ({"Sec-Fetch-Site": "same-site"}, "Sec-Fetch-Site"),
+        *(
+            (
+                {"Origin": origin},
+                f"Origin '{origin}' is foreign; no page of another origin can use the control API",
+            )
+            for origin in (
+                "https://evil.example",
+                "null",
+                "http://127.0.0.1",
+                "http://localhost:1",
+                "https://localhost",
+            )
+        ),
+        *(
+            (
+                {"Sec-Fetch-Site": site},
+                f"Sec-Fetch-Site is '{site}'; no page of another origin can use the control API",
+            )
+            for site in ("cross-site", "same-site")
+        ),
+        *(
+            (
+                {"Host": host, "Origin": f"http://{host}"},
+                f"Host '{host}' does not name this machine; use 127.0.0.1 or localhost",
+            )
+            for host in (
+                "evil.example",
+                "127.0.0.1.evil.example",
+                "evil-localhost",
+                "10.0.0.7",
+                "[",
+            )
+        ),
+        ({"Host": ""}, "Host '' does not name this machine; use 127.0.0.1 or localhost"),
     ],
+    ids=str,
 )
-@pytest.mark.parametrize(("method", "path"), CONTROLS)
-def test_no_page_of_another_origin_may(
-    fake: FakeOAuth, method: str, path: str, headers: dict[str, str], why: str
+def test_a_page_of_another_origin_is_refused(
+    control: Control, headers: dict[str, str], reason: str
 ) -> None:
-    reply = steering(fake)(method, path, headers={"Host": "localhost", **headers})
-    assert reply.status_code == 403
-    assert reply.json is not None
-    assert reply.json["error"] == "refused"
-    assert why in reply.json["error_description"]
-    assert "Access-Control-Allow-Origin" not in reply.headers
+    response = control("GET", "/clock", headers={"Host": "localhost", **headers})
+    assert response.status_code == 403
+    assert response.json == {"error": "refused", "error_description": reason}
+    assert "Access-Control-Allow-Origin" not in response.headers
+
+
+def test_every_control_checks_the_access_first(fake: FakeOAuth, control: Control) -> None:
+    """No route, known or not, is open to a page of another origin, and none has an effect."""
+    fake.clock.freeze()
+    before = (fake.settings, fake.clock.now(), fake.steps, fake.issuer, fake.outbox)
+    routes = [*CONTROLS, ("GET", "/unknown"), ("PATCH", "/clock"), ("OPTIONS", "/clock")]
+    statuses = {
+        route: control(*route, headers={**FOREIGN_ORIGIN, **JSON}, data=b"{}").status_code
+        for route in routes
+    }
+    assert statuses == dict.fromkeys(routes, 403)
+    assert (fake.settings, fake.clock.now(), fake.steps, fake.issuer, fake.outbox) == before
 
 
 @pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "text/plain", None])
-def test_no_form_may(steer: Steer, content_type: str | None) -> None:
+def test_a_form_is_refused(fake: FakeOAuth, control: Control, content_type: str | None) -> None:
+    fake.clock.freeze()
+    before = fake.clock.now()
     headers = {} if content_type is None else {"Content-Type": content_type}
-    reply = steer("POST", "/clock", data=b'{"advance_seconds": 1}', headers=headers)
-    assert reply.status_code == 415
+    response = control("POST", "/clock", data=b'{"advance_seconds": 1}', headers=headers)
+    assert response.status_code == 415
+    sent = content_type or "a body without a Content-Type"
+    assert description(response) == f"expected application/json, got {sent}"
+    assert fake.clock.now() == before
 
 
 @pytest.mark.parametrize(
@@ -614,48 +869,94 @@ def test_no_form_may(steer: Steer, content_type: str | None) -> None:
         {"Host": "localhost", "Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"},
         {"Host": "LOCALHOST", "Sec-Fetch-Site": "none"},
     ],
+    ids=str,
 )
-def test_programs_of_this_machine_and_its_own_pages_may(
-    steer: Steer, headers: dict[str, str]
+def test_programs_on_this_machine_and_pages_of_the_server_are_accepted(
+    control: Control, headers: dict[str, str]
 ) -> None:
-    assert steer("GET", "/clock", headers=headers).status_code == 200
+    assert control("GET", "/clock", headers=headers).status_code == 200
 
 
-def test_on_another_address_it_takes_a_token() -> None:
-    with FakeOAuth(MADE, host="0.0.0.0") as server:  # noqa: S104
-        token = server.control_token
-        assert token is not None
-        assert len(token) >= 32
-        sent = {"Host": "fake.example:8080", "Authorization": f"Bearer {token}"}
-        steer = steering(server)
-        assert steer("GET", "/clock", headers=sent).status_code == 200
-        for wrong in ({}, {"Authorization": "Bearer x"}, {"Authorization": f"Bearer {token}ö"}):
-            reply = steer("GET", "/clock", headers=wrong)
-            assert reply.status_code == 401
-        foreign = {**sent, "Origin": "https://evil.example"}
-        assert steer("GET", "/clock", headers=foreign).status_code == 403
+def test_the_origin_of_an_https_server_has_its_scheme(control: Control) -> None:
+    for scheme, status in (("https", 200), ("http", 403)):
+        headers = {"Origin": f"{scheme}://localhost"}
+        response = control("GET", "/clock", headers=headers, base_url="https://localhost")
+        assert response.status_code == status
 
 
-def test_it_is_there_only_where_it_was_asked_for() -> None:
+@pytest.fixture
+def open_server() -> Iterator[FakeOAuth]:
+    """Provide a server that other machines can reach."""
+    with FakeOAuth(SETTINGS, host="0.0.0.0") as server:  # noqa: S104
+        yield server
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_a_server_that_other_machines_can_reach_accepts_its_control_token(
+    open_server: FakeOAuth, scheme: str
+) -> None:
+    token = open_server.control_token
+    assert token is not None
+    assert len(token) >= 32
+    headers = {"Host": "fake.example:8080", "Authorization": f"{scheme} {token}"}
+    control = control_of(open_server)
+    assert control("GET", "/clock", headers=headers).status_code == 200
+    foreign = {**headers, "Origin": "https://evil.example"}
+    assert control("GET", "/clock", headers=foreign).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer x",
+        "Bearer {token}ö",
+        "Basic {token}",
+        "{token}",
+        "Bearer{token}",
+    ],
+)
+def test_a_request_without_the_control_token_is_challenged(
+    open_server: FakeOAuth, authorization: str | None
+) -> None:
+    headers = {"Host": "localhost"}
+    if authorization is not None:
+        headers["Authorization"] = authorization.format(token=open_server.control_token)
+    response = control_of(open_server)("GET", "/clock", headers=headers)
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"] == 'Bearer realm="fake_oauth control API"'
+    assert response.json == {
+        "error": "refused",
+        "error_description": "the control token is missing or invalid; send Authorization: Bearer "
+        "TOKEN with the token that was printed at startup",
+    }
+
+
+def test_two_servers_have_different_control_tokens() -> None:
+    tokens = {FakeOAuth(SETTINGS, host="0.0.0.0").control_token for _ in range(2)}  # noqa: S104
+    assert len(tokens) == 2
+    assert FakeOAuth(SETTINGS).control_token is None
+
+
+def test_without_the_setting_there_is_no_control_api() -> None:
     with FakeOAuth() as server:
-        assert server.control_token is None
-        with pytest.raises(HTTPError) as caught:
-            urlopen(f"{server.url}/_fake/", timeout=10)
-        caught.value.close()
-        assert caught.value.code == 404
+        status, _, _ = over_socket(server, "GET", "/_fake/", None, {})
+        assert status == 404
         assert server.journal[0].path == "/_fake/"
 
 
-def test_a_handler_of_werkzeug_requests_is_steered_too(fake: FakeOAuth) -> None:
-    def asked(path: str) -> int:
+def test_a_handler_of_werkzeug_requests_has_the_control_api(fake: FakeOAuth) -> None:
+    def status(path: str) -> int:
         return fake.handle(EnvironBuilder(path).get_request()).status_code
 
-    assert (asked("/_fake/clock"), asked("/oauth2/jwks")) == (200, 200)
+    assert (status("/_fake/clock"), status("/oauth2/jwks")) == (200, 200)
 
 
-def test_paths_that_only_begin_alike_are_not_its_own(fake: FakeOAuth) -> None:
-    reply = WSGIClient(fake).get("/_faker")
-    assert (reply.status_code, len(fake.journal)) == (404, 1)
+def test_a_path_that_only_begins_like_the_prefix_is_not_a_control(fake: FakeOAuth) -> None:
+    response = WSGIClient(fake).get("/_faker")
+    assert (response.status_code, len(fake.journal)) == (404, 1)
 
 
 @pytest.fixture
@@ -665,29 +966,30 @@ def url() -> Iterator[str]:
         yield running.url
 
 
-def test_a_running_stub_is_steered_over_http(url: str) -> None:
-    def steer(method: str, path: str, body: object = None) -> Any:
+def test_a_stub_server_can_be_controlled_over_http(url: str) -> None:
+    def control(method: str, path: str, body: object = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"}
-        request = Request(f"{url}/_fake{path}", data, headers, method=method)
-        with urlopen(request, timeout=10) as reply:
-            return json.load(reply)
+        request = Request(f"{url}/_fake{path}", data, JSON, method=method)
+        with urlopen(request, timeout=10) as response:
+            return json.load(response)
 
     def status() -> int:
-        request = "&".join(f"{name}={value}" for name, value in DOCUMENTED.items()).encode()
         try:
-            with urlopen(f"{url}/oauth2/token", request, timeout=10) as reply:
-                found: int = reply.status
+            with urlopen(
+                f"{url}/oauth2/token", urlencode(DOCUMENTED).encode(), timeout=10
+            ) as response:
+                found: int = response.status
         except HTTPError as error:
             error.close()
             return error.code
         return found
 
-    steer("PUT", "/faults", {"faults": [{"fault": "Status", "code": 503, "times": 2}]})
+    control("PUT", "/faults", {"faults": [{"fault": "Status", "code": 503, "times": 2}]})
     assert [status() for _ in range(3)] == [503, 503, 200]
-    assert [e["status"] for e in steer("GET", "/journal")["exchanges"]] == [503, 503, 200]
-    steer("PUT", "/users", {"users": [{"sub": "u-1", "username": "somebody"}]})
+    exchanges = control("GET", "/journal")["exchanges"]
+    assert [exchange["status"] for exchange in exchanges] == [503, 503, 200]
+    control("PUT", "/users", {"users": [{"sub": "u-1", "username": "other"}]})
     assert status() == 400
-    steer("POST", "/reset")
-    assert steer("GET", "/journal") == {"exchanges": []}
+    control("POST", "/reset")
+    assert control("GET", "/journal") == {"exchanges": []}
     assert status() == 200

@@ -11,11 +11,11 @@ from uuid import UUID
 import pytest
 from werkzeug.test import Client as WSGIClient
 
-from fake_oauth import FakeOAuth, FakeOAuthError, Key, Settings
+from fake_oauth import FakeOAuth, FakeOAuthError, Settings, SigningKey
 from fake_oauth.provider.clock import Clock
 from fake_oauth.provider.ids import Ids
-from fake_oauth.provider.keys import key_ring, shipped_ring
-from tests.asking import ask, claims
+from fake_oauth.provider.keys import key_ring
+from tests.support.client import ask, claims
 
 PEM = Path(__file__).parent.parent / "fake_oauth" / "provider" / "pem"
 
@@ -27,7 +27,7 @@ def jtis(fake: FakeOAuth) -> list[str]:
 
 
 def test_the_same_seed_makes_the_same_ids_and_another_seed_others() -> None:
-    settings = Settings(rotate_refresh_tokens=True, start_time=0, freeze_time=True)
+    settings = Settings(refresh_policy="rotate", start_time=0, freeze_time=True)
     same = [ask(FakeOAuth(settings.changed(seed=7))).data for _ in range(2)]
     assert same[0] == same[1]
     assert ask(FakeOAuth(settings.changed(seed=8))).data != same[0]
@@ -61,34 +61,37 @@ def test_a_jti_is_a_uuid_and_a_refresh_token_128_characters_of_base64url() -> No
 
 
 def test_three_keys_are_shipped_and_one_is_published() -> None:
-    ring = shipped_ring()
+    ring = key_ring()
     assert len({ring.signing.kid, ring.next.kid, ring.stranger.kid}) == 3
-    assert len({ring.signing.modulus, ring.next.modulus, ring.stranger.modulus}) == 3
+    assert len({key.jwk()["n"] for key in (ring.signing, ring.next, ring.stranger)}) == 3
     assert [key.kid for key in ring.published()] == [ring.signing.kid]
     assert ring.signing.private.key_size == 2048
 
 
 def test_a_kid_is_a_uuid_made_from_the_key() -> None:
-    assert shipped_ring().signing.kid == "6a868af8-1dba-5822-b7f6-4c158a754a71"
+    assert key_ring().signing.kid == "6a868af8-1dba-5822-b7f6-4c158a754a71"
 
 
 def test_own_keys_sign_by_text_or_by_path_under_a_kid_of_ones_choice() -> None:
     text = (PEM / "stranger.pem").read_text(encoding="utf-8")
-    for key in (Key(pem=text, kid="mine"), Key(path=str(PEM / "stranger.pem"), kid="mine")):
+    for key in (
+        SigningKey(pem=text, kid="mine"),
+        SigningKey(path=str(PEM / "stranger.pem"), kid="mine"),
+    ):
         reply = WSGIClient(FakeOAuth(Settings(keys=[key]))).get("/oauth2/jwks").json
         assert reply is not None
         (published,) = reply["keys"]
         assert published["kid"] == "mine"
-        assert published["n"] == shipped_ring().stranger.modulus
+        assert published["n"] == key_ring().stranger.jwk()["n"]
 
 
 def test_what_is_not_given_of_a_ring_is_shipped() -> None:
-    shipped = shipped_ring()
-    renamed = key_ring([(None, "mine")])
-    assert (renamed.signing.kid, renamed.signing.modulus) == ("mine", shipped.signing.modulus)
+    shipped = key_ring()
+    renamed = key_ring([(None, "mine", None)])
+    assert renamed.signing.jwk() == {**shipped.signing.jwk(), "kid": "mine"}
     assert renamed.next.kid == shipped.next.kid
     stranger = (PEM / "stranger.pem").read_bytes()
-    both = key_ring([(stranger, None), (None, "second")])
+    both = key_ring([(stranger, None, None), (None, "second", None)])
     assert (both.signing.kid, both.next.kid) == (shipped.stranger.kid, "second")
 
 
@@ -130,7 +133,7 @@ def test_a_clock_can_be_frozen_and_run_on_from_there() -> None:
 def test_a_time_that_no_date_can_name_is_refused_and_changes_nothing() -> None:
     clock = Clock(100, frozen=True)
     for seconds in (-101, 1e12):
-        with pytest.raises(FakeOAuthError, match="the clock cannot be put to"):
+        with pytest.raises(FakeOAuthError, match="cannot set the clock to"):
             clock.advance(seconds)
     with pytest.raises(FakeOAuthError, match="has no time zone"):
         clock.set(datetime(2021, 11, 9))  # noqa: DTZ001
@@ -139,7 +142,7 @@ def test_a_time_that_no_date_can_name_is_refused_and_changes_nothing() -> None:
 
 def test_advancing_the_clock_ages_tokens_and_moves_the_date_header() -> None:
     fake = FakeOAuth(Settings(refresh_token_seconds=60))
-    issued = fake.issue()
+    issued = fake.issue_tokens()
     assert issued.refresh_token is not None
     fake.clock.advance(61)
     response = ask(fake, {**ask_for(issued.refresh_token)})

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import json
+from base64 import urlsafe_b64decode
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
+import httpx
+import jwt
 import pytest
 from werkzeug.test import Client as Browser
 from werkzeug.test import TestResponse
 
-from fake_oauth import Client, Dialect, FakeOAuth, RefreshToken, Settings, SettingsError, faults
+from fake_oauth import (
+    Client,
+    FakeOAuth,
+    PreconfiguredRefreshToken,
+    Settings,
+    SettingsError,
+    faults,
+)
 from fake_oauth.__main__ import main
-from fake_oauth.provider.conventions import SMS
-from tests.asking import basic
+from fake_oauth.dialects import RFC
+from fake_oauth.provider.dialect import Text
+from fake_oauth.provider.errors import Cause
+from fake_oauth.provider.grants.otp import SMS
+from fake_oauth.provider.tokens import TokenDetails, TokenSet
+from tests.support.client import basic, claims
 
 BASIC = basic("TENANT_CLIENT_ID", "TENANT_CLIENT_SECRET")
 
@@ -98,7 +114,7 @@ def test_one_time_passwords_are_not_served(rfc: Rfc) -> None:
 
 class TestIntrospection:
     def test_an_access_token_is_told_in_full(self, rfc: Rfc) -> None:
-        token = rfc.fake.issue().access_token
+        token = rfc.fake.issue_tokens().access_token
         told = rfc.introspect(token)
         now = int(rfc.fake.clock.now())
         assert told.pop("jti")
@@ -117,7 +133,7 @@ class TestIntrospection:
         }
 
     def test_a_refresh_token_has_its_own_end(self, rfc: Rfc) -> None:
-        token = rfc.fake.issue().refresh_token or ""
+        token = rfc.fake.issue_tokens().refresh_token or ""
         end = int(rfc.fake.clock.now()) + 30 * 86400
         assert rfc.introspect(token)["exp"] == end
         rfc.fake.clock.advance(30 * 86400)
@@ -135,12 +151,12 @@ class TestIntrospection:
 
     @pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
     def test_a_token_that_was_revoked_is_not_active(self, rfc: Rfc, kind: str) -> None:
-        token = getattr(rfc.fake.issue(), kind)
+        token = getattr(rfc.fake.issue_tokens(), kind)
         assert rfc.post("/revoke", token=token).status_code == 200
         assert rfc.introspect(token) == {"active": False}
 
     def test_a_refresh_token_that_was_rotated_away_is_not_active(self) -> None:
-        rfc = Rfc(rotate_refresh_tokens=True)
+        rfc = Rfc(refresh_policy="rotate")
         successor = rfc.refresh().get_json()["refresh_token"]
         assert rfc.introspect("MOCK_REFRESH_TOKEN") == {"active": False}
         assert rfc.introspect(successor)["active"]
@@ -151,10 +167,10 @@ class TestIntrospection:
         assert rfc.reason == "user MOCK_USERNAME is frozen"
 
     def test_an_id_token_is_not_active(self, rfc: Rfc) -> None:
-        assert rfc.introspect(rfc.fake.issue().id_token or "") == {"active": False}
+        assert rfc.introspect(rfc.fake.issue_tokens().id_token or "") == {"active": False}
 
     def test_a_public_client_proves_nothing(self) -> None:
-        token = RefreshToken(value="R1")
+        token = PreconfiguredRefreshToken(value="R1")
         rfc = Rfc(clients=[Client(client_id="phone")], refresh_tokens=[token])
         reply = rfc.browser.post("/introspect", data={"client_id": "phone", "token": "R1"})
         assert (reply.status_code, reply.get_json()) == (401, {"error": "invalid_client"})
@@ -195,32 +211,90 @@ def test_the_metadata_of_an_issuer_with_a_path(path: str) -> None:
     assert told["token_endpoint"] == "https://issuer.example/tenant/token"
 
 
-def test_where_nothing_but_tokens_is_served_the_metadata_says_no_more() -> None:
-    own = replace(
-        Dialect.RFC,
-        paths={
-            name: path
-            for name, path in Dialect.RFC.paths.items()
-            if name in ("token", "login", "discovery", "metadata")
-        },
-    )
-    browser = Browser(FakeOAuth(Settings(dialect=own)))
+class TokensOnly(RFC):
+    name = "tokens"
+    paths: ClassVar[Mapping[str, str]] = {
+        name: path
+        for name, path in RFC.paths.items()
+        if name in ("token", "login", "discovery", "metadata")
+    }
+
+
+def test_without_other_endpoints_the_metadata_have_only_the_token_endpoint() -> None:
+    browser = Browser(FakeOAuth(Settings(dialect=TokensOnly)))
     for path in ("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"):
-        told = browser.get(path).get_json()
-        assert [name for name in told if name.endswith(("_endpoint", "_uri"))] == ["token_endpoint"]
+        members = browser.get(path).get_json()
+        urls = [name for name in members if name.endswith(("_endpoint", "_uri"))]
+        assert urls == ["token_endpoint"]
 
 
-def test_a_dialect_of_ones_own() -> None:
-    own = replace(
-        Dialect.RFC,
-        name="acme",
-        paths={**Dialect.RFC.paths, "token": "/oauth/token"},
-        statuses={**Dialect.RFC.statuses, "invalid_client": 403},
-    )
-    with FakeOAuth(Settings(dialect=own)) as server:
+class Acme(RFC):
+    """A provider of thirty lines: its own texts, codes, issuer, members, and JSON requests."""
+
+    name = "acme"
+    issuer_path = "/realms/demo"
+    reads_json = True
+    texts: ClassVar[Mapping[Cause, Text]] = {
+        **RFC.texts,
+        "refresh_token_unknown": Text("Invalid refresh token"),
+    }
+    codes: ClassVar[Mapping[Cause, str | None]] = {"client_secret": "unauthorized_client"}
+    statuses: ClassVar[Mapping[str | None, int]] = {**RFC.statuses, "unauthorized_client": 401}
+
+    def token_reply(self, tokens: TokenSet) -> dict[str, Any]:
+        return {**super().token_reply(tokens), "refresh_expires_in": 1800}
+
+    def access_token_claims(self, token: TokenDetails) -> dict[str, Any]:
+        return {**super().access_token_claims(token), "typ": "Bearer"}
+
+    def metadata(self, document: dict[str, Any]) -> dict[str, Any]:
+        return {**document, "claims_supported": ["sub"]}
+
+
+@pytest.mark.parametrize("dialect", [Acme, Acme(), "tests.test_dialects:Acme"])
+def test_a_custom_dialect(dialect: Any) -> None:
+    settings = Settings.from_mapping({"dialect": dialect}) if isinstance(dialect, str) else None
+    with FakeOAuth(settings or Settings(dialect=dialect)) as server:
         assert server.dialect.name == "acme"
-        assert server.token_url == f"{server.url}/oauth/token"
-    assert Browser(server).post("/oauth/token").status_code == 403
+        assert server.issuer == f"{server.url}/realms/demo"
+        assert server.token_url == f"{server.url}/realms/demo/token"
+        known = {
+            "client_id": "TENANT_CLIENT_ID",
+            "client_secret": "TENANT_CLIENT_SECRET",
+            "grant_type": "refresh_token",
+            "refresh_token": "MOCK_REFRESH_TOKEN",
+        }
+        granted = httpx.post(server.token_url, json=known).json()
+        unknown = httpx.post(server.token_url, json={**known, "refresh_token": "x"})
+        wrong = httpx.post(server.token_url, json={**known, "client_secret": "x"})
+        document = httpx.get(f"{server.issuer}/.well-known/openid-configuration").json()
+    assert granted["refresh_expires_in"] == 1800
+    token = claims(granted["access_token"])
+    assert (token["iss"], token["typ"]) == (server.issuer, "Bearer")
+    assert (unknown.status_code, unknown.json()) == (
+        400,
+        {"error": "invalid_grant", "error_description": "Invalid refresh token"},
+    )
+    assert (wrong.status_code, wrong.json()) == (401, {"error": "unauthorized_client"})
+    assert document["issuer"] == server.issuer
+    assert document["token_endpoint"] == server.token_url
+    assert document["claims_supported"] == ["sub"]
+
+
+def test_a_custom_dialect_is_served_by_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["openapi", "--dialect", "tests.test_dialects:Acme"]) == 0
+    described = json.loads(capsys.readouterr().out)
+    assert "application/json" in described["paths"]["/token"]["post"]["requestBody"]["content"]
+
+
+def test_access_tokens_follow_rfc_9068(rfc: Rfc) -> None:
+    token = rfc.fake.issue_tokens()
+    assert jwt.get_unverified_header(token.access_token)["typ"] == "at+jwt"
+    assert jwt.get_unverified_header(token.id_token or "")["typ"] == "JWT"
+    members = claims(token.access_token)
+    assert (members["client_id"], members["scope"]) == ("TENANT_CLIENT_ID", "openid")
+    payload = urlsafe_b64decode(token.access_token.split(".")[1] + "==")
+    assert b"http://localhost" in payload
 
 
 def wrong(**settings: Any) -> list[str]:
@@ -229,18 +303,32 @@ def wrong(**settings: Any) -> list[str]:
     return [str(problem) for problem in caught.value.problems]
 
 
-def test_what_is_wrong_with_a_dialect_is_told() -> None:
-    assert wrong(dialect="rfcs") == ["$.dialect: there is no 'rfcs', did you mean 'rfc'?"]
-    assert wrong(dialect="x", code_seconds=0) == [
-        "$.dialect: there is no 'x', expected one of 'ciam', 'rfc'",
-        "$.code_seconds: expected at least 1 second, got 0",
+class Broken(RFC):
+    name = "broken"
+    paths: ClassVar[Mapping[str, str]] = {
+        "tokens": "/token",
+        "userinfo": "userinfo",
+        "login": "/token",
+    }
+
+
+def test_the_problems_of_a_dialect_are_listed() -> None:
+    unknown = "unknown dialect 'rfcs'; did you mean 'rfc'? (or package.module:Class)"
+    assert wrong(dialect="rfcs") == [f"$.dialect: {unknown}"]
+    assert len(wrong(dialect="x", code_seconds=0)) == 2
+    assert wrong(dialect="json:loads") == [
+        "$.dialect: 'json:loads' is not a subclass of fake_oauth.Dialect"
     ]
-    assert wrong(dialect=7) == ["$.dialect: expected a Dialect or the name of one, got 7"]
-    paths = {"tokens": "/token", "userinfo": "userinfo", "login": "/token"}
-    assert wrong(dialect=replace(Dialect.RFC, paths=paths)) == [
-        "$.dialect.paths: there is no 'tokens', did you mean 'token'?",
+    assert wrong(dialect="no.such:Thing") == [
+        "$.dialect: cannot import dialect 'no.such:Thing': No module named 'no'"
+    ]
+    assert wrong(dialect=7) == [
+        "$.dialect: expected a Dialect or a subclass of Dialect or a string, got 7"
+    ]
+    assert wrong(dialect=Broken) == [
+        "$.dialect.paths: unknown name 'tokens'; did you mean 'token'?",
         "$.dialect.paths.userinfo: expected a path that starts with /, got 'userinfo'",
-        "$.dialect.paths: value '/token' stands there more than once",
+        "$.dialect.paths: value '/token' is listed more than once",
         "$.dialect.paths: token is missing",
     ]
 
@@ -248,20 +336,20 @@ def test_what_is_wrong_with_a_dialect_is_told() -> None:
 def test_what_a_dialect_does_not_serve_is_not_there_to_be_named() -> None:
     clients = [Client(client_id="a", grant_types=[SMS])]
     assert wrong(dialect="rfc", clients=clients)[0].startswith(
-        f"$.clients[0].grant_types: there is no '{SMS}', expected one of 'authorization_code', "
+        f"$.clients[0].grant_types: unknown name '{SMS}'; expected one of 'authorization_code', "
     )
     rule = faults.Rule(faults.Status(503), endpoint="otp_send")
     (problem,) = wrong(dialect="rfc", faults=[rule])
-    assert problem.startswith("$.faults[0].endpoint: there is no 'otp_send', expected one of")
+    assert problem.startswith("$.faults[0].endpoint: unknown name 'otp_send'; expected one of")
     FakeOAuth(Settings(dialect="rfc", faults=[replace(rule, endpoint="introspect")]))
     assert wrong(faults=[replace(rule, endpoint="introspect")])
 
 
 def test_a_settings_file_names_its_dialect() -> None:
     assert Settings.from_mapping({"dialect": "rfc"}).dialect == "rfc"
-    with pytest.raises(SettingsError, match=r"\$\.dialect: 'rcf' is not known, did you mean 'rfc'"):
+    with pytest.raises(SettingsError, match=r"\$\.dialect: unknown dialect 'rcf'; did you mean"):
         Settings.from_mapping({"dialect": "rcf"})
-    with pytest.raises(SettingsError, match=r"\$\.dialect: .* expected one of 'ciam', 'rfc'"):
+    with pytest.raises(SettingsError, match=r"\$\.dialect: expected a string, got \{"):
         Settings.from_mapping({"dialect": {"paths": {"token": "/x"}}})
 
 

@@ -13,7 +13,7 @@ import pytest
 from jwt.algorithms import RSAAlgorithm
 
 from fake_oauth import FakeOAuth, Settings
-from tests.asking import ask, over_socket
+from tests.support.client import ask, over_socket
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 
@@ -103,7 +103,7 @@ def test_the_documented_client_credentials_signature_verifies_over_our_bytes() -
     )
     keys = json.loads((FIXTURES / "documented_keys.json").read_text(encoding="utf-8"))["keys"]
     reply = ask(
-        FakeOAuth(Settings.from_mapping(page["given"])),
+        FakeOAuth(Settings.from_mapping(page["settings"])),
         page["request"]["body"].encode(),
         content_type="application/x-www-form-urlencoded",
     ).json

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.test import Client as Browser
 
-from fake_oauth import Dialect, FakeOAuth, Settings
+from fake_oauth import FakeOAuth, Settings
+from fake_oauth.dialects import DIALECTS
 from fake_oauth.provider.grants import GRANTS
-from tests.asking import ask, basic
+from tests.support.client import ask, basic
 
 EVIL = "<script>alert(1)</script>"
 NAMES = [
@@ -38,7 +39,7 @@ def encoded(pairs: list[tuple[str, str]]) -> str:
     return urlencode(pairs, errors="replace")
 
 
-@pytest.mark.parametrize("name", Dialect.CIAM.paths)
+@pytest.mark.parametrize("name", DIALECTS["ciam"].paths)
 @given(
     method=st.sampled_from(["GET", "POST", "HEAD", "OPTIONS", "PUT"]),
     query=parameters,

@@ -1,4 +1,4 @@
-"""Every kind of fault, as real clients see it over a socket."""
+"""Every fault, as real clients see it over a socket; and the edges of what it can act on."""
 
 from __future__ import annotations
 
@@ -6,35 +6,43 @@ import gzip
 import hmac
 import http.client
 import json
+import re
 from base64 import urlsafe_b64decode
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from hashlib import sha256
+from inspect import signature
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast, get_args
 
 import httpx
 import jwt
 import pytest
 import requests
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt.algorithms import ECAlgorithm
+from werkzeug.test import Client as WSGIClient
 
-from fake_oauth import FakeOAuth, Settings, faults
+from fake_oauth import Clock, FakeOAuth, FakeOAuthError, Settings, faults
 from fake_oauth.faults import KINDS, Fault, Rule
-from fake_oauth.faults.kinds import plain
-from fake_oauth.provider.tokens import opened
-from tests.asking import DOCUMENTED, FORM, ask
-from tests.test_command_line import stub
+from fake_oauth.faults.base import Conditions, Server, Stage
+from fake_oauth.faults.tables import plain
+from fake_oauth.provider.tokens import decode, encode
+from fake_oauth.reply import Reply, Response
+from tests.support.client import DOCUMENTED, FORM, ask
+from tests.support.stub import stub
 
-# For those who are to give up; the others have all the time that a busy machine needs.
+# For clients that are to give up; the others have all the time that a busy machine needs.
 IMPATIENCE_SECONDS = 0.2
 PATIENCE_SECONDS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a client got."""
+class Seen:
+    """A response as a client got it."""
 
     status: int
     headers: dict[str, str]
@@ -47,7 +55,7 @@ class Answer:
         return document
 
     def decoded(self, name: str, **options: Any) -> Any:
-        """The claims of a token, verified as a client would. Raises what PyJWT raises."""
+        """Return the claims of a token, validated as a client does. Raise PyJWT's errors."""
         token = self.json[name]
         keys = jwt.PyJWKSet.from_dict(ask_for_keys(self.server))
         kid = jwt.get_unverified_header(token)["kid"]
@@ -78,19 +86,21 @@ def by_httpx(url: str, timeout: float) -> tuple[int, dict[str, str], bytes]:
 
 
 def by_requests(url: str, timeout: float) -> tuple[int, dict[str, str], bytes]:
-    with requests.post(f"{url}/oauth2/token", data=DOCUMENTED, timeout=timeout) as response:
+    with requests.post(
+        f"{url}/oauth2/token", data=DOCUMENTED, timeout=timeout, allow_redirects=False
+    ) as response:
         headers = {name.lower(): value for name, value in response.headers.items()}
         return response.status_code, headers, response.content
 
 
 CLIENTS = {"http.client": by_http_client, "httpx": by_httpx, "requests": by_requests}
-Expected = Callable[[Answer], bool] | dict[str, tuple[type[Exception], str]]
+Expected = Callable[[Seen], bool] | dict[str, tuple[type[Exception], str]]
 
 
-def raises(kind: type[Exception]) -> Callable[[Answer], bool]:
+def raises(kind: type[Exception]) -> Callable[[Seen], bool]:
     """That PyJWT refuses the id_token like this, and takes the same from the next reply."""
 
-    def check(answer: Answer) -> bool:
+    def check(answer: Seen) -> bool:
         with pytest.raises(kind) as caught:
             answer.decoded("id_token")
         return caught.type is kind
@@ -98,32 +108,32 @@ def raises(kind: type[Exception]) -> Callable[[Answer], bool]:
     return check
 
 
-def signature_is_wrong(answer: Answer) -> bool:
-    header, claims = opened(answer.json["access_token"])
+def signature_is_wrong(answer: Seen) -> bool:
+    header, claims = decode(answer.json["access_token"])
     assert (header["alg"], claims["iss"]) == ("RS256", answer.server.issuer)
     return raises(jwt.InvalidSignatureError)(answer)
 
 
-def key_is_unknown(answer: Answer) -> bool:
+def key_is_unknown(answer: Seen) -> bool:
     kids = {key["kid"] for key in ask_for_keys(answer.server)["keys"]}
     header = jwt.get_unverified_header(answer.json["id_token"])
     return header["kid"] not in kids
 
 
-def good_but_for_its_kid(answer: Answer) -> bool:
+def valid_without_a_kid(answer: Seen) -> bool:
     token = answer.json["access_token"]
     (key,) = jwt.PyJWKSet.from_dict(ask_for_keys(answer.server)).keys
     jwt.decode(token, key, algorithms=["RS256"], audience="TENANT_CLIENT_ID")
     return jwt.get_unverified_header(token) == {"typ": "JWT", "alg": "RS256"}
 
 
-def unsigned(answer: Answer) -> bool:
+def unsigned(answer: Seen) -> bool:
     token: str = answer.json["id_token"]
     header: dict[str, str] = jwt.get_unverified_header(token)
     return header["alg"] == "none" and token.endswith(".")
 
 
-def signed_with_the_public_key(answer: Answer) -> bool:
+def signed_with_the_public_key(answer: Seen) -> bool:
     signed, _, signature = answer.json["id_token"].rpartition(".")
     (key,) = jwt.PyJWKSet.from_dict(ask_for_keys(answer.server)).keys
     pem = key.key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
@@ -133,12 +143,18 @@ def signed_with_the_public_key(answer: Answer) -> bool:
     return is_ours and header["alg"] == "HS256"
 
 
-def pairs(answer: Answer) -> list[tuple[str, Any]]:
+def pairs(answer: Seen) -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = json.loads(answer.body, object_pairs_hook=list)
     return found
 
 
-def is_whole(answer: Answer) -> bool:
+def wrapped_in_data(response: Response) -> Response:
+    """Return a token response as a vendor wraps it."""
+    body = {"code": 0, "data": json.loads(response.body)}
+    return response.changed(json.dumps(body).encode())
+
+
+def is_whole(answer: Seen) -> bool:
     return answer.status == 200 and answer.json["refresh_token"] == "MOCK_REFRESH_TOKEN"
 
 
@@ -183,15 +199,13 @@ NOT_INFLATED: Expected = {
     "requests": (requests.exceptions.ContentDecodingError, "failed to decode"),
 }
 
-CASES: list[tuple[str, Fault, Expected]] = [
-    ("ok", faults.ok, is_whole),
+CASES: list[tuple[Fault, Expected]] = [
+    (faults.Pass(), is_whole),
     (
-        "Refuse",
         faults.Refuse("invalid_grant"),
         lambda seen: (seen.status, seen.body) == (400, b'{\n  "error" : "invalid_grant"\n}'),
     ),
     (
-        "Refuse",
         faults.Refuse("slow_down", "not so fast", "https://example.com/slow", 429),
         lambda seen: (
             (seen.status, seen.json)
@@ -205,14 +219,23 @@ CASES: list[tuple[str, Fault, Expected]] = [
             )
         ),
     ),
-    ("Refuse", faults.Refuse("temporarily_unavailable"), lambda seen: seen.status == 503),
+    (faults.Refuse("temporarily_unavailable"), lambda seen: seen.status == 503),
     (
-        "Status",
+        faults.Refuse("invalid_grant", status=200),
+        lambda seen: (seen.status, seen.json) == (200, {"error": "invalid_grant"}),
+    ),
+    (
+        faults.Refuse("use_dpop_nonce", headers={"DPoP-Nonce": "n1", "cache-control": "private"}),
+        lambda seen: (
+            (seen.status, seen.json["error"]) == (400, "use_dpop_nonce")
+            and (seen.headers["dpop-nonce"], seen.headers["cache-control"]) == ("n1", "private")
+        ),
+    ),
+    (
         faults.Status(503),
         lambda seen: (seen.status, seen.body, "content-type" in seen.headers) == (503, b"", False),
     ),
     (
-        "Status",
         faults.Status(502, "<h1>Bad Gateway</h1>"),
         lambda seen: (
             (seen.status, seen.body, seen.headers["content-type"])
@@ -220,26 +243,39 @@ CASES: list[tuple[str, Fault, Expected]] = [
         ),
     ),
     (
-        "Status",
         faults.Status(429, {"message": "slow down"}, retry_after_seconds=2),
         lambda seen: (
             (seen.status, seen.json, seen.headers["content-type"], seen.headers["retry-after"])
             == (429, {"message": "slow down"}, "application/json", "2")
         ),
     ),
-    ("Slow", faults.Slow(0.05), is_whole),
-    ("Slow", faults.Slow(30), TIMED_OUT),
-    ("Expired", faults.Expired(), raises(jwt.ExpiredSignatureError)),
-    ("NotYetValid", faults.NotYetValid(), raises(jwt.ImmatureSignatureError)),
-    ("BadSignature", faults.BadSignature(), signature_is_wrong),
-    ("UnknownKey", faults.UnknownKey(), key_is_unknown),
-    ("NoKeyId", faults.NoKeyId(), good_but_for_its_kid),
-    ("AlgNone", faults.AlgNone(), unsigned),
-    ("HmacConfusion", faults.HmacConfusion(), signed_with_the_public_key),
-    ("WrongIssuer", faults.WrongIssuer(), raises(jwt.InvalidIssuerError)),
-    ("WrongAudience", faults.WrongAudience(), raises(jwt.InvalidAudienceError)),
     (
-        "Claim",
+        faults.Status(
+            429,
+            {"title": "slow down"},
+            headers={"X-RateLimit-Remaining": "0", "Content-Type": "application/problem+json"},
+        ),
+        lambda seen: (
+            (seen.headers["x-ratelimit-remaining"], seen.headers["content-type"])
+            == ("0", "application/problem+json")
+        ),
+    ),
+    (
+        faults.Status(307, location="https://login.example/"),
+        lambda seen: (seen.status, seen.headers["location"]) == (307, "https://login.example/"),
+    ),
+    (faults.Slow(0.05), is_whole),
+    (faults.Slow(30), TIMED_OUT),
+    (faults.Expired(), raises(jwt.ExpiredSignatureError)),
+    (faults.NotYetValid(), raises(jwt.ImmatureSignatureError)),
+    (faults.BadSignature(), signature_is_wrong),
+    (faults.UnknownKey(), key_is_unknown),
+    (faults.NoKeyId(), valid_without_a_kid),
+    (faults.AlgNone(), unsigned),
+    (faults.HmacConfusion(), signed_with_the_public_key),
+    (faults.WrongIssuer(), raises(jwt.InvalidIssuerError)),
+    (faults.WrongAudience(), raises(jwt.InvalidAudienceError)),
+    (
         faults.Claim("sub", "u-eve"),
         lambda seen: (
             [seen.decoded(name)["sub"] for name in ("access_token", "id_token")]
@@ -247,7 +283,6 @@ CASES: list[tuple[str, Fault, Expected]] = [
         ),
     ),
     (
-        "Claim",
         faults.Claim("sub", "u-eve", token="id_token"),
         lambda seen: (
             [seen.decoded(name)["sub"] for name in ("access_token", "id_token")]
@@ -255,65 +290,77 @@ CASES: list[tuple[str, Fault, Expected]] = [
         ),
     ),
     (
-        "NoClaim",
-        faults.NoClaim("exp"),
+        faults.MissingClaim("exp"),
         lambda seen: "iat" in seen.decoded("id_token") and "exp" not in seen.decoded("id_token"),
     ),
-    ("Field", faults.Field("expires_in", "299"), lambda seen: seen.json["expires_in"] == "299"),
+    (faults.Field("expires_in", "299"), lambda seen: seen.json["expires_in"] == "299"),
     (
-        "Missing",
-        faults.Missing("access_token"),
+        faults.MissingField("access_token"),
         lambda seen: (
             list(seen.json) == ["refresh_token", "scope", "id_token", "token_type", "expires_in"]
         ),
     ),
     (
-        "DuplicateKey",
         faults.DuplicateKey("scope", "admin"),
         lambda seen: (
             [pair for pair in pairs(seen) if pair[0] == "scope"]
             == [("scope", "openid"), ("scope", "admin")]
         ),
     ),
-    ("NotJSON", faults.NotJSON(), lambda seen: seen.body == b'{"access_token": '),
+    (faults.NotJSONBody(), lambda seen: seen.body == b'{"access_token": '),
     (
-        "Html",
-        faults.Html(),
+        faults.HTMLBody(),
         lambda seen: (
             seen.body.startswith(b"<!DOCTYPE html>")
             and seen.headers["content-type"] == "text/html;charset=UTF-8"
         ),
     ),
-    ("Empty", faults.Empty(), lambda seen: (seen.status, seen.body) == (200, b"")),
+    (faults.EmptyBody(), lambda seen: (seen.status, seen.body) == (200, b"")),
     (
-        "WrongContentType",
         faults.WrongContentType(),
         lambda seen: is_whole(seen) and seen.headers["content-type"] == "text/plain",
     ),
     (
-        "WrongContentType",
         faults.WrongContentType(""),
         lambda seen: is_whole(seen) and "content-type" not in seen.headers,
     ),
     (
-        "WrongCharset",
         faults.WrongCharset(),
         lambda seen: (
             seen.headers["content-type"] == "application/json;charset=UTF-8"
             and '"MOCK_REFRESH_TOKEN"' in seen.body.decode("utf-16")
         ),
     ),
-    ("BrokenGzip", faults.BrokenGzip(), NOT_INFLATED),
+    (faults.BrokenGzip(), NOT_INFLATED),
     (
-        "Huge",
-        faults.Huge(300_000),
+        faults.HugeBody(300_000),
         lambda seen: len(seen.body) == 300_000 and is_whole(seen),
     ),
-    ("Truncated", faults.Truncated(30), BROKEN_OFF),
-    ("Drip", faults.Drip(40_000), is_whole),
-    ("Drip", faults.Drip(1), DRIPPING),
+    (
+        faults.Change(wrapped_in_data),
+        lambda seen: list(seen.json) == ["code", "data"] and seen.json["data"]["expires_in"] == 299,
+    ),
+    (
+        faults.Combined(
+            [
+                faults.Claim("sub", "u-eve"),
+                faults.Field("expires_in", "299"),
+                faults.MissingField("refresh_token"),
+                faults.WrongContentType("text/json"),
+            ]
+        ),
+        lambda seen: (
+            seen.decoded("id_token")["sub"] == "u-eve"
+            and list(seen.json) == ["access_token", "scope", "id_token", "token_type", "expires_in"]
+            and seen.json["expires_in"] == "299"
+            and seen.headers["content-type"] == "text/json"
+        ),
+    ),
+    (faults.Truncated(30), BROKEN_OFF),
+    (faults.Drip(40_000), is_whole),
+    (faults.Drip(1), DRIPPING),
     *(
-        (kind.__name__, kind(after_commit=after_commit), expected)
+        (kind(after_commit=after_commit), expected)
         for kind, expected in (
             (faults.HangUp, DISCONNECTED),
             (faults.Reset, RESET),
@@ -323,18 +370,48 @@ CASES: list[tuple[str, Fault, Expected]] = [
         )
         for after_commit in (False, True)
     ),
-    ("Down", faults.Down(600), REFUSED),
+    (faults.Down(600), REFUSED),
 ]
 
 
+DOCS = (Path(__file__).parent.parent / "docs" / "faults.md").read_text(encoding="utf-8")
+SECTIONS = {
+    "request": "Before the endpoint",
+    "token": "In the tokens",
+    "response": "In the response",
+    "connection": "On the connection",
+}
+
+
+def test_every_fault_is_described_with_its_arguments_at_its_stage() -> None:
+    assert list(SECTIONS) == list(get_args(Stage))
+    for stage, heading in SECTIONS.items():
+        section = DOCS.partition(f"### {heading}\n")[2].partition("\n#")[0]
+        rows = re.findall(r"^\| `(\w+)\((.*?)\)` \| [^|]+ \|$", section, re.MULTILINE)
+        # Arguments that can be passed by position come first.
+        assert rows == [
+            (name, ", ".join(signature(kind).parameters))
+            for name, kind in KINDS.items()
+            if kind.stage == stage
+        ]
+
+
+def test_every_condition_of_a_rule_is_described_with_its_default() -> None:
+    section = DOCS.partition("| Condition |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (\S+) \| [^|]+ \|$", section, re.MULTILINE)
+    assert rows == [
+        (condition.name, "–" if condition.default is None else f"`{condition.default}`")
+        for condition in fields(Conditions)
+    ]
+
+
 def test_every_kind_has_a_case() -> None:
-    assert {name for name, _, _ in CASES} == set(KINDS)
-    assert all(type(fault) is KINDS[name] for name, fault, _ in CASES)
+    assert {type(fault) for fault, _ in CASES} == set(KINDS.values())
 
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize(
-    ("fault", "expected"), [pytest.param(*case[1:], id=str(case[1])) for case in CASES]
+    ("fault", "expected"), [pytest.param(*case, id=str(case[0])) for case in CASES]
 )
 def test_a_client_sees_what_was_scripted_and_then_a_healthy_server(
     oauth_server: FakeOAuth, client: str, fault: Fault, expected: Expected
@@ -347,17 +424,26 @@ def test_a_client_sees_what_was_scripted_and_then_a_healthy_server(
             get(IMPATIENCE_SECONDS if expected in (TIMED_OUT, DRIPPING) else PATIENCE_SECONDS)
         assert caught.type is kind
     else:
-        answer = Answer(*get(PATIENCE_SECONDS), oauth_server)
+        answer = Seen(*get(PATIENCE_SECONDS), oauth_server)
         if isinstance(expected, dict):  # http.client inflates nothing.
             assert answer.headers["content-encoding"] == "gzip"
             with pytest.raises(Exception, match="invalid block type"):
                 gzip.decompress(answer.body)
         else:
             assert expected(answer)
-    oauth_server.check_faults()
+    oauth_server.assert_script_used()
     if isinstance(fault, faults.Down):
         oauth_server._script.clear()
-    assert Answer(*get(PATIENCE_SECONDS), oauth_server).decoded("id_token")["sub"]
+    assert Seen(*get(PATIENCE_SECONDS), oauth_server).decoded("id_token")["sub"]
+
+
+def test_a_truncated_body_always_lacks_a_byte(oauth_server: FakeOAuth) -> None:
+    oauth_server.script(faults.Truncated(10**9), faults.Truncated(0))
+    whole = len(ask(FakeOAuth(Settings(issuer=oauth_server.issuer))).get_data())
+    for length in (whole - 1, 0):
+        with pytest.raises(http.client.IncompleteRead) as caught:
+            by_http_client(oauth_server.url, PATIENCE_SECONDS)
+        assert (len(caught.value.partial), caught.value.expected) == (length, whole - length)
 
 
 MOMENT: dict[str, Any] = {
@@ -366,12 +452,16 @@ MOMENT: dict[str, Any] = {
     "start_time": 1636449231,
     "freeze_time": True,
 }
-# A port that is down would be so for all that come after.
-SCRIPTED = [fault for name, fault, _ in CASES if name != "Down" and fault != faults.Slow(30)]
+# A port that is down would be so for all later ones, and a function cannot be written to a file.
+SCRIPTED = [
+    fault
+    for fault, _ in CASES
+    if not isinstance(fault, faults.Down | faults.Change) and fault != faults.Slow(30)
+]
 
 
 def seen(url: str, fault: Fault) -> tuple[object, ...]:
-    """What a client can tell of a reply, or why it has none."""
+    """Return what a client can tell of a response, or why it has none."""
     waits = isinstance(fault, faults.Hang) or fault == faults.Drip(1)
     try:
         timeout = IMPATIENCE_SECONDS if waits else PATIENCE_SECONDS
@@ -381,22 +471,27 @@ def seen(url: str, fault: Fault) -> tuple[object, ...]:
     return status, headers.get("content-type"), headers.get("retry-after"), body
 
 
-def as_toml(table: dict[str, Any]) -> str:
-    lines = [f"{name} = {json.dumps(value)}" for name, value in table.items()]
-    return "\n".join(lines).replace('{"message": ', "{message = ")
+def as_toml(value: Any) -> str:
+    """Return a value in TOML; a table is written inline."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{json.dumps(n)} = {as_toml(m)}' for n, m in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(as_toml, value))}]"
+    return json.dumps(value)
 
 
 def in_a_thread(script: list[Fault]) -> list[tuple[object, ...]]:
     with FakeOAuth(Settings(**MOMENT, faults=script)) as server:
         replies = [seen(server.url, fault) for fault in script]
-        server.check_faults()
+        server.assert_script_used()
     return replies
 
 
 def test_a_script_is_the_same_in_a_thread_and_in_a_process_of_its_own(tmp_path: Path) -> None:
-    tables = [f"[[faults]]\n{as_toml(plain(Rule(fault)))}" for fault in SCRIPTED]
+    lines = [f"{name} = {as_toml(value)}" for name, value in MOMENT.items()]
+    tables = [plain(Rule(fault)) for fault in SCRIPTED]
     config = tmp_path / "stub.toml"
-    config.write_text("\n".join([as_toml(MOMENT), *tables]))
+    config.write_text("\n".join([*lines, f"faults = {as_toml(tables)}"]))
     with stub("--config", str(config)) as running:
         replies = [seen(running.url, fault) for fault in SCRIPTED]
     assert replies == in_a_thread(SCRIPTED)
@@ -409,4 +504,249 @@ def test_a_script_is_the_same_without_a_socket() -> None:
         reply = ask(fake)
         told = (reply.headers.get("Content-Type"), reply.headers.get("Retry-After"))
         assert (reply.status_code, *told, reply.get_data()) == expected, fault
-    fake.check_faults()
+    fake.assert_script_used()
+
+
+def reply_to(fault: Fault, **settings: Any) -> tuple[FakeOAuth, Any]:
+    """Return a server that has used a fault in process, and its response."""
+    fake = FakeOAuth(Settings(start_time=NOW, freeze_time=True, **settings))
+    fake.script(fault)
+    return fake, ask(fake)
+
+
+def unchanged(fake: FakeOAuth) -> bool:
+    """Return whether the scripted fault had nothing to change."""
+    return [list(step.undelivered) for step in fake.steps] == [[1]]
+
+
+NOW = 1_636_449_231
+CLAIMS = [
+    (faults.Expired(60), {"exp": NOW - 60, "iat": NOW - 1860}),
+    (faults.NotYetValid(60), {"nbf": NOW + 60, "exp": NOW + 1860}),
+    (
+        faults.WrongAudience("x"),
+        {"aud": "x", "azp": "x"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("fault", "expected"), CLAIMS, ids=str)
+def test_a_fault_in_the_claims_goes_by_the_clock_and_changes_nothing_else(
+    fault: Fault, expected: dict[str, Any]
+) -> None:
+    _, normal = reply_to(faults.Pass(), seed=0)
+    _, reply = reply_to(fault, seed=0)
+    (_, before), (_, after) = (decode(one.json["id_token"]) for one in (normal, reply))
+    assert after == before | expected
+
+
+ODD_CLAIMS: list[tuple[list[Any], dict[str, Any]]] = [
+    # Without an end there was no lifetime to move by.
+    ([faults.MissingClaim("exp"), faults.Expired(60)], {"exp": NOW - 60, "iat": NOW - 60}),
+    ([faults.Claim("exp", "never"), faults.Expired(60)], {"exp": NOW - 60, "iat": NOW - 60}),
+    ([faults.Claim("exp", value=True), faults.Expired(60)], {"exp": NOW - 60, "iat": NOW - 60}),
+    ([faults.Claim("exp", 10**4000), faults.Expired(60)], {"exp": NOW - 60, "iat": NOW - 60}),
+    ([faults.Claim("exp", NOW + 0.5), faults.Expired(60)], {"exp": NOW - 60, "iat": NOW - 60.5}),
+    ([faults.Claim("iat", None), faults.Expired(60)], {"exp": NOW - 60, "iat": None}),
+    ([faults.MissingClaim("iat"), faults.Expired(60)], {"exp": NOW - 60}),
+    ([faults.MissingClaim("exp"), faults.NotYetValid(60)], {"nbf": NOW + 60}),
+    ([faults.Claim("exp", "never"), faults.NotYetValid(9)], {"nbf": NOW + 9, "exp": "never"}),
+    ([faults.MissingClaim("iat"), faults.NotYetValid(60)], {"nbf": NOW + 60, "exp": NOW + 1860}),
+    ([faults.MissingClaim("azp"), faults.WrongAudience("x")], {"aud": "x"}),
+    ([faults.MissingClaim("iss"), faults.WrongIssuer("x")], {"iss": "x"}),
+    ([faults.NoKeyId(), faults.Claim("sub", "x")], {"sub": "x"}),
+]
+
+
+@pytest.mark.parametrize(("parts", "expected"), ODD_CLAIMS)
+def test_a_token_fault_can_act_on_any_claims(parts: list[Any], expected: dict[str, Any]) -> None:
+    fake, reply = reply_to(faults.Combined([replace(part, token="id_token") for part in parts]))
+    _, claims = decode(reply.json["id_token"])
+    changed = {"exp", "iat", "nbf", "aud", "azp", "iss", "sub"}
+    usual: dict[str, Any] = {
+        "sub": "MOCK_USERNAME",
+        "aud": "TENANT_CLIENT_ID",
+        "azp": "TENANT_CLIENT_ID",
+    }
+    usual |= {"iss": fake.issuer, "exp": NOW + 1800, "iat": NOW}
+    removed = {part.name for part in parts if isinstance(part, faults.MissingClaim)}
+    kept = {name: value for name, value in usual.items() if name not in removed}
+    assert {name: claims[name] for name in claims if name in changed} == kept | expected
+
+
+NOTHING_TO_CHANGE: list[Fault] = [
+    faults.MissingClaim("nonce"),
+    faults.MissingField("device_code"),
+    faults.DuplicateKey("device_code"),
+    faults.HugeBody(10),
+    faults.WrongCharset("utf-8"),
+    faults.Change(lambda response: response),
+    faults.Change(lambda _: None),
+    faults.Combined([faults.Field("scope", "x"), faults.MissingField("device_code")]),
+    faults.Combined([faults.MissingField("device_code"), faults.Field("scope", "x")]),
+    faults.Combined([faults.NotJSONBody("[]"), faults.Field("scope", "x")]),
+    faults.Combined([faults.NotJSONBody("[" * 100_000), faults.Field("scope", "x")]),
+    faults.Combined([faults.EmptyBody(), faults.Expired()]),
+    faults.Combined([faults.EmptyBody(), faults.EmptyBody()]),
+    faults.Combined([faults.BrokenGzip(), faults.WrongCharset()]),
+    # It would lose one of the two members.
+    faults.Combined([faults.DuplicateKey("scope"), faults.Field("expires_in", 1)]),
+    # The tokens are not JWTs, or not even texts.
+    faults.Combined(
+        [
+            faults.Field("access_token", "opaque"),
+            faults.Field("id_token", 12345),
+            faults.BadSignature(),
+        ]
+    ),
+    faults.Combined([faults.NoKeyId(), faults.NoKeyId()]),
+    faults.Combined([faults.MissingClaim("exp"), faults.MissingClaim("exp")]),
+    faults.Combined(
+        [faults.Field(name, "e30.e30.") for name in ("access_token", "id_token")]
+        + [faults.BadSignature()]
+    ),
+]
+
+
+@pytest.mark.parametrize("fault", NOTHING_TO_CHANGE, ids=str)
+def test_a_fault_with_nothing_to_change_leaves_the_response_alone_and_says_so(fault: Fault) -> None:
+    _, normal = reply_to(faults.Pass(), seed=0)
+    fake, reply = reply_to(fault, seed=0)
+    assert reply.get_data() == normal.get_data()
+    assert dict(reply.headers) == dict(normal.headers)
+    assert unchanged(fake)
+
+
+def test_a_fault_for_one_token_is_enough_for_both() -> None:
+    fake, reply = reply_to(faults.MissingClaim("azp"))
+    assert "azp" not in decode(reply.json["id_token"])[1]
+    assert not unchanged(fake)
+
+
+def test_a_duplicate_key_can_have_any_name_and_value() -> None:
+    value = {"duplicate": ["duplicate_"]}
+    parts = [faults.Field('"\0é', 1), faults.DuplicateKey('"\0é', value)]
+    _, reply = reply_to(faults.Combined(parts))
+    found = json.loads(reply.get_data(), object_pairs_hook=list)
+    assert [pair for pair in found if pair[0] == '"\0é'] == [
+        ('"\0é', 1),
+        ('"\0é', [("duplicate", ["duplicate_"])]),
+    ]
+
+
+@pytest.mark.parametrize("compact_json", [True, False])
+def test_a_changed_response_has_the_layout_of_the_server(compact_json: bool) -> None:  # noqa: FBT001
+    _, normal = reply_to(faults.Pass(), seed=0, compact_json=compact_json)
+    _, reply = reply_to(faults.Field("expires_in", 299), seed=0, compact_json=compact_json)
+    assert reply.get_data() == normal.get_data()
+
+
+def test_a_body_may_be_any_text() -> None:
+    parts = [faults.NotJSONBody("\ud800"), faults.WrongContentType("text/ü")]
+    _, reply = reply_to(faults.Combined(parts))
+    assert (reply.get_data(), reply.content_type) == (b"\\ud800", "text/ü")
+    _, reply = reply_to(faults.Field("scope", "\ud800"))
+    assert reply.json["scope"] == "\ud800"
+
+
+def test_a_function_that_fails_or_returns_no_response_is_an_error_of_the_test() -> None:
+    def broken(response: Response) -> Response:
+        raise KeyError(response.status)
+
+    def none_at_all(response: Response) -> Any:
+        return response.body
+
+    def split(response: Response) -> Response:
+        return Response(200, (*response.headers, ("X", "a\r\nb")), response.body)
+
+    for function, message in (
+        (broken, r"the function of Change\(broken\) failed: KeyError\(200\)"),
+        (none_at_all, r"the function of Change\(none_at_all\) returned no Response, but b'"),
+        (split, r"the function of Change\(split\): headers.X: expected one line of Latin-1"),
+    ):
+        with pytest.raises(FakeOAuthError, match=message):
+            reply_to(faults.Change(function))
+
+
+def test_a_function_can_change_the_status() -> None:
+    fake, reply = reply_to(faults.Change(lambda r: replace(r, status=201)))
+    assert reply.status_code == 201
+    assert fake.journal[-1].status == 201
+
+
+@pytest.mark.parametrize("endpoint", ["userinfo", "resource"])
+def test_a_bearer_endpoint_refuses_with_a_challenge(endpoint: str) -> None:
+    fake = FakeOAuth()
+    fake.script(
+        Rule(
+            faults.Refuse("invalid_token", "gone", headers={"DPoP-Nonce": "n1"}), endpoint=endpoint
+        ),
+        Rule(faults.Refuse("insufficient_scope", status=418), endpoint=endpoint),
+    )
+    client = WSGIClient(fake)
+    replies = [client.get(f"/{endpoint}") for _ in range(2)]
+    assert [reply.status_code for reply in replies] == [401, 418]
+    challenge = replies[0].headers["WWW-Authenticate"]
+    assert challenge.startswith("Bearer ")
+    assert 'error="invalid_token", error_description="gone"' in challenge
+    assert replies[0].headers["DPoP-Nonce"] == "n1"
+    assert 'error="insufficient_scope"' in replies[1].headers["WWW-Authenticate"]
+
+
+def test_a_retry_after_date_stops_at_the_end_of_the_calendar() -> None:
+    fake = FakeOAuth(Settings(start_time=253_402_300_799, freeze_time=True))
+    fake.script(faults.Status(429, retry_after_seconds=10**9, retry_after_form="date"))
+    assert ask(fake).headers["Retry-After"] == "Fri, 31 Dec 9999 23:59:59 GMT"
+
+
+@dataclass(frozen=True, slots=True)
+class ECKey:
+    """A key that signs with ES256."""
+
+    private: Any
+    kid: str
+    alg: str = "ES256"
+
+    def sign(self, data: bytes) -> bytes:
+        return ECAlgorithm(ECAlgorithm.SHA256).sign(data, self.private)
+
+    def public_pem(self) -> bytes:
+        public = self.private.public_key()
+        pem: bytes = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        return pem
+
+
+def test_token_faults_work_with_other_algorithms() -> None:
+    key, stranger = (ECKey(ec.generate_private_key(ec.SECP256R1()), kid) for kid in "ab")
+    layout: Any = SimpleNamespace(write_jwt_json=json.dumps)
+    realm: Any = SimpleNamespace(
+        clock=Clock(NOW), keys=SimpleNamespace(signing=key, stranger=stranger), dialect=layout
+    )
+    server = Server(
+        realm=realm, pause=lambda _: None, error_reply=lambda _: Reply(reason=""), write_json=repr
+    )
+    token = encode({"alg": "ES256", "kid": "a"}, {"sub": "x"}, cast("Any", key), json.dumps)
+
+    def tampered_with(fault: Any) -> tuple[dict[str, Any], str]:
+        changed = fault.tamper(token, server)
+        return jwt.get_unverified_header(changed), changed
+
+    def claims(changed: str, of: ECKey = key) -> Any:
+        options: Any = {"verify_exp": False}
+        public = of.private.public_key()
+        return jwt.decode(changed, public, algorithms=["ES256"], options=options)
+
+    header, changed = tampered_with(faults.Claim("sub", "y"))
+    assert (header["alg"], header["kid"], claims(changed)) == ("ES256", "a", {"sub": "y"})
+    header, changed = tampered_with(faults.BadSignature())
+    assert (header["alg"], header["kid"]) == ("ES256", "a")
+    with pytest.raises(jwt.InvalidSignatureError):
+        claims(changed)
+    header, changed = tampered_with(faults.UnknownKey())
+    assert (header["alg"], header["kid"], claims(changed, stranger)) == ("ES256", "b", {"sub": "x"})
+    header, changed = tampered_with(faults.NoKeyId())
+    assert ("kid" in header, claims(changed)) == (False, {"sub": "x"})
+    header, changed = tampered_with(faults.HmacConfusion())
+    signed, _, signature = changed.rpartition(".")
+    mac = hmac.new(key.public_pem(), signed.encode(), sha256).digest()
+    assert (header["alg"], urlsafe_b64decode(f"{signature}=")) == ("HS256", mac)

@@ -1,4 +1,4 @@
-"""Whatever a client sends, in process: one of the contract's answers, and nothing is spent."""
+"""Hostile requests, in process: each gets a response of the contract, and uses up no token."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from fake_oauth import FakeOAuth, Settings
-from tests.asking import DOCUMENTED, FORM
-from tests.wire import BODY, Answer, assert_of_the_contract
+from tests.support.client import DOCUMENTED, FORM
+from tests.support.wire import BODY, Answer, assert_of_the_contract
 
 thorough = settings(
     derandomize=True,
@@ -22,9 +22,9 @@ thorough = settings(
     suppress_health_check=[HealthCheck.too_slow],
 )
 
-# A frozen clock and a seed let signatures be remembered; rotation shows what was spent.
+# With a frozen clock and a seed, signatures are cached; rotation shows whether a token was used.
 FROZEN = Settings(seed=0, start_time=1_700_000_000, freeze_time=True)
-ROTATING = FROZEN.changed(rotate_refresh_tokens=True)
+ROTATING = FROZEN.changed(refresh_policy="rotate")
 TOKEN = "MOCK_REFRESH_TOKEN"
 MULTIPART = "multipart/form-data; boundary=b"
 INVALID = (400, "invalid_request")
@@ -53,7 +53,7 @@ def base64(data: bytes) -> str:
 def environ(
     body: bytes = BODY, content_type: str = FORM, /, **changes: str | None
 ) -> dict[str, Any]:
-    """A post to the token endpoint, with variables of its environ changed; None removes one."""
+    """Return the environ of a POST to the token endpoint, with changes; None removes a variable."""
     builder = EnvironBuilder("/oauth2/token", method="POST", data=body)
     made = builder.get_environ()
     builder.close()
@@ -65,33 +65,37 @@ def environ(
     return made
 
 
-def answered(fake: FakeOAuth, asked: dict[str, Any]) -> Answer:
-    app_iter, status, headers = run_wsgi_app(fake, asked, buffered=True)
+def response_to(fake: FakeOAuth, sent: dict[str, Any]) -> Answer:
+    """Return the response of a fake to a request."""
+    app_iter, status, headers = run_wsgi_app(fake, sent, buffered=True)
     return Answer.of(int(status.split()[0]), headers.items(), b"".join(app_iter))
 
 
-def judged(asked: dict[str, Any], fake: FakeOAuth | None = None) -> tuple[int, str | None]:
-    """Status and error of an answer; whatever was asked, it holds what `assert_harmless` says."""
+def outcome(sent: dict[str, Any], fake: FakeOAuth | None = None) -> tuple[int, str | None]:
+    """Return the status and the error of a response, after the checks of `assert_harmless`."""
     fake = FakeOAuth(ROTATING) if fake is None else fake
-    answer = assert_harmless(fake, asked)
-    return answer.status, answer.error
+    response = assert_harmless(fake, sent)
+    return response.status, response.error
 
 
-def assert_harmless(fake: FakeOAuth, asked: dict[str, Any]) -> Answer:
-    """The answer is of the contract, the journal explains it, and a refusal has spent nothing."""
-    answer = answered(fake, asked)
-    assert_of_the_contract(answer, head=asked["REQUEST_METHOD"].upper() == "HEAD")
+def assert_harmless(fake: FakeOAuth, sent: dict[str, Any]) -> Answer:
+    """Return the response. Check that the contract allows it, and that the journal explains it.
+
+    Check also that the documented request still works: a refusal must not use up its token.
+    """
+    response = response_to(fake, sent)
+    assert_of_the_contract(response, head=sent["REQUEST_METHOD"].upper() == "HEAD")
     exchange = fake.journal[-1]
-    assert exchange.status == answer.status
+    assert exchange.status == response.status
     assert exchange.reason
     assert str(exchange).isprintable()
-    is_spent = answer.status == 200 and exchange.endpoint == "token"
-    if not (is_spent and fake.settings.rotate_refresh_tokens):
-        again = answered(fake, environ())
+    rotates = fake.settings.refresh_policy == "rotate"
+    is_used_up = rotates and response.status == 200 and exchange.endpoint == "token"
+    if not is_used_up:
+        again = response_to(fake, environ())
         assert again.status == 200
-        is_same = again.json["refresh_token"] == TOKEN
-        assert is_same != fake.settings.rotate_refresh_tokens
-    return answer
+        assert (again.json["refresh_token"] != TOKEN) == rotates
+    return response
 
 
 fakes = st.sampled_from([FROZEN, ROTATING]).map(FakeOAuth)
@@ -99,7 +103,7 @@ fakes = st.sampled_from([FROZEN, ROTATING]).map(FakeOAuth)
 
 @thorough
 @given(fakes, forms)
-def test_any_form_gets_an_answer_of_the_contract(
+def test_any_form_gets_a_response_of_the_contract(
     fake: FakeOAuth, form: list[tuple[str, str]]
 ) -> None:
     assert_harmless(fake, environ(urlencode(form).encode()))
@@ -107,18 +111,20 @@ def test_any_form_gets_an_answer_of_the_contract(
 
 @thorough
 @given(fakes, forms)
-def test_so_does_a_form_that_is_not_escaped(fake: FakeOAuth, form: list[tuple[str, str]]) -> None:
+def test_any_form_that_is_not_escaped_gets_a_response_of_the_contract(
+    fake: FakeOAuth, form: list[tuple[str, str]]
+) -> None:
     body = "&".join(f"{name}={value}" for name, value in form)
     assert_harmless(fake, environ(body.encode()))
 
 
 @thorough
 @given(fakes, pairs)
-def test_parameters_of_other_names_change_nothing(
-    fake: FakeOAuth, junk: list[tuple[str, str]]
-) -> None:
+def test_unknown_parameters_change_nothing(fake: FakeOAuth, junk: list[tuple[str, str]]) -> None:
     others = [(name, value) for name, value in junk if name not in {*DOCUMENTED, "scope"}]
-    assert answered(fake, environ(urlencode([*others, *DOCUMENTED.items()]).encode())).status == 200
+    assert (
+        response_to(fake, environ(urlencode([*others, *DOCUMENTED.items()]).encode())).status == 200
+    )
 
 
 credentials = st.one_of(
@@ -135,11 +141,11 @@ credentials = st.one_of(
 
 @thorough
 @given(fakes, credentials, forms)
-def test_any_authorization_gets_an_answer_of_the_contract(
+def test_any_authorization_gets_a_response_of_the_contract(
     fake: FakeOAuth, authorization: str, form: list[tuple[str, str]]
 ) -> None:
-    asked = environ(urlencode(form).encode(), HTTP_AUTHORIZATION=authorization)
-    assert_harmless(fake, asked)
+    sent = environ(urlencode(form).encode(), HTTP_AUTHORIZATION=authorization)
+    assert_harmless(fake, sent)
 
 
 content_types = st.one_of(
@@ -162,7 +168,7 @@ content_types = st.one_of(
 
 @thorough
 @given(fakes, content_types)
-def test_any_content_type_gets_an_answer_of_the_contract(fake: FakeOAuth, kind: str) -> None:
+def test_any_content_type_gets_a_response_of_the_contract(fake: FakeOAuth, kind: str) -> None:
     assert_harmless(fake, environ(BODY, kind))
 
 
@@ -176,7 +182,7 @@ lengths = st.one_of(
 
 @thorough
 @given(fakes, lengths)
-def test_any_content_length_gets_an_answer_of_the_contract(
+def test_any_content_length_gets_a_response_of_the_contract(
     fake: FakeOAuth, length: str | None
 ) -> None:
     assert_harmless(fake, environ(CONTENT_LENGTH=length))
@@ -190,7 +196,7 @@ header_names = st.sampled_from(
 @thorough
 @given(fakes, st.dictionaries(header_names.map("HTTP_{}".format), latin_1, max_size=5))
 def test_other_headers_change_nothing(fake: FakeOAuth, headers: dict[str, str]) -> None:
-    assert answered(fake, environ(**headers)).status == 200
+    assert response_to(fake, environ(**headers)).status == 200
 
 
 delimiters = st.sampled_from(
@@ -229,7 +235,7 @@ bodies = st.one_of(
 
 @settings(thorough, max_examples=150)
 @given(fakes, bodies)
-def test_any_bytes_for_a_body_get_an_answer_of_the_contract(
+def test_any_bytes_as_a_body_get_a_response_of_the_contract(
     fake: FakeOAuth, body: tuple[bytes, str]
 ) -> None:
     assert_harmless(fake, environ(*body))
@@ -237,7 +243,7 @@ def test_any_bytes_for_a_body_get_an_answer_of_the_contract(
 
 @thorough
 @given(fakes, st.lists(st.tuples(names, st.one_of(values, st.binary(max_size=20))), max_size=8))
-def test_any_multipart_gets_an_answer_of_the_contract(
+def test_any_multipart_gets_a_response_of_the_contract(
     fake: FakeOAuth, parts: list[tuple[str, str | bytes]]
 ) -> None:
     body = b""
@@ -265,7 +271,7 @@ methods = st.one_of(
 
 @settings(thorough, max_examples=150)
 @given(fakes, methods, paths)
-def test_any_method_and_path_get_an_answer_of_the_contract(
+def test_any_method_and_path_get_a_response_of_the_contract(
     fake: FakeOAuth, method: str, path: str
 ) -> None:
     assert_harmless(fake, environ(REQUEST_METHOD=method, PATH_INFO=path))
@@ -273,46 +279,45 @@ def test_any_method_and_path_get_an_answer_of_the_contract(
 
 @thorough
 @given(fakes, st.one_of(latin_1, forms.map(urlencode)))
-def test_any_query_string_gets_an_answer_of_the_contract(fake: FakeOAuth, query: str) -> None:
-    assert judged(environ(QUERY_STRING=query), fake) == (200, None)
+def test_any_query_string_changes_nothing(fake: FakeOAuth, query: str) -> None:
+    assert outcome(environ(QUERY_STRING=query), fake) == (200, None)
 
 
 @thorough
 @given(fakes, forms.map(urlencode))
-def test_a_query_string_is_no_form(fake: FakeOAuth, query: str) -> None:
-    assert judged(environ(b"", QUERY_STRING=query), fake) == EMPTY
+def test_a_query_string_is_not_read_as_a_form(fake: FakeOAuth, query: str) -> None:
+    assert outcome(environ(b"", QUERY_STRING=query), fake) == EMPTY
 
 
 @thorough
 @given(fakes, latin_1)
-def test_a_path_that_was_mounted_elsewhere_is_read_without_its_mount(
-    fake: FakeOAuth, mount: str
-) -> None:
-    assert judged(environ(SCRIPT_NAME=mount), fake) == (200, None)
+def test_the_mount_point_of_the_app_is_not_part_of_the_path(fake: FakeOAuth, mount: str) -> None:
+    assert outcome(environ(SCRIPT_NAME=mount), fake) == (200, None)
 
 
 @thorough
 @given(fakes, st.lists(forms, min_size=2, max_size=5))
-def test_a_row_of_refusals_spends_nothing(
+def test_a_series_of_refusals_uses_up_no_token(
     fake: FakeOAuth, rows: list[list[tuple[str, str]]]
 ) -> None:
     for form in rows:
         body = urlencode([*form, ("client_secret", "wrong"), ("client_id", "x")]).encode()
-        assert answered(fake, environ(body)).status != 200
+        assert response_to(fake, environ(body)).status != 200
     assert_harmless(fake, environ(b""))
 
 
 def padded(size: int) -> bytes:
-    """The documented form with a parameter more, so many bytes long."""
+    """Return the documented form with one more parameter, which makes it `size` bytes long."""
     return BODY + b"&x=" + b"y" * (size - len(BODY) - 3)
 
 
 def crowded(count: int) -> bytes:
-    """The documented form with so many parameters."""
+    """Return the documented form with more parameters, `count` in all."""
     return b"&".join([BODY, *(b"x%d=y" % index for index in range(count - len(DOCUMENTED)))])
 
 
 def multipart(*parts: tuple[str, bytes]) -> bytes:
+    """Return a multipart body."""
     pieces = [
         f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'.encode() + value + b"\r\n"
         for name, value in parts
@@ -324,56 +329,56 @@ DOCUMENTED_PARTS = [(name, value.encode()) for name, value in DOCUMENTED.items()
 
 
 def test_a_body_of_64_kib_is_read() -> None:
-    assert judged(environ(padded(65536))) == (200, None)
+    assert outcome(environ(padded(65536))) == (200, None)
 
 
 def test_a_body_over_64_kib_is_an_invalid_request() -> None:
-    assert judged(environ(padded(65537))) == INVALID
+    assert outcome(environ(padded(65537))) == INVALID
 
 
 @pytest.mark.parametrize("content_type", [MULTIPART, "application/json", "text/plain", ""])
 def test_a_body_over_64_kib_is_an_invalid_request_whatever_its_type(content_type: str) -> None:
-    assert judged(environ(b"x" * 65537, content_type)) == INVALID
+    assert outcome(environ(b"x" * 65537, content_type)) == INVALID
 
 
 @pytest.mark.parametrize("length", [None, "", "abc"])
 def test_a_stream_over_64_kib_is_an_invalid_request_without_a_length(length: str | None) -> None:
-    asked = environ(padded(65537), CONTENT_LENGTH=length)
-    asked["wsgi.input_terminated"] = True
-    assert judged(asked) == INVALID
+    sent = environ(padded(65537), CONTENT_LENGTH=length)
+    sent["wsgi.input_terminated"] = True
+    assert outcome(sent) == INVALID
 
 
 def test_a_stream_of_64_kib_is_read_without_a_length() -> None:
-    asked = environ(padded(65536), CONTENT_LENGTH=None)
-    asked["wsgi.input_terminated"] = True
-    assert judged(asked) == (200, None)
+    sent = environ(padded(65536), CONTENT_LENGTH=None)
+    sent["wsgi.input_terminated"] = True
+    assert outcome(sent) == (200, None)
 
 
 def test_a_body_shorter_than_its_length_is_an_invalid_request() -> None:
-    assert judged(environ(CONTENT_LENGTH=str(len(BODY) + 1))) == INVALID
+    assert outcome(environ(CONTENT_LENGTH=str(len(BODY) + 1))) == INVALID
 
 
-def test_a_body_without_a_length_is_not_there() -> None:
-    assert judged(environ(CONTENT_LENGTH=None)) == EMPTY
+def test_a_body_without_a_length_is_not_read() -> None:
+    assert outcome(environ(CONTENT_LENGTH=None)) == EMPTY
 
 
 def test_a_multipart_of_64_kib_is_read() -> None:
     bare = len(multipart(*DOCUMENTED_PARTS, ("x", b"")))
     body = multipart(*DOCUMENTED_PARTS, ("x", b"y" * (65536 - bare)))
     assert len(body) == 65536
-    assert judged(environ(body, MULTIPART)) == (200, None)
+    assert outcome(environ(body, MULTIPART)) == (200, None)
 
 
 def test_100_parameters_are_read() -> None:
-    assert judged(environ(crowded(100))) == (200, None)
+    assert outcome(environ(crowded(100))) == (200, None)
 
 
 def test_101_parameters_are_an_invalid_request() -> None:
-    assert judged(environ(crowded(101))) == INVALID
+    assert outcome(environ(crowded(101))) == INVALID
 
 
 def test_101_parameters_are_too_many_even_if_blank() -> None:
-    assert judged(environ(BODY + b"&x=" * 97)) == INVALID
+    assert outcome(environ(BODY + b"&x=" * 97)) == INVALID
 
 
 @pytest.mark.parametrize(("count", "expected"), [(96, (200, None)), (97, INVALID)])
@@ -381,13 +386,13 @@ def test_parts_of_a_multipart_are_counted_like_parameters(
     count: int, expected: tuple[int, str | None]
 ) -> None:
     body = multipart(*DOCUMENTED_PARTS, *([("x", b"y")] * count))
-    assert judged(environ(body, MULTIPART)) == expected
+    assert outcome(environ(body, MULTIPART)) == expected
 
 
 @pytest.mark.parametrize("disposition", ["form-data", 'form-data; name="\r"', "form-data; x=y"])
-def test_a_part_without_a_name_is_no_parameter(disposition: str) -> None:
+def test_a_part_without_a_name_is_ignored(disposition: str) -> None:
     part = f"--b\r\nContent-Disposition: {disposition}\r\n\r\nx\r\n".encode()
-    assert judged(environ(part + multipart(*DOCUMENTED_PARTS), MULTIPART)) == (200, None)
+    assert outcome(environ(part + multipart(*DOCUMENTED_PARTS), MULTIPART)) == (200, None)
 
 
 NOT_UTF_8 = [b"\xff", b"\xc3", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xe9t\xe9"]
@@ -396,25 +401,25 @@ NOT_UTF_8 = [b"\xff", b"\xc3", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80"
 @pytest.mark.parametrize("data", NOT_UTF_8)
 @pytest.mark.parametrize("place", [b"&x=%b", b"&%b=x", b"&%b"])
 def test_raw_bytes_that_are_not_utf_8_are_an_invalid_request(data: bytes, place: bytes) -> None:
-    assert judged(environ(BODY + place % data)) == INVALID
+    assert outcome(environ(BODY + place % data)) == INVALID
 
 
 @pytest.mark.parametrize("data", NOT_UTF_8)
 @pytest.mark.parametrize("place", ["&x={}", "&{}=x", "&{}="])
 def test_escaped_bytes_that_are_not_utf_8_are_an_invalid_request(data: bytes, place: str) -> None:
     escaped = "".join(f"%{byte:02X}" for byte in data)
-    assert judged(environ(BODY + place.format(escaped).encode())) == INVALID
+    assert outcome(environ(BODY + place.format(escaped).encode())) == INVALID
 
 
 @pytest.mark.parametrize("data", NOT_UTF_8)
 def test_a_multipart_that_is_not_utf_8_is_an_invalid_request(data: bytes) -> None:
     body = multipart(*DOCUMENTED_PARTS, ("x", data))
-    assert judged(environ(body, MULTIPART)) == INVALID
+    assert outcome(environ(body, MULTIPART)) == INVALID
 
 
 @pytest.mark.parametrize("name", DOCUMENTED)
 @pytest.mark.parametrize("nul", [b"\0", b"%00"])
-def test_a_nul_is_part_of_the_value_and_makes_it_another(name: str, nul: bytes) -> None:
+def test_a_nul_is_part_of_the_value(name: str, nul: bytes) -> None:
     value = DOCUMENTED[name].encode()
     body = BODY.replace(value, value + nul, 1)
     errors = {
@@ -423,12 +428,12 @@ def test_a_nul_is_part_of_the_value_and_makes_it_another(name: str, nul: bytes) 
         "grant_type": (400, "unsupported_grant_type"),
         "refresh_token": (400, "invalid_grant"),
     }
-    assert judged(environ(body)) == errors[name]
+    assert outcome(environ(body)) == errors[name]
 
 
 @pytest.mark.parametrize("name", DOCUMENTED)
 @pytest.mark.parametrize("nul", [b"\0", b"%00"])
-def test_a_nul_in_a_name_makes_it_another(name: str, nul: bytes) -> None:
+def test_a_nul_is_part_of_the_name(name: str, nul: bytes) -> None:
     expected = {
         "client_id": EMPTY,
         "client_secret": EMPTY,
@@ -436,7 +441,7 @@ def test_a_nul_in_a_name_makes_it_another(name: str, nul: bytes) -> None:
         "refresh_token": INVALID,
     }
     body = BODY.replace(name.encode() + b"=", name.encode() + nul + b"=", 1)
-    assert judged(environ(body)) == expected[name]
+    assert outcome(environ(body)) == expected[name]
 
 
 @pytest.mark.parametrize(
@@ -447,16 +452,16 @@ def test_a_nul_in_a_name_makes_it_another(name: str, nul: bytes) -> None:
 @pytest.mark.parametrize(
     "name", ["client_id", "grant_type", "refresh_token", "scope", "client_secret", "x"]
 )
-def test_no_parameter_steers_the_terminal_that_shows_the_journal(name: str, text: str) -> None:
+def test_the_journal_prints_no_control_character_of_a_parameter(name: str, text: str) -> None:
     fake = FakeOAuth(FROZEN)
-    answered(fake, environ(urlencode({**DOCUMENTED, name: text}).encode()))
+    response_to(fake, environ(urlencode({**DOCUMENTED, name: text}).encode()))
     assert str(fake.journal).isprintable()
 
 
 @pytest.mark.parametrize("variable", ["REQUEST_METHOD", "PATH_INFO", "QUERY_STRING"])
-def test_nor_does_anything_around_the_body(variable: str) -> None:
+def test_the_journal_prints_no_control_character_of_the_request_line(variable: str) -> None:
     fake = FakeOAuth(FROZEN)
-    answered(fake, environ(**{variable: f"/{CONTROLS.encode().decode('latin-1')}=x"}))
+    response_to(fake, environ(**{variable: f"/{CONTROLS.encode().decode('latin-1')}=x"}))
     assert str(fake.journal).isprintable()
 
 
@@ -496,14 +501,14 @@ GOOD = base64(b"TENANT_CLIENT_ID:TENANT_CLIENT_SECRET")
     ],
     ids=ascii,
 )
-def test_3_a_malformed_basic_is_an_invalid_request_whatever_the_form_says(value: str) -> None:
-    assert judged(environ(HTTP_AUTHORIZATION=value)) == INVALID
+def test_a_malformed_basic_is_an_invalid_request_even_with_a_valid_form(value: str) -> None:
+    assert outcome(environ(HTTP_AUTHORIZATION=value)) == INVALID
 
 
 @pytest.mark.parametrize("user_pass", [":", "x:", ":x", " : ", "%20:x", "x:%09", "+:x", "\n:x"])
-def test_1_a_basic_with_a_blank_half_gets_an_empty_401(user_pass: str) -> None:
+def test_a_basic_with_a_blank_half_gets_an_empty_401(user_pass: str) -> None:
     authorization = f"Basic {base64(user_pass.encode())}"
-    assert judged(environ(HTTP_AUTHORIZATION=authorization)) == EMPTY
+    assert outcome(environ(HTTP_AUTHORIZATION=authorization)) == EMPTY
 
 
 @pytest.mark.parametrize(
@@ -525,9 +530,25 @@ def test_1_a_basic_with_a_blank_half_gets_an_empty_401(user_pass: str) -> None:
     ],
     ids=lambda text: ascii(text[:40]),
 )
-def test_2_a_well_formed_basic_that_proves_nothing_is_an_invalid_client(user_pass: str) -> None:
+def test_a_well_formed_basic_with_other_credentials_is_an_invalid_client(user_pass: str) -> None:
+    body = b"grant_type=refresh_token&refresh_token=MOCK_REFRESH_TOKEN"
     authorization = f"Basic {base64(user_pass.encode())}"
-    assert judged(environ(HTTP_AUTHORIZATION=authorization)) == UNPROVEN
+    assert outcome(environ(body, HTTP_AUTHORIZATION=authorization)) == UNPROVEN
+
+
+@pytest.mark.parametrize(
+    "user_pass",
+    ["x:y", "%00:%00", "TENANT_CLIENT_ID :TENANT_CLIENT_SECRET", "tenant_client_id:x", "名:名"],
+)
+def test_a_basic_of_another_client_than_the_form_is_an_invalid_request(user_pass: str) -> None:
+    authorization = f"Basic {base64(user_pass.encode())}"
+    assert outcome(environ(HTTP_AUTHORIZATION=authorization)) == INVALID
+
+
+@pytest.mark.parametrize("secret", ["x", "TENANT_CLIENT_SECRET%00", "TENANT_CLIENT_SECRET:"])
+def test_the_secret_in_a_basic_decides_even_with_a_valid_form(secret: str) -> None:
+    authorization = f"Basic {base64(f'TENANT_CLIENT_ID:{secret}'.encode())}"
+    assert outcome(environ(HTTP_AUTHORIZATION=authorization)) == UNPROVEN
 
 
 @pytest.mark.parametrize(
@@ -538,22 +559,22 @@ def test_2_a_well_formed_basic_that_proves_nothing_is_an_invalid_client(user_pas
         "".join(f"%{ord(letter):02x}" for letter in "TENANT_CLIENT_ID") + ":TENANT_CLIENT_SECRET",
     ],
 )
-def test_5_both_halves_of_a_basic_are_unescaped(user_pass: str) -> None:
+def test_both_halves_of_a_basic_are_unescaped(user_pass: str) -> None:
     authorization = f"Basic {base64(user_pass.encode())}"
-    assert judged(environ(HTTP_AUTHORIZATION=authorization)) == (200, None)
+    assert outcome(environ(HTTP_AUTHORIZATION=authorization)) == (200, None)
 
 
 @pytest.mark.parametrize("value", ["", "Bearer x", "Digest x", "Basically", f"Basic{GOOD}", "\0"])
-def test_another_scheme_leaves_it_to_the_form(value: str) -> None:
-    assert judged(environ(HTTP_AUTHORIZATION=value)) == (200, None)
+def test_with_another_scheme_the_form_authenticates(value: str) -> None:
+    assert outcome(environ(HTTP_AUTHORIZATION=value)) == (200, None)
 
 
 @pytest.mark.parametrize("name", DOCUMENTED)
-def test_a_documented_parameter_twice_is_an_invalid_request(name: str) -> None:
+def test_a_repeated_parameter_is_an_invalid_request(name: str) -> None:
     again = f"&{name}={DOCUMENTED[name]}".encode()
-    assert judged(environ(BODY + again)) == INVALID
+    assert outcome(environ(BODY + again)) == INVALID
 
 
 @pytest.mark.parametrize("method", ["post", "Post", "POST ", "POSTS", "\0POST"])
-def test_19_a_method_is_known_by_its_exact_letters(method: str) -> None:
-    assert judged(environ(REQUEST_METHOD=method)) == (405, None)
+def test_a_method_is_case_sensitive(method: str) -> None:
+    assert outcome(environ(REQUEST_METHOD=method)) == (405, None)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from werkzeug.test import Client as WSGIClient
 
 from fake_oauth import Exchange, FakeOAuth, Settings
-from tests.asking import ask, basic, form
+from fake_oauth.journal import Journal
+from fake_oauth.provider.request import Parameters
+from tests.support.client import ask, basic, form
 
 FROZEN = Settings(start_time=1636449231, freeze_time=True, seed=0)
 
@@ -24,7 +28,7 @@ def test_an_exchange_is_decoded() -> None:
     assert (exchange.grant_type, exchange.client_id) == ("refresh_token", "TENANT_CLIENT_ID")
     assert exchange.form["refresh_token"] == "x"
     assert exchange.form.all("extra") == ("1", "2")
-    assert repr(exchange.form).startswith("Params({'client_id': 'TENANT_CLIENT_ID'")
+    assert repr(exchange.form).startswith("Parameters({'client_id': 'TENANT_CLIENT_ID'")
     assert (exchange.status, exchange.error) == (400, "invalid_grant")
     assert exchange.reply == {"error": "invalid_grant"}
     assert exchange.reason == "refresh token unknown"
@@ -60,8 +64,8 @@ def test_the_transcript_shortens_tokens_and_leaves_out_secrets() -> None:
     WSGIClient(fake).get("/oauth2/introspect")
     assert str(fake.journal).splitlines() == [
         "#1 09:13:51 POST /oauth2/token -> 200 [refresh_token, TENANT_CLIENT_ID] "
-        "refreshed, same refresh token; gave MOCK_USERNAME/planted1 r1 a1; "
-        "client_secret=*** refresh_token=MOCK_USERNAME/planted1 r1 scope=openid",
+        "refreshed, same refresh token; issued MOCK_USERNAME/preconfigured1 r1 a1; "
+        "client_secret=*** refresh_token=MOCK_USERNAME/preconfigured1 r1 scope=openid",
         "#2 09:13:51 POST /oauth2/token -> 400 invalid_grant [refresh_token, TENANT_CLIENT_ID] "
         "refresh token unknown; client_secret=*** refresh_token=s…",
         "#3 09:13:51 GET /oauth2/jwks -> 200 public keys",
@@ -81,7 +85,7 @@ def test_a_request_that_was_never_answered_shows_as_such() -> None:
     ask(fake)
     exchange = fake.journal[0]
     exchange.status = None
-    assert "-> not answered" in str(exchange)
+    assert "-> no response" in str(exchange)
 
 
 def test_the_journal_is_a_bounded_sequence() -> None:
@@ -92,7 +96,7 @@ def test_the_journal_is_a_bounded_sequence() -> None:
     assert [exchange.number for exchange in fake.journal] == [2, 3]
     assert fake.journal[0].form["refresh_token"] == "b"
     assert [exchange.number for exchange in fake.journal[-1:]] == [3]
-    assert str(fake.journal).startswith("(1 earlier requests are forgotten)\n#2 ")
+    assert str(fake.journal).startswith("(1 earlier exchanges are not shown)\n#2 ")
     with pytest.raises(IndexError):
         fake.journal[2]
 
@@ -103,3 +107,25 @@ def test_a_watcher_sees_every_exchange_as_it_is_answered() -> None:
     ask(fake)
     assert [exchange.status for exchange in seen] == [200]
     assert seen == list(fake.journal)
+
+
+def test_a_journal_shows_how_long_it_is() -> None:
+    fake = FakeOAuth(FROZEN)
+    ask(fake)
+    assert repr(fake.journal) == "<Journal of 1 exchanges>"
+
+
+def test_a_response_to_a_request_that_is_forgotten_is_not_counted() -> None:
+    journal = Journal(limit=1, limit_bytes=1_000_000)
+    arrived: dict[str, Any] = dict.fromkeys(("endpoint", "client_id"))
+    arrived |= {
+        "at": 0.0,
+        "method": "POST",
+        "path": "/",
+        "form": Parameters(),
+        "query": Parameters(),
+    }
+    first, second = journal.arrived(**arrived), journal.arrived(**arrived)
+    journal.answered(first, 200, b"x" * 2_000_000, "late")
+    assert list(journal) == [second]
+    assert journal.forgotten == 1

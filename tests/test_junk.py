@@ -1,89 +1,54 @@
-"""What another server sends is never the checker's error: whatever it is, it differs or holds."""
+"""No response of a server is an error of the checker: it differs, or it matches."""
 
 from __future__ import annotations
 
 import json
-from base64 import urlsafe_b64encode
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fake_oauth.contract.comparing import Answer
-from fake_oauth.contract.holes import Level
-from fake_oauth.contract.pages import Page, Request, pages
-from fake_oauth.contract.report import Report
-from fake_oauth.contract.running import Outcome, run_one
+from fake_oauth.contract.cases import Case, Request, cases
+from fake_oauth.contract.client import ReceivedResponse
+from fake_oauth.contract.placeholders import JSON_DEPTH, Level, parse_json
+from fake_oauth.contract.runner import Outcome, Report, run_case
 from fake_oauth.dialects import DIALECTS
+from tests.support.contract import StubTarget, encoded, jwt_of, received
 
 LEVELS: tuple[Level, ...] = ("strict", "loose")
-PAGES = [(name, page) for name in DIALECTS for page in pages(name)]
+CASES = [(name, case) for name in DIALECTS for case in cases(name)]
+BY_NAME = {case.name: case for case in cases("rfc")}
 KID = "k-1"
 
 
-def encoded(text: str) -> str:
-    return urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+def outcomes(
+    dialect: str, case: Case, response: ReceivedResponse, jwks: Any = b"{}"
+) -> list[Outcome]:
+    """Run a case at each level against a server that always responds alike, and report."""
+    path = DIALECTS[dialect].paths["jwks"]
 
+    def respond(request: Request) -> ReceivedResponse:
+        return received(jwks) if request.path == path else response
 
-class Junk:
-    """A server that answers everything alike, but for its keys."""
-
-    level: Level = "loose"
-
-    def __init__(self, dialect: str, answer: Answer, jwks: bytes) -> None:
-        self.dialect = DIALECTS[dialect]
-        self._answer, self._jwks = answer, jwks
-
-    @contextmanager
-    def ready(self, page: Page) -> Iterator[Mapping[str, str]]:
-        yield {}
-
-    def send(self, request: Request) -> Answer:
-        is_keys = request.path == self.dialect.paths["jwks"]
-        return Answer(200, {}, self._jwks) if is_keys else self._answer
-
-
-def held(name: str, page: Page, answer: Answer, jwks: bytes = b"{}") -> list[Outcome]:
-    outcomes = [run_one(page, Junk(name, answer, jwks), level) for level in LEVELS]
-    report = Report("http://x", outcomes, {})
+    found = [run_case(case, StubTarget(respond, dialect), level) for level in LEVELS]
+    report = Report("http://x", found, {})
     report.as_junit()
-    json.dumps(report.as_json())
-    return outcomes
+    json.dumps(report.as_json()).encode()
+    return found
 
 
 SCALARS = st.sampled_from(
     [
-        None,
-        True,
-        0,
-        7,
-        -1.5,
-        float("nan"),
-        float("inf"),
-        10**400,
-        "",
-        "x",
-        "a b",
-        "\x1b[31m",
-        "\ud800",
+        *(None, True, 0, 7, -1.5, float("nan"), float("inf"), 10**400),
+        *("", "x", "a b", "\x1b[31m", "\ud800", "\u202eevil"),
     ]
 )
 NAMES = st.sampled_from(
     [
-        *(
-            "access_token",
-            "refresh_token",
-            "id_token",
-            "token_type",
-            "expires_in",
-            "scope",
-            "error",
-        ),
-        *("keys", "issuer", "iat", "exp", "nbf", "aud", "sub", "active", "kty", "kid", "n", "e"),
-        *("d", "alg", "otp_token", "response_types_supported"),
+        *("access_token", "refresh_token", "id_token", "token_type", "expires_in", "scope"),
+        *("error", "keys", "issuer", "iat", "exp", "nbf", "aud", "sub", "active", "kty", "kid"),
+        *("n", "e", "d", "alg", "otp_token", "response_types_supported"),
     ]
 )
 VALUES = st.recursive(
@@ -92,13 +57,10 @@ VALUES = st.recursive(
     max_leaves=12,
 )
 OBJECTS = st.dictionaries(NAMES, VALUES, max_size=6)
-TOKENS = st.builds(
-    lambda header, claims: f"{encoded(json.dumps(header))}.{encoded(json.dumps(claims))}.c2ln",
-    st.fixed_dictionaries(
-        {}, optional={"alg": st.sampled_from(["RS256", "ES256", "none", 7]), "kid": st.just(KID)}
-    ),
-    OBJECTS,
+HEADERS = st.fixed_dictionaries(
+    {}, optional={"alg": st.sampled_from(["RS256", "ES256", "none", 7]), "kid": st.just(KID)}
 )
+TOKENS = st.builds(jwt_of, OBJECTS, HEADERS)
 BODIES = st.one_of(
     st.binary(max_size=20),
     VALUES.map(lambda value: json.dumps(value).encode()),
@@ -113,57 +75,82 @@ KEYS = st.lists(st.dictionaries(NAMES, VALUES, max_size=6) | VALUES, max_size=3)
 
 
 @settings(max_examples=400, deadline=None, derandomize=True)
-@given(st.sampled_from(PAGES), st.integers(100, 599), LOCATIONS, BODIES, KEYS)
-def test_no_answer_is_the_checkers_error(
-    page: tuple[str, Page], status: int, location: str, body: bytes, keys: list[Any]
+@given(st.sampled_from(CASES), st.integers(100, 599), LOCATIONS, BODIES, KEYS)
+def test_no_response_is_an_error(
+    case: tuple[str, Case], status: int, location: str, body: bytes, keys: list[Any]
 ) -> None:
-    headers = {"location": location, "WWW-Authenticate": location, "Content-Type": "\x1b;"}
+    headers = {"location": location, "www_authenticate": location, "content_type": "\x1b;"}
     jwks = [{**key, "kid": KID} if isinstance(key, dict) else key for key in keys]
-    held(*page, Answer(status, headers, body), json.dumps({"keys": jwks}).encode())
+    response = received(body, status, **headers)
+    outcomes(*case, response, json.dumps({"keys": jwks}).encode())
 
 
-WITH_TOKEN = next(page for page in pages("rfc") if page.name == "authorization_code.success")
+def nested(depth: int) -> str:
+    return (
+        '{"a":' * (depth // 2)
+        + "[" * (depth - depth // 2)
+        + "]" * (depth - depth // 2)
+        + "}" * (depth // 2)
+    )
 
 
-@pytest.mark.parametrize(
-    "key",
-    [
-        {"kty": "RSA", "n": 7, "e": "AQAB"},
-        {"kty": "RSA", "n": "!!!", "e": "AQAB"},
-        {"kty": "RSA", "n": "AQAB", "e": "AQAB"},
-        {"kty": "RSA"},
-        {"kty": "EC", "crv": "P-256", "x": "AQ", "y": "AQ"},
-        {"kty": "OKP", "crv": [], "x": {}},
-        {"kty": ["RSA"], "n": None},
-        {"kty": "oct", "k": 7},
-    ],
-    ids=str,
-)
-def test_a_key_that_is_none_verifies_nothing(key: dict[str, Any]) -> None:
-    header, claims = encoded(json.dumps({"alg": "RS256", "kid": KID})), encoded("{}")
-    body = json.dumps({"id_token": f"{header}.{claims}.c2ln"}).encode()
-    jwks = json.dumps({"keys": [{**key, "kid": KID}]}).encode()
-    (_, loose) = held("rfc", WITH_TOKEN, Answer(200, {}, body), jwks)
-    assert "id_token signature" in {one.where for one in loose.differences}
+@pytest.mark.parametrize("depth", [1, JSON_DEPTH, JSON_DEPTH + 1, 900, 100_000])
+def test_json_that_is_nested_too_deeply_is_not_json(depth: int) -> None:
+    assert (parse_json(nested(depth)) is not None) == (depth <= JSON_DEPTH)
 
 
-def test_claims_that_are_too_deep_are_no_jwt() -> None:
-    token = f"{encoded('{}')}.{encoded('[' * 100_000)}.c2ln"
-    answer = Answer(200, {}, json.dumps({"id_token": token}).encode())
-    for outcome in held("rfc", WITH_TOKEN, answer):
+@pytest.mark.parametrize("text", ["NaN", "[Infinity]", "\ufeff{}", "9" * 5000, "'a'", ""])
+def test_what_rfc_8259_does_not_allow_is_not_json(text: str) -> None:
+    assert parse_json(text) is None
+
+
+@pytest.mark.parametrize("claims", ["[" * 100_000, nested(200), '{"exp":NaN}'])
+def test_claims_that_cannot_be_read_are_not_a_jwt(claims: str) -> None:
+    token = f"{encoded('{}')}.{encoded(claims)}.c2ln"
+    for outcome in outcomes(
+        "rfc", BY_NAME["authorization_code.success"], received({"id_token": token})
+    ):
         assert "body $.id_token" in {one.where for one in outcome.differences}
 
 
-def test_nothing_that_steers_a_terminal_is_told() -> None:
-    page = next(page for page in pages("rfc") if page.name == "authorize.scope")
-    answer = Answer(302, {"Location": "\x1b]0;owned\x07"}, b"\x1b[2J\r\n")
-    outcome = held("rfc", page, answer)[0]
-    told = Report("http://x", [], {}).told(outcome)
-    assert "\\u001b]0;owned\\u0007" in told
-    assert not {"\x1b", "\x07", "\r"} & set(told)
+def test_a_response_that_differs_everywhere_has_fifty_differences() -> None:
+    body = {f"member {number}": number for number in range(1000)}
+    strict, _ = outcomes("rfc", BY_NAME["revoke.missing"], received(body))
+    assert len(strict.differences) == 50
 
 
-def test_a_code_is_left_out_however_its_header_is_written() -> None:
-    page = next(page for page in pages("rfc") if page.name == "authorize.scope")
-    outcome = held("rfc", page, Answer(302, {"location": "https://x/?code=c0de-7"}, b""))[0]
-    assert "c0de-7" not in Report("http://x", [], {}).told(outcome)
+def test_a_long_response_is_shown_in_part() -> None:
+    case = BY_NAME["revoke.missing"]
+    strict, _ = outcomes("rfc", case, received(f'"{"a b " * 200_000}"', 400))
+    text = Report("http://x", [], {}).as_text(strict)
+    assert len(text) < 10_000
+    assert "more characters)" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        # Placeholders, each of which can match up to the end of the text.
+        ("authorize.scope", "https://example.com/callback?" + "error_description=&state=" * 2000),
+        ("authorize.scope", "https://example.com/callback?error=invalid_scope&" + "&" * 60_000),
+    ],
+)
+def test_a_long_location_is_compared_in_no_time(name: str, value: str) -> None:
+    """With backtracking it would take hours."""
+    for outcome in outcomes("rfc", BY_NAME[name], received(b"", 302, location=value)):
+        assert outcome.verdict == "differs"
+
+
+def test_nothing_in_a_report_controls_a_terminal() -> None:
+    escapes = "\x1b]0;owned\x07\u202egnp\u2066\x9b31m"
+    response = received(b"\x1b[2J\r\n", 302, location=escapes)
+    strict, _ = outcomes("rfc", BY_NAME["authorize.scope"], response)
+    text = Report("http://x", [], {}).as_text(strict)
+    assert r"\u001b]0;owned\u0007\u202egnp\u2066\u009b31m" in text
+    assert all(character.isprintable() or character == "\n" for character in text)
+
+
+def test_a_code_is_hidden_however_its_header_is_written() -> None:
+    response = ReceivedResponse(302, (("location", "https://x/?code=c0de-7"),), b"")
+    strict, _ = outcomes("rfc", BY_NAME["authorize.scope"], response)
+    assert "c0de-7" not in Report("http://x", [], {}).as_text(strict)

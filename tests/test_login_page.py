@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 from fake_oauth import Client, FakeOAuth, FakeOAuthError, Settings, User
 from fake_oauth.provider.ids import Ids
 from fake_oauth.provider.sessions import Sessions
-from tests.asking import claims
+from tests.support.client import claims
 
 CALLBACK = "https://example.com/callback"
 ALICE = User(sub="u-alice", username="alice", password="pw", email="alice@example.com")
@@ -68,7 +68,7 @@ def answer(response: TestResponse) -> dict[str, str]:
 
 
 def login_page(browser: Browser, **changes: str | None) -> str:
-    """Ask to be authorized, follow to the page, and give its p_state."""
+    """TokenRequest to be authorized, follow to the page, and give its p_state."""
     response = authorize(browser, **changes)
     location = response.headers["Location"]
     assert location.startswith("https://issuer.example/portal/login?p_state=")
@@ -228,7 +228,7 @@ def test_the_settings_may_say_so_too() -> None:
 
 @pytest.mark.parametrize(
     ("user", "message"),
-    [("eve", "user eve is locked and cannot log in"), ("alicia", "no user alicia")],
+    [("eve", "user eve is locked and cannot log in"), ("alicia", "unknown user 'alicia'")],
 )
 def test_only_those_can_be_logged_in_who_may(fake: FakeOAuth, user: str, message: str) -> None:
     with pytest.raises(FakeOAuthError, match=message):
@@ -452,3 +452,18 @@ def test_sessions_are_bounded() -> None:
         last = sessions.begin(0, sub="bob")
     assert sessions.user(first, 0) is None
     assert sessions.user(last, 0) == "bob"
+
+
+PKCE = {"code_challenge": "x" * 43, "code_challenge_method": "S256"}
+
+
+def test_the_login_page_may_lead_to_the_scheme_of_an_app(browser: Browser) -> None:
+    p_state = login_page(browser, client_id="app", redirect_uri="myapp://callback?a=b", **PKCE)
+    policy = shown(browser, p_state).headers["Content-Security-Policy"]
+    assert policy.endswith("form-action 'self' myapp:")
+
+
+def test_a_nonce_that_is_sent_twice_is_refused(browser: Browser) -> None:
+    query = urlencode([*ASKED.items(), ("nonce", "a"), ("nonce", "b")])
+    told = answer(browser.get(f"/oauth2/authorize?{query}", base_url="https://issuer.example"))
+    assert (told["error"], told["state"]) == ("invalid_request", "S")

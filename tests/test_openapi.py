@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -16,22 +16,21 @@ from werkzeug.test import TestResponse
 
 from fake_oauth import Client, Dialect, FakeOAuth, Settings
 from fake_oauth.__main__ import main
-from fake_oauth.contract.described import DESCRIBED, OF_GRANT
-from fake_oauth.contract.hosts import Steered
-from fake_oauth.contract.openapi import MAY_BE_EMPTY, document
-from fake_oauth.contract.pages import Page, pages
-from fake_oauth.contract.transports import InProcess
-from fake_oauth.contract.values import filled
-from fake_oauth.dialects import DIALECTS
-from fake_oauth.provider.conventions import EMAIL
+from fake_oauth.contract.cases import Case, cases
+from fake_oauth.contract.client import WSGITransport
+from fake_oauth.contract.placeholders import fill
+from fake_oauth.contract.targets import FakeTarget
+from fake_oauth.dialects import DIALECTS, RFC
+from fake_oauth.http.endpoints import ENDPOINTS
+from fake_oauth.openapi import MAY_BE_EMPTY, document
 from fake_oauth.provider.grants import GRANTS
-from fake_oauth.web.endpoints import ENDPOINTS
+from fake_oauth.provider.grants.otp import EMAIL
 
 each_dialect = pytest.mark.parametrize(
     "dialect", DIALECTS.values(), ids=lambda dialect: dialect.name
 )
-PAGES = [
-    pytest.param(d, p, id=f"{d.name}-{p.name}") for d in DIALECTS.values() for p in pages(d.name)
+CASES = [
+    pytest.param(d, c, id=f"{d.name}-{c.name}") for d in DIALECTS.values() for c in cases(d.name)
 ]
 DOCUMENTS = {name: document("http://localhost", dialect) for name, dialect in DIALECTS.items()}
 
@@ -55,13 +54,11 @@ def test_it_has_everything_that_is_served(dialect: Dialect) -> None:
         path: {method.upper() for method in operations}
         for path, operations in described["paths"].items()
     } == {path: set(ENDPOINTS[name].methods) for name, path in dialect.paths.items()}
-    assert set(DESCRIBED) == set(ENDPOINTS)
-    assert set(OF_GRANT) == set(GRANTS)
     content = described["paths"][dialect.paths["token"]]["post"]["requestBody"]["content"]
     for kind in ("application/x-www-form-urlencoded", "multipart/form-data"):
         members = content[kind]["schema"]["properties"]
-        assert members["grant_type"]["enum"] == list(dialect.conventions.grants)
-    reply = described["components"]["schemas"]["TokenReply"]
+        assert members["grant_type"]["enum"] == list(dialect.grant_types)
+    reply = described["components"]["schemas"]["TokenResponse"]
     assert reply["required"] == ["access_token", "token_type", "expires_in"]
 
 
@@ -79,17 +76,16 @@ def test_json_is_described_for_the_grants_that_read_it() -> None:
 
 
 def test_a_dialect_of_ones_own_is_described_too() -> None:
-    own = replace(
-        Dialect.RFC,
-        name="acme",
-        conventions=replace(Dialect.RFC.conventions, grants=("password", EMAIL)),
-        paths={"token": "/token", "login": "/login"},
-    )
-    described = document("https://x.example", own)
+    class Acme(RFC):
+        name = "acme"
+        grant_types = ("password", EMAIL)
+        paths: ClassVar[Mapping[str, str]] = {"token": "/token", "login": "/login"}
+
+    described = document("https://x.example", Acme())
     content = described["paths"]["/token"]["post"]["requestBody"]["content"]
     assert "auth_source_id" in content["multipart/form-data"]["schema"]["properties"]
     assert "examples" not in content["multipart/form-data"]
-    assert set(described["components"]["schemas"]) == {"TokenReply", "Error"}
+    assert set(described["components"]["schemas"]) == {"TokenResponse", "Error"}
 
 
 @each_dialect
@@ -120,14 +116,19 @@ def is_described(
     Draft202012Validator({**schema, "components": described["components"]}).validate(document)
 
 
-@pytest.mark.parametrize(("dialect", "page"), PAGES)
-def test_every_exchange_is_as_described(dialect: Dialect, page: Page) -> None:
-    host = Steered(InProcess(FakeOAuth(Settings(control=True))), dialect)
-    with host.ready(page) as values:
-        answer = host.send(filled(page.request, values))
-    path = page.request.path.partition("?")[0]
+@pytest.mark.parametrize(("dialect", "case"), CASES)
+def test_every_exchange_is_as_described(dialect: Dialect, case: Case) -> None:
+    target = FakeTarget(WSGITransport(FakeOAuth(Settings(control=True))), dialect)
+    with target.prepare(case) as values:
+        response = target.send(fill(case.request, values))
+    path = case.request.path.partition("?")[0]
     is_described(
-        dialect.name, path, page.request.method, answer.status, answer.headers, answer.body
+        dialect.name,
+        path,
+        case.request.method,
+        response.status,
+        dict(response.headers),
+        response.body,
     )
 
 
@@ -175,11 +176,11 @@ def test_the_login_page_is_as_described(described: Described) -> None:
 
 def test_a_login_of_a_client_that_is_gone_ends_on_the_page(described: Described) -> None:
     p_state = described.p_state()
-    described.fake.replace_parties(clients=[])
+    described.fake.replace_clients([])
     chosen = {"p_state": p_state, "sub": "MOCK_USERNAME"}
     reply = described.ask("login", "POST", data=chosen)
     assert reply.status_code == 400
-    assert described.fake.journal[-1].reason == "client TENANT_CLIENT_ID is gone"
+    assert described.fake.journal[-1].reason == "client TENANT_CLIENT_ID was removed"
     assert "Set-Cookie" not in reply.headers, "nobody has logged in"
 
 
@@ -209,8 +210,8 @@ def test_claims_of_ones_own_are_allowed(described: Described) -> None:
     """Though the client of a token is then another than its audience, and scopes are text."""
     (client,) = described.fake.settings.clients
     claims = {"aud": ["https://api.example", "web"], "scope": "openid email"}
-    described.fake.replace_parties(clients=[replace(client, extra_claims=claims)])
-    token = described.fake.issue().access_token
+    described.fake.replace_clients([replace(client, extra_claims=claims)])
+    token = described.fake.issue_tokens().access_token
     bearer = {"Authorization": f"Bearer {token}"}
     assert described.ask("userinfo", headers=bearer).get_json()["sub"] == "MOCK_USERNAME"
     told = described.ask("resource", headers=bearer).get_json()
@@ -235,7 +236,7 @@ def test_a_redirect_uri_may_have_any_letters() -> None:
 
 
 def test_bearers_are_answered_as_described(described: Described) -> None:
-    token = described.fake.issue().access_token
+    token = described.fake.issue_tokens().access_token
     bearer = {"Authorization": f"Bearer {token}"}
     described.fake.resource.scope = "email"
     for name, status in (("userinfo", 200), ("resource", 403)):

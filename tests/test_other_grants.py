@@ -7,14 +7,24 @@ from typing import Any
 
 import pytest
 
-from fake_oauth.provider import otp
-from fake_oauth.provider.asking import Ask, Credentials, Params
 from fake_oauth.provider.errors import OAuthError
-from fake_oauth.provider.parties import AuthSource, User
+from fake_oauth.provider.grants.otp import send_otp
+from fake_oauth.provider.issuing import Granted
+from fake_oauth.provider.model import AuthSource, User
 from fake_oauth.provider.realm import Realm
-from fake_oauth.provider.tokens import Granted
-from tests.asking import claims
-from tests.realms import NOW, PHONE, WEB, WEB_POST, granted, realm, told
+from fake_oauth.provider.request import Credentials, Parameters, TokenRequest
+from tests.support.client import claims
+from tests.support.realms import (
+    NOW,
+    PHONE,
+    WEB,
+    WEB_POST,
+    Refusal,
+    granted,
+    realm,
+    refusal,
+    response_to,
+)
 
 ALICE = User(
     sub="u-alice",
@@ -38,10 +48,10 @@ def here(*clients: Any, users: tuple[User, ...] = (ALICE,), **changes: Any) -> R
     return realm(*clients, users=users, tokens=(), auth_sources=sources)
 
 
-def refused(of: Realm, credentials: Credentials = WEB_POST, **params: Any) -> OAuthError:
+def refused(of: Realm, credentials: Credentials = WEB_POST, **params: Any) -> Refusal:
     with pytest.raises(OAuthError) as caught:
         granted(of, credentials, params)
-    return caught.value
+    return refusal(caught.value)
 
 
 class TestClientCredentials:
@@ -66,7 +76,7 @@ class TestClientCredentials:
     def test_another_scope_is_invalid(self) -> None:
         error = refused(here(), grant_type="client_credentials", scope="phone")
         reason = "scope 'phone' was not registered; registered: openid email profile"
-        assert told(error) == ("invalid_scope", None, reason)
+        assert response_to(error) == ("invalid_scope", None, reason)
 
     def test_1c_a_public_client_is_unauthorized(self) -> None:
         error = refused(here(), Credentials("none", "phone"), grant_type="client_credentials")
@@ -109,19 +119,23 @@ class TestPassword:
     )
     def test_a_wrong_login(self, changes: dict[str, str], description: str, reason: str) -> None:
         error = refused(here(), **self.params(**changes))
-        assert told(error) == ("invalid_grant", description, reason)
+        assert response_to(error) == ("invalid_grant", description, reason)
 
     def test_a_user_without_a_password_never_logs_in_with_one(self) -> None:
         error = refused(here(users=(replace(ALICE, password=None),)), **self.params())
-        assert told(error)[1] == "Wrong username or password"
+        assert response_to(error)[1] == "Wrong username or password"
 
     @pytest.mark.parametrize("status", ["frozen", "locked"])
     def test_a_user_who_is_not_active(self, status: str) -> None:
         users = (replace(ALICE, status=status),)  # type: ignore[arg-type]
         error = refused(here(users=users), **self.params())
-        assert told(error) == ("invalid_grant", "Abnormal user status", f"user alice is {status}")
+        assert response_to(error) == (
+            "invalid_grant",
+            "Abnormal user status",
+            f"user alice is {status}",
+        )
         wrong = refused(here(users=users), **self.params(password="x"))
-        assert told(wrong)[1] == "Wrong username or password"
+        assert response_to(wrong)[1] == "Wrong username or password"
 
     @pytest.mark.parametrize(
         ("source", "reason"),
@@ -135,12 +149,12 @@ class TestPassword:
         of = here(replace(WEB, auth_sources=["pw", "sms"]))
         error = refused(of, **self.params(auth_source_id=source, username="nobody"))
         expected = "Auth source and application not associated"
-        assert told(error) == ("invalid_auth_source", expected, reason)
+        assert response_to(error) == ("invalid_auth_source", expected, reason)
 
     @pytest.mark.parametrize("name", ["auth_source_id", "username", "password"])
     def test_what_must_come_must_come(self, name: str) -> None:
         error = refused(here(), **self.params(**{name: None}))
-        assert told(error)[1] == f"OAuth 2.0 Parameter: {name}"
+        assert response_to(error)[1] == f"OAuth 2.0 Parameter: {name}"
 
     def test_a_public_client_is_nobody_here(self) -> None:
         assert refused(here(), Credentials("none", "phone"), **self.params()).code is None
@@ -154,13 +168,13 @@ class TestPassword:
 
 def send(of: Realm, credentials: Credentials = WEB_POST, **params: Any) -> str:
     asked = {"usage": "login", "auth_source_id": "sms", **params}
-    return otp.send(of, Ask(Params(asked.items()), credentials, 1)).value
+    return send_otp(of, TokenRequest(Parameters(asked.items()), credentials, 1)).otp_token
 
 
-def not_sent(of: Realm, **params: Any) -> OAuthError:
+def not_sent(of: Realm, **params: Any) -> Refusal:
     with pytest.raises(OAuthError) as caught:
         send(of, **params)
-    return caught.value
+    return refusal(caught.value)
 
 
 class TestSending:
@@ -183,7 +197,7 @@ class TestSending:
         send(of, **PHONE_NUMBER)
         of.clock.advance(29)
         error = not_sent(of, **PHONE_NUMBER)
-        assert told(error) == (
+        assert response_to(error) == (
             "sms_rate_limit_exceeded",
             "SMS rate limit exceeded for same phone number",
             "13612345678 got one 29 s ago",
@@ -216,7 +230,7 @@ class TestSending:
     def test_what_must_come_must_come(self, name: str) -> None:
         params: dict[str, Any] = {**PHONE_NUMBER, name: ""}
         error = not_sent(here(), **params)
-        assert told(error)[1] == f"OAuth 2.0 Parameter: {name}"
+        assert response_to(error)[1] == f"OAuth 2.0 Parameter: {name}"
 
     def test_a_source_for_passwords_sends_nothing(self) -> None:
         assert not_sent(here(), auth_source_id="pw", **PHONE_NUMBER).code == "invalid_auth_source"
@@ -224,7 +238,7 @@ class TestSending:
     def test_a_client_is_authenticated_first(self) -> None:
         with pytest.raises(OAuthError) as caught:
             send(here(), replace(WEB_POST, client_secret="x"))
-        assert caught.value.code == "invalid_client"
+        assert refusal(caught.value).code == "invalid_client"
 
 
 class TestOtp:
@@ -247,7 +261,7 @@ class TestOtp:
         assert bought.reason == f"alice logged in by {kind}"
         assert claims(bought.tokens.access_token)["sub"] == "u-alice"
         again = refused(of, **params)
-        assert told(again) == (
+        assert response_to(again) == (
             "invalid_grant",
             "Unknown or expired otp_token",
             "otp_token used by request 1",
@@ -304,7 +318,7 @@ class TestOtp:
     ) -> None:
         of = here()
         params = self.sent(of)
-        assert told(refused(of, **{**params, **changes})) == (code, description, reason)
+        assert response_to(refused(of, **{**params, **changes})) == (code, description, reason)
         assert granted(of, WEB_POST, params)
 
     def test_an_otp_lives_for_60_seconds_and_its_token_for_300(self) -> None:
@@ -324,11 +338,11 @@ class TestOtp:
     def test_a_number_that_is_nobodys_logs_nobody_in(self) -> None:
         of = here(users=())
         error = refused(of, **self.sent(of))
-        assert told(error) == ("invalid_grant", None, "no user has 13612345678")
+        assert response_to(error) == ("invalid_grant", None, "no user has 13612345678")
 
     def test_a_user_who_is_not_active_does_not_log_in(self) -> None:
         of = here(users=(replace(ALICE, status="frozen"),))
-        assert told(refused(of, **self.sent(of)))[1] == "Abnormal user status"
+        assert response_to(refused(of, **self.sent(of)))[1] == "Abnormal user status"
 
     def test_11_and_12_and_who_is_public(self) -> None:
         of = here()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+from textwrap import dedent
+from typing import Any
 
 import pytest
 
@@ -16,7 +19,7 @@ from urllib.parse import urlencode
 from urllib.request import urlopen
 
 import pytest
-from fake_oauth import Client, FakeOAuth, RefreshToken, Settings, User
+from fake_oauth import BehaviorError, Client, FakeOAuth, Settings, SettingsError, faults
 
 def refresh(server, refresh_token="MOCK_REFRESH_TOKEN", client="TENANT_CLIENT"):
     form = {
@@ -25,8 +28,8 @@ def refresh(server, refresh_token="MOCK_REFRESH_TOKEN", client="TENANT_CLIENT"):
         "grant_type": "refresh_token",
         "refresh_token": refresh_token,
     }
-    with urlopen(server.token_url, urlencode(form).encode()) as reply:
-        return json.load(reply)
+    with urlopen(server.token_url, urlencode(form).encode()) as response:
+        return json.load(response)
 """
 
 
@@ -35,8 +38,18 @@ ALONE = [f"-pno:{name}" for name in ("hypothesispytest", "anyio")]
 
 
 def run(pytester: pytest.Pytester, tests: str, *arguments: str) -> pytest.RunResult:
-    pytester.makepyfile(REFRESH + tests)
+    """Run tests that have `refresh(server)` and the names it needs."""
+    pytester.makepyfile(REFRESH + dedent(tests))
     return pytester.runpytest_inprocess("-Werror", *ALONE, *arguments)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+    return port
+
+
+# A server for each test
 
 
 def test_the_fixture_is_a_server(oauth_server: FakeOAuth) -> None:
@@ -44,37 +57,36 @@ def test_the_fixture_is_a_server(oauth_server: FakeOAuth) -> None:
     assert oauth_server.seed == 0
 
 
-def test_every_test_has_a_fresh_server_on_a_fresh_port(pytester: pytest.Pytester) -> None:
+def test_every_test_has_a_new_server(pytester: pytest.Pytester) -> None:
     tests = """
     urls = set()
     @pytest.mark.parametrize("n", [1, 2, 3])
-    @pytest.mark.oauth_server(rotate_refresh_tokens=True)
+    @pytest.mark.oauth_server(refresh_policy="rotate")
     def test_it(oauth_server, n):
         assert oauth_server.url not in urls
         urls.add(oauth_server.url)
         assert refresh(oauth_server)["refresh_token"] != "MOCK_REFRESH_TOKEN"
         assert len(oauth_server.journal) == 1
     """
-    run(pytester, dedented(tests)).assert_outcomes(passed=3)
+    run(pytester, tests).assert_outcomes(passed=3)
 
 
 def test_ids_are_the_same_in_every_run(pytester: pytest.Pytester) -> None:
     tests = """
-    @pytest.mark.oauth_server(rotate_refresh_tokens=True)
+    @pytest.mark.oauth_server(refresh_policy="rotate")
     def test_it(oauth_server, make_oauth_server):
         first, second = refresh(oauth_server), refresh(make_oauth_server())
         assert first["refresh_token"] != second["refresh_token"]
         print("ids", first["refresh_token"], second["refresh_token"])
     """
     lines = [
-        [line for line in run(pytester, dedented(tests), "-s").outlines if "ids " in line]
-        for _ in range(2)
+        [line for line in run(pytester, tests, "-s").outlines if "ids " in line] for _ in range(2)
     ]
     assert lines[0] == lines[1]
     assert lines[0]
 
 
-def test_several_servers_at_once_know_nothing_of_each_other(pytester: pytest.Pytester) -> None:
+def test_servers_of_one_test_share_nothing(pytester: pytest.Pytester) -> None:
     tests = """
     def test_it(make_oauth_server, oauth_server):
         other = make_oauth_server(clients=[Client(client_id="A_ID", client_secret="A_SECRET")])
@@ -86,105 +98,158 @@ def test_several_servers_at_once_know_nothing_of_each_other(pytester: pytest.Pyt
             refresh(oauth_server, client="A")
         assert (len(oauth_server.journal), len(other.journal), len(third.journal)) == (1, 1, 0)
     """
-    run(pytester, dedented(tests)).assert_outcomes(passed=1)
+    run(pytester, tests).assert_outcomes(passed=1)
 
 
-def test_the_nearest_marker_wins(pytester: pytest.Pytester) -> None:
+def test_a_server_can_have_an_address(make_oauth_server: Any) -> None:
+    port = free_port()
+    assert make_oauth_server(port=port).url == f"http://127.0.0.1:{port}"
+    assert make_oauth_server(host="0.0.0.0").url.startswith("http://0.0.0.0:")  # noqa: S104
+
+
+def test_settings_passed_to_the_function_are_used_unchanged(make_oauth_server: Any) -> None:
+    server = make_oauth_server(Settings(issuer="https://issuer.example"))
+    assert server.issuer == "https://issuer.example"
+
+
+# Settings
+
+
+def test_the_nearest_marker_takes_precedence(pytester: pytest.Pytester) -> None:
     tests = """
-    pytestmark = pytest.mark.oauth_server(rotate_refresh_tokens=True, access_token_seconds=60)
+    pytestmark = pytest.mark.oauth_server(refresh_policy="rotate", access_token_seconds=60)
 
-    @pytest.mark.oauth_server(rotate_refresh_tokens=False)
+    @pytest.mark.oauth_server(refresh_policy="ciam")
     def test_it(oauth_server):
-        reply = refresh(oauth_server)
-        assert (reply["refresh_token"], reply["expires_in"]) == ("MOCK_REFRESH_TOKEN", 59)
+        response = refresh(oauth_server)
+        assert (response["refresh_token"], response["expires_in"]) == ("MOCK_REFRESH_TOKEN", 59)
     """
-    run(pytester, dedented(tests)).assert_outcomes(passed=1)
+    run(pytester, tests).assert_outcomes(passed=1)
 
 
-def test_settings_can_come_from_an_overridden_fixture(pytester: pytest.Pytester) -> None:
-    tests = """
-    @pytest.fixture(scope="module")
+@pytest.mark.parametrize("scope", ["function", "module"])
+def test_settings_can_come_from_an_overridden_fixture(
+    pytester: pytest.Pytester, scope: str
+) -> None:
+    tests = f"""
+    @pytest.fixture(scope="{scope}")
     def oauth_settings():
-        return Settings(access_token_seconds=60, rotate_refresh_tokens=True)
+        return Settings(access_token_seconds=60, refresh_policy="rotate")
 
-    @pytest.mark.oauth_server(rotate_refresh_tokens=False)
+    @pytest.mark.oauth_server(refresh_policy="ciam")
     def test_it(oauth_server):
-        reply = refresh(oauth_server)
-        assert (reply["refresh_token"], reply["expires_in"]) == ("MOCK_REFRESH_TOKEN", 59)
+        response = refresh(oauth_server)
+        assert (response["refresh_token"], response["expires_in"]) == ("MOCK_REFRESH_TOKEN", 59)
     """
-    run(pytester, dedented(tests)).assert_outcomes(passed=1)
+    run(pytester, tests).assert_outcomes(passed=1)
 
 
-def test_settings_can_come_from_a_file_beside_the_ini_file(pytester: pytest.Pytester) -> None:
+def test_settings_can_come_from_a_file_next_to_the_ini_file(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\noauth_server_settings = conf/fake.toml\n")
     pytester.mkdir("conf").joinpath("fake.toml").write_text("access_token_seconds = 60\n")
-    elsewhere = pytester.mkdir("elsewhere")
-    pytester.makepyfile(
-        **{"elsewhere/test_it": REFRESH + "def test_it(oauth_server):\n    refresh(oauth_server)\n"}
-    )
-    run(pytester, "\ndef test_it(oauth_server):\n    refresh(oauth_server)\n", str(elsewhere))
-    tests = """
-    def test_it(oauth_server):
-        assert refresh(oauth_server)["expires_in"] == 59
-    """
-    run(pytester, dedented(tests)).assert_outcomes(passed=2)
+    pytester.mkdir("elsewhere")
+    test = "def test_it(oauth_server):\n    assert refresh(oauth_server)['expires_in'] == 59\n"
+    pytester.makepyfile(**{"elsewhere/test_it": REFRESH + test})
+    pytester.runpytest_inprocess(*ALONE, "elsewhere").assert_outcomes(passed=1)
 
 
-def test_settings_can_come_from_a_file_without_any_ini_file(pytester: pytest.Pytester) -> None:
+def test_settings_can_come_from_a_file_without_an_ini_file(pytester: pytest.Pytester) -> None:
     pytester.path.joinpath("fake.toml").write_text("access_token_seconds = 60\n")
     tests = """
     def test_it(oauth_server):
         assert refresh(oauth_server)["expires_in"] == 59
     """
-    run(pytester, dedented(tests), "-o", "oauth_server_settings=fake.toml").assert_outcomes(
-        passed=1
-    )
+    run(pytester, tests, "-o", "oauth_server_settings=fake.toml").assert_outcomes(passed=1)
 
 
+@pytest.mark.parametrize("fixture", ["oauth_server", "shared_oauth_server"])
 @pytest.mark.parametrize(
     ("marker", "message"),
     [
-        ("rotate=True", "*$.rotate: unknown key, expected one of *"),
-        ("issuer='x'", "*$.issuer: expected an http or https URL *"),
-        ("True", "*takes fields of Settings by name*"),
+        ("rotate=True", "$.rotate: unknown key; *"),
+        ("issuer='x'", "$.issuer: expected an http or https URL *"),
+        (
+            "True",
+            "@pytest.mark.oauth_server: expected fields of Settings by name, such as "
+            "oauth_server(seed=1), got True",
+        ),
     ],
 )
-def test_wrong_settings_are_told_without_a_traceback(
-    pytester: pytest.Pytester, marker: str, message: str
+def test_invalid_settings_are_reported_once(
+    pytester: pytest.Pytester, marker: str, message: str, fixture: str
 ) -> None:
     tests = f"""
     @pytest.mark.oauth_server({marker})
+    def test_it({fixture}):
+        pass
+    """
+    result = run(pytester, tests, "--tb=long", "-rN")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([message])
+    assert result.stdout.str().count(message.rstrip("*")) == 1
+    assert_one_failure(result)
+
+
+def test_an_invalid_settings_file_is_reported_once(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        "\ndef test_it(oauth_server):\n    pass\n",
+        "-rN",
+        "-o",
+        "oauth_server_settings=no.toml",
+    )
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*no.toml: No such file or directory"])
+    assert_one_failure(result)
+
+
+def test_a_port_that_is_in_use_is_reported_once(pytester: pytest.Pytester) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        pytester.makeini(f"[pytest]\noauth_server_port = {port}")
+        result = run(pytester, "\ndef test_it(shared_oauth_server):\n    pass\n")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["oauth_server cannot start:", "*in use*"])
+    assert_one_failure(result)
+
+
+def test_a_bug_in_a_settings_fixture_keeps_its_traceback(pytester: pytest.Pytester) -> None:
+    tests = """
+    @pytest.fixture
+    def oauth_settings():
+        return None
+
     def test_it(oauth_server):
         pass
     """
-    result = run(pytester, dedented(tests))
+    result = run(pytester, tests)
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines([message])
-    result.stdout.no_fnmatch_line("*Traceback*")
-    result.stdout.no_fnmatch_line("*fake_oauth/*.py:*")
+    result.stdout.fnmatch_lines(["*AttributeError*"])
 
 
-def test_a_wrong_settings_file_is_told_too(pytester: pytest.Pytester) -> None:
-    tests = "\ndef test_it(oauth_server):\n    pass\n"
-    result = run(pytester, tests, "-o", "oauth_server_settings=no.toml")
-    result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*no.toml: No such file or directory"])
-
-
-def test_issue_and_the_clock_and_the_journal_make_a_test(pytester: pytest.Pytester) -> None:
+def test_a_test_can_expect_invalid_settings(pytester: pytest.Pytester) -> None:
     tests = """
-    def test_an_expired_token_is_refused(oauth_server):
-        tokens = oauth_server.issue()
-        oauth_server.clock.advance(3601)
-        with pytest.raises(HTTPError) as caught:
-            refresh(oauth_server, tokens.refresh_token)
-        caught.value.close()
-        exchange = oauth_server.journal[-1]
-        assert (exchange.status, exchange.error) == (400, "invalid_grant")
-        assert exchange.reason.startswith("refresh token expired 1 s ago")
-    """
-    run(pytester, dedented(tests)).assert_outcomes(passed=1)
+    def test_it(make_oauth_server):
+        with pytest.raises(SettingsError):
+            make_oauth_server(rotate=True)
 
+    def test_that_fails(make_oauth_server):
+        make_oauth_server(rotate=True)
+    """
+    result = run(pytester, tests)
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines([">*make_oauth_server(rotate=True)", "E *$.rotate: unknown key*"])
+    assert_one_failure(result)
+
+
+def assert_one_failure(result: pytest.RunResult) -> None:
+    """Check that there is one chain of exceptions, and that no frame is from the package."""
+    output = result.stdout.str()
+    for sign in ("During handling", "direct cause", "Traceback", "fake_oauth/", "pytest_plugin"):
+        assert sign not in output, output
+
+
+# The report of a test that failed
 
 FAILING = """
 def test_it(oauth_server, make_oauth_server):
@@ -195,7 +260,7 @@ def test_it(oauth_server, make_oauth_server):
 
 
 @pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["alone", "under xdist"])
-def test_the_report_of_a_failed_test_has_the_transcript(
+def test_a_failed_test_shows_every_journal(
     pytester: pytest.Pytester, arguments: tuple[str, ...]
 ) -> None:
     result = run(pytester, FAILING, *arguments)
@@ -210,28 +275,309 @@ def test_the_report_of_a_failed_test_has_the_transcript(
     )
 
 
-def test_the_report_of_a_test_that_passed_has_none(pytester: pytest.Pytester) -> None:
+def test_a_passed_test_shows_none(pytester: pytest.Pytester) -> None:
     result = run(pytester, FAILING.replace("assert False", "pass"), "-rA")
     result.assert_outcomes(passed=1)
     result.stdout.no_fnmatch_line("*- fake_oauth http*")
 
 
-def test_a_defect_of_ours_fails_the_test_at_its_end(pytester: pytest.Pytester) -> None:
+def test_the_servers_that_a_test_started_itself_are_shown(pytester: pytest.Pytester) -> None:
+    tests = """
+    earlier = FakeOAuth().start()
+
+    def test_that_passes():
+        refresh(earlier)
+        earlier.stop()
+
+    def test_it():
+        with FakeOAuth() as server:
+            for _ in range(40):
+                refresh(server)
+            assert False
+
+    def test_without_a_traceback(oauth_server):
+        pytest.fail("no traceback", pytrace=False)
+    """
+    result = run(pytester, tests, "--junit-xml=out.xml")
+    result.assert_outcomes(passed=1, failed=2)
+    xml = pytester.path.joinpath("out.xml").read_text(encoding="utf-8")
+    for report in (result.stdout.str(), xml):
+        assert report.count("fake_oauth http://") == 2, report
+        assert "(10 earlier exchanges are not shown)\n#11 " in report
+        assert "violations of the client of http://" in report
+        assert "no request arrived" in report
+
+
+def test_a_missing_fixture_shows_the_journal_too(pytester: pytest.Pytester) -> None:
+    tests = """
+    def test_it(oauth_server, no_such_fixture):
+        pass
+    """
+    result = run(pytester, tests)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*fixture 'no_such_fixture' not found",
+            "*- fake_oauth http://127.0.0.1:* -*",
+            "no request arrived",
+        ]
+    )
+
+
+def test_a_failed_assertion_about_the_client_shows_the_journal_once(
+    pytester: pytest.Pytester,
+) -> None:
+    tests = """
+    def test_it(oauth_server):
+        refresh(oauth_server)
+        refresh(oauth_server)
+        oauth_server.assert_client.refreshed_once_per_expiry()
+    """
+    result = run(pytester, tests, "-rN")
+    result.assert_outcomes(failed=1)
+    output = result.stdout.str()
+    assert output.count("#1 ") == 1
+    assert output.count("which request 1 had just refreshed") == 1
+    assert output.count("whose access token was valid") == 1
+    result.stdout.fnmatch_lines([">*oauth_server.assert_client.refreshed_once_per_expiry()"])
+    assert_one_failure(result)
+
+
+# What fails a test that would pass
+
+
+def test_a_script_that_was_not_used(pytester: pytest.Pytester) -> None:
+    tests = """
+    def test_it(oauth_server):
+        oauth_server.script(faults.Pass(), faults.Status(503))
+        refresh(oauth_server)
+    """
+    result = run(pytester, tests)
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "http://127.0.0.1:*: the script has unused or ineffective steps:",
+            "  step 2 Status(503)",
+            "(to allow this, mark the test with @pytest.mark.allow_unused_faults)",
+            "*- fake_oauth http://127.0.0.1:* -*",
+            "#1 * {step 1 Pass()} refreshed*",
+        ]
+    )
+    assert_one_failure(result)
+
+
+def test_a_script_that_need_not_be_used(pytester: pytest.Pytester) -> None:
+    tests = """
+    @pytest.mark.allow_unused_faults
+    def test_with_a_marker(oauth_server):
+        oauth_server.script(faults.Status(503))
+
+    def test_that_has_failed(oauth_server):
+        oauth_server.script(faults.Status(503))
+        raise ZeroDivisionError
+
+    def test_that_was_skipped(oauth_server):
+        oauth_server.script(faults.Status(503))
+        pytest.skip()
+
+    def test_of_a_standing_fault(oauth_server):
+        oauth_server.always(faults.Status(503))
+    """
+    run(pytester, tests).assert_outcomes(passed=2, failed=1, skipped=1)
+
+
+TWICE = """
+def test_it(oauth_server):
+    refresh(oauth_server)
+    refresh(oauth_server)
+    assert {passes}
+"""
+
+
+def test_violations_are_in_the_report_of_a_failure(pytester: pytest.Pytester) -> None:
+    result = run(pytester, TWICE.format(passes=False))
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*- violations of the client of http://127.0.0.1:* -*",
+            "request 2 refreshed MOCK_USERNAME/preconfigured1, which request 1 had just refreshed",
+        ]
+    )
+    result = run(pytester, TWICE.format(passes=True))
+    result.assert_outcomes(passed=1)
+    result.stdout.no_fnmatch_line("*violations of*")
+
+
+def test_violations_fail_a_test_if_the_project_asks_for_it(pytester: pytest.Pytester) -> None:
+    tests = """
+    @pytest.mark.allow_violations
+    def test_with_a_marker(oauth_server):
+        refresh(oauth_server)
+        refresh(oauth_server)
+
+    def test_without_violations(oauth_server):
+        refresh(oauth_server)
+    """
+    pytester.makeini("[pytest]\noauth_server_violations = error")
+    result = run(pytester, dedent(TWICE.format(passes=True)) + dedent(tests), "-rN")
+    result.assert_outcomes(passed=3, errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "http://127.0.0.1:*: the client misbehaved:",
+            "  request 2 refreshed */preconfigured1, which request 1 had just refreshed",
+            "  request 2 refreshed */preconfigured1, whose access token was valid for *",
+            "(to allow this, mark the test with @pytest.mark.allow_violations)",
+        ]
+    )
+    assert result.stdout.str().count("which request 1 had just refreshed") == 1
+    assert_one_failure(result)
+
+
+def test_the_problems_of_all_servers_are_one_failure(pytester: pytest.Pytester) -> None:
+    tests = """
+    def test_it(oauth_server, make_oauth_server):
+        other = make_oauth_server()
+        for server in (oauth_server, other):
+            refresh(server)
+            refresh(server)
+            server.script(faults.Status(503))
+    """
+    pytester.makeini("[pytest]\noauth_server_violations = error")
+    result = run(pytester, tests, "-rN")
+    result.assert_outcomes(passed=1, errors=1)
+    output = result.stdout.str()
+    assert output.count("the script has unused or ineffective steps:") == 2
+    assert output.count("the client misbehaved:") == 2
+    assert_one_failure(result)
+
+
+def test_a_bug_of_the_server_fails_the_test(pytester: pytest.Pytester) -> None:
     tests = """
     def broken(*_, **__):
-        raise ZeroDivisionError("a defect")
+        raise ZeroDivisionError("a bug")
 
     def test_it(oauth_server, make_oauth_server, monkeypatch):
+        oauth_server.script(faults.Status(503))
         other = make_oauth_server()
-        monkeypatch.setattr("fake_oauth.web.app.read", broken)
+        monkeypatch.setattr("fake_oauth.http.app.read", broken)
         with pytest.raises(OSError):
             refresh(oauth_server)
         monkeypatch.undo()
         refresh(other)
     """
-    result = run(pytester, dedented(tests))
+    result = run(pytester, tests)
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*what went wrong in fake_oauth while it served*", "*a defect"])
+    result.stdout.fnmatch_lines(["*internal errors of fake_oauth while it served*", "*a bug"])
+    result.stdout.no_fnmatch_line("*the script has unused*")
+    result.stdout.no_fnmatch_line("*During handling*")
+
+
+# One server for the session
+
+
+def test_a_server_can_be_shared_by_the_session(pytester: pytest.Pytester) -> None:
+    tests = """
+    @pytest.fixture(scope="session")
+    def app(session_oauth_server):
+        return {"token_url": session_oauth_server.token_url}
+
+    @pytest.fixture(autouse=True)
+    def oauth_server(shared_oauth_server):
+        return shared_oauth_server
+
+    @pytest.mark.parametrize("n", [1, 2])
+    @pytest.mark.oauth_server(refresh_policy="rotate")
+    def test_it_is_new(app, oauth_server, n):
+        assert app["token_url"] == oauth_server.token_url
+        assert refresh(oauth_server)["refresh_token"] != "MOCK_REFRESH_TOKEN"
+        assert len(oauth_server.journal) == 1
+        assert oauth_server.seed == 0
+        oauth_server.clock.advance(3600)
+
+    def test_its_settings_are_reset(app, oauth_server):
+        assert refresh(oauth_server)["refresh_token"] == "MOCK_REFRESH_TOKEN"
+
+    def test_its_script_is_checked(oauth_server):
+        oauth_server.script(faults.Status(503))
+
+    def test_its_journal_is_reported(oauth_server):
+        refresh(oauth_server)
+        assert False
+    """
+    port = free_port()
+    pytester.makeini(f"[pytest]\noauth_server_port = {port}")
+    result = run(pytester, tests, "-rN")
+    result.assert_outcomes(passed=4, failed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            f"http://127.0.0.1:{port}: the script has unused or ineffective steps:",
+            f"*- fake_oauth http://127.0.0.1:{port} -*",
+            "no request arrived",
+            f"*- fake_oauth http://127.0.0.1:{port} -*",
+            "#1 *",
+        ]
+    )
+
+
+def test_the_shared_server_starts_with_the_settings_of_the_session(
+    pytester: pytest.Pytester,
+) -> None:
+    tests = """
+    @pytest.fixture(scope="session")
+    def oauth_settings():
+        return Settings(seed=7, control=True)
+
+    @pytest.mark.oauth_server(control=True)
+    def test_it(shared_oauth_server):
+        assert shared_oauth_server.seed == 7
+        assert urlopen(f"{shared_oauth_server.url}/_fake/journal").status == 200
+
+    @pytest.mark.oauth_server(tls=True)
+    def test_of_what_cannot_change(shared_oauth_server):
+        pass
+    """
+    result = run(pytester, tests)
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        ["@pytest.mark.oauth_server: tls of a shared server cannot change; set it in *"]
+    )
+
+
+def test_the_shared_server_can_listen_on_another_address(pytester: pytest.Pytester) -> None:
+    tests = """
+    def test_it(session_oauth_server):
+        assert session_oauth_server.url.startswith("http://0.0.0.0:")
+    """
+    pytester.makeini("[pytest]\noauth_server_host = 0.0.0.0")
+    run(pytester, tests).assert_outcomes(passed=1)
+
+
+def test_a_project_can_define_its_own_server(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        import pytest
+        from fake_oauth import FakeOAuth
+
+        @pytest.fixture(scope="session")
+        def oauth_server():
+            with FakeOAuth() as server:
+                yield server
+        """
+    )
+    tests = """
+    def test_it(oauth_server):
+        refresh(oauth_server)
+
+    def test_that_fails(oauth_server):
+        assert len(oauth_server.journal) == 1
+        assert False
+    """
+    result = run(pytester, tests)
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*- fake_oauth http://127.0.0.1:* -*", "#1 *"])
+
+
+# What it costs those who do not use it
 
 
 def test_loading_the_plugin_imports_nothing_but_pytest() -> None:
@@ -245,133 +591,58 @@ def test_loading_the_plugin_imports_nothing_but_pytest() -> None:
     assert shown == ["fake_oauth", "fake_oauth.pytest_plugin"]
 
 
-def test_a_run_that_uses_no_fixture_imports_none_of_its_libraries(
-    pytester: pytest.Pytester,
-) -> None:
+def test_a_run_that_uses_no_fixture_imports_no_library(pytester: pytest.Pytester) -> None:
     tests = """
     def test_it():
         import sys
-        heavy = {"werkzeug", "cryptography", "jwt", "cattrs", "fake_oauth.settings"}
+        heavy = {"werkzeug", "cryptography", "jwt", "cattrs", "h11", "fake_oauth.settings"}
         assert not heavy & set(sys.modules)
+
+    def test_that_fails():
+        assert False
     """
-    pytester.makepyfile(dedented(tests))
-    pytester.runpytest_subprocess(*ALONE, "-pno:pytest_httpserver").assert_outcomes(passed=1)
+    pytester.makepyfile(dedent(tests))
+    result = pytester.runpytest_subprocess(*ALONE, "-pno:pytest_httpserver")
+    result.assert_outcomes(passed=1, failed=1)
 
 
-def test_the_fixture_shows_up_with_its_description(pytester: pytest.Pytester) -> None:
+def test_the_plugin_adds_nothing_to_the_command_line(pytester: pytest.Pytester) -> None:
+    def options(*arguments: str) -> list[str]:
+        lines = pytester.runpytest_inprocess(*ALONE, "--help", *arguments).outlines
+        return [line for line in lines if line.strip().startswith("--oauth")]
+
+    assert options() == []
+    assert options("--pyargs", "fake_oauth.contract") != []
+
+
+# How it is described
+
+
+def test_pytest_describes_fixtures_markers_and_ini_options(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_inprocess(*ALONE, "--fixtures")
-    result.stdout.fnmatch_lines(["oauth_server -- *", "    A fake OAuth server *"])
+    result.stdout.fnmatch_lines(["oauth_server -- *", "    Provide a fake OAuth server *"])
     result = pytester.runpytest_inprocess(*ALONE, "--markers")
     result.stdout.fnmatch_lines(["@pytest.mark.oauth_server(*changes): *"])
+    result = pytester.runpytest_inprocess(*ALONE, "--help")
+    for name in ("settings", "host", "port", "violations"):
+        result.stdout.fnmatch_lines([f"  oauth_server_{name} (string):*"])
 
 
-def test_settings_given_to_the_function_are_taken_as_they_are(
-    make_oauth_server: object,
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ("violations = eror", "report or error, got 'eror'"),
+        ("port = x", "0 to 65535, got 'x'"),
+        ("port = -1", "0 to 65535, got '-1'"),
+        ("port = 65536", "0 to 65535, got '65536'"),
+        ("port = 0000000001", "0 to 65535, got '0000000001'"),
+    ],
+)
+def test_an_invalid_ini_option_is_a_usage_error(
+    pytester: pytest.Pytester, option: str, expected: str
 ) -> None:
-    assert callable(make_oauth_server)
-    server = make_oauth_server(Settings(issuer="https://issuer.example"))
-    assert server.issuer == "https://issuer.example"
-
-
-def dedented(text: str) -> str:
-    return "\n".join(line.removeprefix("    ") for line in text.splitlines()) + "\n"
-
-
-def test_a_test_that_passed_fails_for_what_is_left_of_its_script(
-    pytester: pytest.Pytester,
-) -> None:
-    tests = """
-    from fake_oauth import faults
-
-    def test_it(oauth_server):
-        oauth_server.script(faults.ok, faults.Status(503))
-        refresh(oauth_server)
-    """
-    result = run(pytester, dedented(tests))
-    result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(
-        [
-            "the script of http://127.0.0.1:* was not used up:",
-            "  step 2 Status(503)",
-            "(@pytest.mark.allow_unused_faults lets a test end like this)",
-            "*- fake_oauth http://127.0.0.1:* -*",
-            "#1 * {step 1 ok} refreshed*",
-        ]
-    )
-
-
-def test_a_marker_lets_a_script_be_left(pytester: pytest.Pytester) -> None:
-    tests = """
-    from fake_oauth import faults
-
-    @pytest.mark.allow_unused_faults
-    def test_it(oauth_server):
-        oauth_server.script(faults.Status(503))
-
-    def test_it_need_not_be_told_where_there_is_a_failure_already(oauth_server):
-        oauth_server.script(faults.Status(503))
-        raise ZeroDivisionError
-
-    def test_nor_where_it_was_skipped(oauth_server):
-        oauth_server.script(faults.Status(503))
-        pytest.skip()
-
-    def test_and_what_always_holds_need_not_be_met(oauth_server):
-        oauth_server.always(faults.Status(503))
-    """
-    run(pytester, dedented(tests)).assert_outcomes(passed=2, failed=1, skipped=1)
-
-
-TWICE = """
-    import pytest
-    def test_it(oauth_server):
-        refresh(oauth_server)
-        refresh(oauth_server)
-        assert {passes}
-"""
-
-
-def test_what_a_client_did_wrong_is_in_the_report_of_a_failure(pytester: pytest.Pytester) -> None:
-    result = run(pytester, dedented(TWICE.format(passes=False)))
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(
-        [
-            "* what the client did wrong *",
-            "request 2 refreshed MOCK_USERNAME/planted1, as request 1 just had",
-        ]
-    )
-    result = run(pytester, dedented(TWICE.format(passes=True)))
-    result.assert_outcomes(passed=1)
-    result.stdout.no_fnmatch_line("*did wrong*")
-
-
-def test_what_a_client_did_wrong_fails_a_test_if_asked(pytester: pytest.Pytester) -> None:
-    tests = """
-    @pytest.mark.allow_misbehaviour
-    def test_that_may(oauth_server):
-        refresh(oauth_server)
-        refresh(oauth_server)
-
-    def test_that_behaves(oauth_server):
-        refresh(oauth_server)
-    """
-    pytester.makeini("[pytest]\noauth_server_misbehaviour = error")
-    result = run(pytester, dedented(TWICE.format(passes=True)) + dedented(tests))
-    result.assert_outcomes(passed=3, errors=1)
-    result.stdout.fnmatch_lines(
-        [
-            "the client of http://127.0.0.1:* did wrong:",
-            "  request 2 refreshed MOCK_USERNAME/planted1, as request 1 just had",
-            "  request 2 refreshed MOCK_USERNAME/planted1, whose access token was good for * s",
-            "(@pytest.mark.allow_misbehaviour lets a test end like this)",
-        ]
-    )
-
-
-def test_the_option_has_two_values(pytester: pytest.Pytester) -> None:
-    pytester.makeini("[pytest]\noauth_server_misbehaviour = eror")
+    pytester.makeini(f"[pytest]\noauth_server_{option}")
     result = run(pytester, "\ndef test_it():\n    pass\n")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(
-        ["ERROR: oauth_server_misbehaviour: expected report or error, got 'eror'"]
-    )
+    name = f"oauth_server_{option.partition(' ')[0]}"
+    result.stderr.fnmatch_lines([f"ERROR: {name}: expected {expected}"])

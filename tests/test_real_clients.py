@@ -157,12 +157,12 @@ def test_authlib_finds_out_the_signature_of_another_token(
 ) -> None:
     token = log_in(authlib, discovered)
     head, payload, _ = token["access_token"].split(".")
-    *_, signature = make_oauth_server().issue().access_token.split(".")
+    *_, signature = make_oauth_server().issue_tokens().access_token.split(".")
     with pytest.raises(BadSignatureError):
         jwt.decode(f"{head}.{payload}.{signature}", keys_of(discovered), ["RS256"])
 
 
-@pytest.mark.oauth_server(rotate_refresh_tokens=True)
+@pytest.mark.oauth_server(refresh_policy="rotate")
 def test_authlib_refreshes_when_its_token_is_no_longer_taken(
     oauth_server: FakeOAuth, discovered: Any, authlib: Any
 ) -> None:
@@ -253,7 +253,7 @@ def test_requests_oauthlib_logs_in(
 def test_requests_oauthlib_refreshes_by_itself_once_its_token_has_expired(
     oauth_server: FakeOAuth, discovered: Any
 ) -> None:
-    old = oauth_server.issue(user="alice", client="web", scope=SCOPE)
+    old = oauth_server.issue_tokens(user="alice", client="web", scope=SCOPE)
     oauth_server.clock.advance(330)
     saved: list[dict[str, Any]] = []
     session = OAuth2Session(
@@ -278,7 +278,7 @@ def test_requests_oauthlib_refreshes_by_itself_once_its_token_has_expired(
 def test_requests_oauthlib_is_told_when_a_session_is_over(
     oauth_server: FakeOAuth, discovered: Any
 ) -> None:
-    old = oauth_server.issue(user="alice", client="web")
+    old = oauth_server.issue_tokens(user="alice", client="web")
     oauth_server.clock.advance(3601)
     with OAuth2Session("web") as session, pytest.raises(InvalidGrantError):
         session.refresh_token(

@@ -6,31 +6,46 @@ from dataclasses import replace
 
 import pytest
 
-from fake_oauth.provider.asking import Credentials
 from fake_oauth.provider.errors import OAuthError
-from fake_oauth.provider.parties import Client, RefreshToken, User
-from fake_oauth.provider.terms import OwnTerms
-from tests.asking import claims
-from tests.realms import ALICE, NOW, PHONE, TOKEN, WEB, WEB_POST, realm, refresh, told, uri
+from fake_oauth.provider.model import Client, OwnTerms, PreconfiguredRefreshToken, User
+from fake_oauth.provider.request import Credentials
+from tests.support.client import claims
+from tests.support.realms import (
+    ALICE,
+    NOW,
+    PHONE,
+    TOKEN,
+    WEB,
+    WEB_POST,
+    Refusal,
+    realm,
+    refresh,
+    refusal,
+    response_to,
+)
 
 U = "https://datatracker.ietf.org/doc/html/rfc6749#section-5.2"
 PHONE_ALONE = Credentials("none", "phone")
 
 
-def refused(*arguments: object, **params: object) -> OAuthError:
+def refused(*arguments: object, **params: object) -> Refusal:
     with pytest.raises(OAuthError) as caught:
         refresh(*arguments, **params)  # type: ignore[arg-type]
-    return caught.value
+    return refusal(caught.value)
 
 
 def test_1_no_credentials_get_an_answer_without_a_body() -> None:
     error = refused(realm(), Credentials())
-    assert told(error) == (None, None, "no client credentials")
+    assert response_to(error) == (None, None, "no client credentials")
 
 
 def test_1_a_confidential_client_must_send_its_secret() -> None:
     error = refused(realm(), Credentials("none", "web"))
-    assert told(error) == (None, None, "client web is confidential and sent no client_secret")
+    assert response_to(error) == (
+        None,
+        None,
+        "client web is confidential and sent no client_secret",
+    )
 
 
 def test_1b_a_public_client_may_refresh_with_its_client_id_alone() -> None:
@@ -72,7 +87,7 @@ def test_2_a_client_that_is_not_proven_is_invalid(
     clients: tuple[Client, ...], credentials: Credentials, reason: str
 ) -> None:
     error = refused(realm(*clients), credentials)
-    assert told(error) == ("invalid_client", None, reason)
+    assert response_to(error) == ("invalid_client", None, reason)
 
 
 @pytest.mark.parametrize(
@@ -81,15 +96,15 @@ def test_2_a_client_that_is_not_proven_is_invalid(
 )
 def test_6_grant_type_must_come_once(sent: list[str] | None, reason: str) -> None:
     error = refused(realm(), grant_type=sent)
-    assert told(error) == ("invalid_request", "OAuth 2.0 Parameter: grant_type", reason)
-    assert uri(error) == U
+    assert response_to(error) == ("invalid_request", "OAuth 2.0 Parameter: grant_type", reason)
+    assert error.uri == U
 
 
 @pytest.mark.parametrize("sent", ["", "Refresh_Token", "password "])
 def test_7_a_grant_type_that_is_unknown_is_unsupported(sent: str) -> None:
     error = refused(realm(), grant_type=sent)
-    assert (error.code, uri(error)) == ("unsupported_grant_type", U)
-    assert told(error)[1] == "OAuth 2.0 Parameter: grant_type"
+    assert (error.code, error.uri) == ("unsupported_grant_type", U)
+    assert response_to(error)[1] == "OAuth 2.0 Parameter: grant_type"
 
 
 @pytest.mark.parametrize(
@@ -103,12 +118,12 @@ def test_7_a_grant_type_that_is_unknown_is_unsupported(sent: str) -> None:
 )
 def test_8_refresh_token_must_come_once(sent: str | list[str] | None, reason: str) -> None:
     error = refused(realm(), refresh_token=sent)
-    assert told(error) == ("invalid_request", "OAuth 2.0 Parameter: refresh_token", reason)
-    assert uri(error) == U
+    assert response_to(error) == ("invalid_request", "OAuth 2.0 Parameter: refresh_token", reason)
+    assert error.uri == U
 
 
 def test_9_an_unknown_refresh_token_is_an_invalid_grant() -> None:
-    assert told(refused(realm(), refresh_token="R2")) == (
+    assert response_to(refused(realm(), refresh_token="R2")) == (
         "invalid_grant",
         None,
         "refresh token unknown",
@@ -120,7 +135,7 @@ def test_9_an_expired_refresh_token_is_an_invalid_grant() -> None:
     here.clock.advance(59)
     refresh(here)
     here.clock.advance(13)
-    assert told(refused(here)) == ("invalid_grant", None, "refresh token expired 12 s ago")
+    assert response_to(refused(here)) == ("invalid_grant", None, "refresh token expired 12 s ago")
 
 
 def test_a_seeded_refresh_token_has_no_expiry_unless_one_is_given() -> None:
@@ -130,23 +145,23 @@ def test_a_seeded_refresh_token_has_no_expiry_unless_one_is_given() -> None:
 
 
 def test_9_a_token_that_was_rotated_away_says_by_which_request() -> None:
-    here = realm(terms=OwnTerms(rotate_refresh_tokens=True))
+    here = realm(terms=OwnTerms(refresh_policy="rotate"))
     refresh(here, number=7)
     error = refused(here, number=8)
-    assert told(error) == ("invalid_grant", None, "refresh token rotated away by request 7")
+    assert response_to(error) == ("invalid_grant", None, "refresh token rotated by request 7")
 
 
 def test_10_a_refresh_token_of_another_client_makes_the_client_invalid_and_stays_valid() -> None:
     here = realm(WEB, replace(WEB, client_id="other"))
     error = refused(here, replace(WEB_POST, client_id="other"))
-    assert told(error) == ("invalid_client", None, "refresh token belongs to client web")
+    assert response_to(error) == ("invalid_client", None, "refresh token belongs to client web")
     assert refresh(here).tokens.refresh_token == "R1"
 
 
 def test_11_a_client_that_may_not_use_the_grant_is_unauthorized() -> None:
     here = realm(replace(WEB, grant_types=("authorization_code",)))
     error = refused(here)
-    assert told(error) == (
+    assert response_to(error) == (
         "unauthorized_client",
         None,
         "client web may not use grant_type refresh_token",
@@ -171,8 +186,8 @@ def test_9_comes_before_10_and_10_before_11() -> None:
     ],
 )
 def test_12_a_scope_that_is_wider_unknown_or_malformed_is_invalid(scope: str, reason: str) -> None:
-    here = realm(terms=OwnTerms(rotate_refresh_tokens=True))
-    assert told(refused(here, scope=scope)) == ("invalid_scope", None, reason)
+    here = realm(terms=OwnTerms(refresh_policy="rotate"))
+    assert response_to(refused(here, scope=scope)) == ("invalid_scope", None, reason)
     assert refresh(here).tokens.scope == "email openid profile", "nothing was spent"
 
 
@@ -197,12 +212,12 @@ def test_a_blank_scope_is_the_full_one(blank: str | None) -> None:
 
 def test_14_scope_must_not_come_twice() -> None:
     error = refused(realm(), scope=["openid", "openid"])
-    assert told(error) == (
+    assert response_to(error) == (
         "invalid_request",
         "OAuth 2.0 Parameter: scope",
         "scope sent 2 times",
     )
-    assert uri(error) == U
+    assert error.uri == U
 
 
 def test_14_comes_before_9() -> None:
@@ -226,7 +241,7 @@ def test_the_same_refresh_token_comes_back_and_its_expiry_does_not_slide() -> No
 
 
 def test_with_rotation_a_new_token_comes_with_its_full_lifetime() -> None:
-    here = realm(terms=OwnTerms(rotate_refresh_tokens=True, refresh_token_seconds=60))
+    here = realm(terms=OwnTerms(refresh_policy="rotate", refresh_token_seconds=60))
     first = refresh(here)
     assert first.reason == "refreshed, refresh token rotated"
     assert first.tokens.refresh_token is not None
@@ -239,7 +254,7 @@ def test_with_rotation_a_new_token_comes_with_its_full_lifetime() -> None:
 
 
 def test_rotation_keeps_the_full_grant_behind_a_narrowed_reply() -> None:
-    here = realm(terms=OwnTerms(rotate_refresh_tokens=True))
+    here = realm(terms=OwnTerms(refresh_policy="rotate"))
     narrowed = refresh(here, scope="email").tokens
     assert refresh(here, refresh_token=narrowed.refresh_token).tokens.scope == (
         "email openid profile"
@@ -247,11 +262,9 @@ def test_rotation_keeps_the_full_grant_behind_a_narrowed_reply() -> None:
 
 
 def test_a_client_may_rotate_where_the_others_do_not() -> None:
-    here = realm(replace(WEB, rotate_refresh_tokens=True))
+    here = realm(replace(WEB, refresh_policy="rotate"))
     assert refresh(here).tokens.refresh_token != "R1"
-    here = realm(
-        replace(WEB, rotate_refresh_tokens=False), terms=OwnTerms(rotate_refresh_tokens=True)
-    )
+    here = realm(replace(WEB, refresh_policy="ciam"), terms=OwnTerms(refresh_policy="rotate"))
     assert refresh(here).tokens.refresh_token == "R1"
 
 
@@ -294,7 +307,7 @@ def test_extra_claims_come_after_the_documented_ones_in_the_order_given() -> Non
 
 
 def test_what_is_left_out_of_a_seeded_token_is_the_first_of_its_kind() -> None:
-    here = realm(tokens=(RefreshToken(value="R1"),), users=(ALICE, User(sub="bob")))
+    here = realm(tokens=(PreconfiguredRefreshToken(value="R1"),), users=(ALICE, User(sub="bob")))
     tokens = refresh(here).tokens
     assert claims(tokens.access_token)["sub"] == "u-alice"
     assert tokens.scope == "email openid profile"

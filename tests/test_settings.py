@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -15,16 +18,17 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
+from werkzeug.test import Client as WSGIClient
 
 from fake_oauth import (
     AuthSource,
     Client,
     FakeOAuth,
     FakeOAuthError,
-    Key,
-    RefreshToken,
+    PreconfiguredRefreshToken,
     Settings,
     SettingsError,
+    SigningKey,
     User,
 )
 
@@ -54,7 +58,7 @@ client_id = "web"
 client_secret = "s3cret"
 grant_types = ["refresh_token"]
 scopes = ["openid"]
-rotate_refresh_tokens = true
+refresh_policy = "rotate"
 token_endpoint_auth_methods = ["client_secret_basic"]
 extra_claims = { tenant = 7 }
 
@@ -115,14 +119,14 @@ def test_a_file_says_the_same_as_python(tmp_path: Path) -> None:
                 client_secret="s3cret",
                 grant_types=("refresh_token",),
                 scopes=("openid",),
-                rotate_refresh_tokens=True,
+                refresh_policy="rotate",
                 token_endpoint_auth_methods=("client_secret_basic",),
                 extra_claims={"tenant": 7},
             ),
             Client(client_id="app", enabled=False),
         ),
         refresh_tokens=(
-            RefreshToken(
+            PreconfiguredRefreshToken(
                 value="MOCK_REFRESH_TOKEN",
                 client="web",
                 user="alice",
@@ -130,7 +134,7 @@ def test_a_file_says_the_same_as_python(tmp_path: Path) -> None:
                 lifetime_seconds=60,
             ),
         ),
-        keys=[Key(kid="first"), Key(path=str(tmp_path / "own.pem"))],
+        keys=[SigningKey(kid="first"), SigningKey(path=str(tmp_path / "own.pem"))],
     )
     assert FakeOAuth(settings).clock.now() == 1636449231
 
@@ -154,14 +158,14 @@ def test_every_problem_is_told_at_once_with_its_path_and_a_hint() -> None:
     assert problems(data) == [
         "$.seed: expected a whole number, got 'x'",
         "$.clients[0].scopes: expected a list, got 'openid'",
-        "$.clients[0].redirect_uri: unknown key, did you mean 'redirect_uris'?",
+        "$.clients[0].redirect_uri: unknown key; did you mean 'redirect_uris'?",
         "$.clients[1].enabled: expected true or false, got 1",
         "$.ids.jti[1]: expected a string, got 3",
-        "$.isuer: unknown key, did you mean 'issuer'?",
-        "$.start_time: 2021-11-09T00:00:00 has no time zone: write 2021-11-09T00:00:00Z in TOML, "
-        "or give the datetime a tzinfo",
+        "$.isuer: unknown key; did you mean 'issuer'?",
+        "$.start_time: 2021-11-09T00:00:00 has no time zone; write 2021-11-09T00:00:00Z in TOML, "
+        "or pass a datetime with a tzinfo",
         "$.clients[1].access_token_seconds: expected at least 1 second, got 0",
-        "$.users[0].claims.born: JSON has no such value: "
+        "$.users[0].claims.born: JSON cannot represent "
         "datetime.datetime(1990, 1, 1, 0, 0, tzinfo=datetime.timezone.utc)",
     ]
 
@@ -175,24 +179,24 @@ def test_every_problem_is_told_at_once_with_its_path_and_a_hint() -> None:
         (
             {"clients": [{"client_secret": 3}]},
             [
-                "$.clients[0].client_id: missing, and there is no default",
+                "$.clients[0].client_id: required, but missing",
                 "$.clients[0].client_secret: expected a string, got 3",
             ],
         ),
         ({"seed": True}, ["$.seed: expected a whole number, got True"]),
         (
             {"start_time": "now"},
-            ["$.start_time: expected seconds since 1970 or a date-time, got 'now'"],
+            ["$.start_time: expected a number or a date-time, got 'now'"],
         ),
         ({"ids": 3}, ["$.ids: expected a table, got 3"]),
         (
             {"ids": {"jit": ["x"]}},
-            ["$.ids.jit: 'jit' is not known, did you mean 'jti'?"],
+            ["$.ids.jit: unknown value 'jit'; did you mean 'jti'?"],
         ),
         (
             {"clients": [{"client_id": "a", "token_endpoint_auth_methods": ["none"]}]},
             [
-                "$.clients[0].token_endpoint_auth_methods[0]: 'none' is not known, "
+                "$.clients[0].token_endpoint_auth_methods[0]: unknown value 'none'; "
                 "expected one of 'client_secret_basic', 'client_secret_post'"
             ],
         ),
@@ -222,13 +226,13 @@ def test_a_value_of_the_wrong_kind(data: Any, expected: list[str]) -> None:
         ),
         (
             {"start_time": -1},
-            "$.start_time: the clock cannot be put to -1.0: it runs from 0 (the year 1970) "
+            "$.start_time: cannot set the clock to -1.0; expected 0 (the year 1970) "
             "to 253402300799 (the year 9999)",
         ),
-        ({"ids": {"jti": ["a", "a"]}}, "$.ids.jti: value 'a' stands there more than once"),
+        ({"ids": {"jti": ["a", "a"]}}, "$.ids.jti: value 'a' is listed more than once"),
         (
-            {"keys": [Key(), Key(), Key()]},
-            "$.keys: expected one that signs and one that is next, got 3",
+            {"keys": [SigningKey(), SigningKey(), SigningKey()]},
+            "$.keys: expected the key that signs and the next one, got 3",
         ),
         (
             {"clients": [{"client_id": "web"}]},
@@ -236,7 +240,7 @@ def test_a_value_of_the_wrong_kind(data: Any, expected: list[str]) -> None:
         ),
         (
             {"clients": [Client(client_id="TENANT_CLIENT_ID")] * 2},
-            "$.clients: client_id 'TENANT_CLIENT_ID' stands there more than once",
+            "$.clients: client_id 'TENANT_CLIENT_ID' is listed more than once",
         ),
         ({"clients": [Client(client_id=" ")]}, "$.clients[0].client_id: blank"),
         (
@@ -249,11 +253,11 @@ def test_a_value_of_the_wrong_kind(data: Any, expected: list[str]) -> None:
         ),
         (
             {"clients": [Client(client_id="a", scopes=["openid email"])]},
-            "$.clients[0].scopes: 'openid email' is not one word",
+            "$.clients[0].scopes: expected one word per scope, got 'openid email'",
         ),
         (
             {"clients": [Client(client_id="a", grant_types=["refresh"])]},
-            "$.clients[0].grant_types: there is no 'refresh', did you mean 'refresh_token'?",
+            "$.clients[0].grant_types: unknown name 'refresh'; did you mean 'refresh_token'?",
         ),
         (
             {"clients": [Client(client_id="a", id_token_seconds=-1)]},
@@ -261,7 +265,7 @@ def test_a_value_of_the_wrong_kind(data: Any, expected: list[str]) -> None:
         ),
         (
             {"clients": [Client(client_id="a", extra_claims={"x": [1.5, float("inf")]})]},
-            "$.clients[0].extra_claims.x[1]: JSON has no such value: inf",
+            "$.clients[0].extra_claims.x[1]: JSON cannot represent inf",
         ),
         ({"users": [User(sub="")]}, "$.users[0].sub: blank"),
         (
@@ -270,15 +274,15 @@ def test_a_value_of_the_wrong_kind(data: Any, expected: list[str]) -> None:
         ),
         (
             {"users": [User(sub="a"), User(sub="b", username="a")]},
-            "$.users: username 'a' stands there more than once",
+            "$.users: username 'a' is listed more than once",
         ),
         (
             {"users": []},
-            "$.refresh_tokens[0].user: there is no 'the first', there are none at all",
+            "$.refresh_tokens[0].user: unknown name 'the first'; none is defined",
         ),
         (
             {"clients": []},
-            "$.refresh_tokens[0].client: there is no 'the first', there are none at all",
+            "$.refresh_tokens[0].client: unknown name 'the first'; none is defined",
         ),
         (
             {"clients": [Client(client_id="a", redirect_uris=["/callback"])]},
@@ -287,7 +291,7 @@ def test_a_value_of_the_wrong_kind(data: Any, expected: list[str]) -> None:
         ),
         (
             {"clients": [Client(client_id="a", auth_sources=["b"])], "auth_sources": []},
-            "$.clients[0].auth_sources: there is no 'b', there are none at all",
+            "$.clients[0].auth_sources: unknown name 'b'; none is defined",
         ),
         (
             {"auth_sources": [AuthSource(id=" ", kind="sms")]},
@@ -307,26 +311,29 @@ def test_a_value_of_the_wrong_kind(data: Any, expected: list[str]) -> None:
         ),
         (
             {"auto_login": "MOCK_USER"},
-            "$.auto_login: there is no 'MOCK_USER', did you mean 'MOCK_USERNAME'?",
+            "$.auto_login: unknown name 'MOCK_USER'; did you mean 'MOCK_USERNAME'?",
         ),
         ({"cors_origins": "*"}, "$.cors_origins: expected a list, got '*'"),
         ({"session_seconds": 0}, "$.session_seconds: expected at least 1, got 0"),
-        ({"refresh_tokens": [RefreshToken(value="")]}, "$.refresh_tokens[0].value: blank"),
         (
-            {"refresh_tokens": [RefreshToken(value="a", lifetime_seconds=0)]},
+            {"refresh_tokens": [PreconfiguredRefreshToken(value="")]},
+            "$.refresh_tokens[0].value: blank",
+        ),
+        (
+            {"refresh_tokens": [PreconfiguredRefreshToken(value="a", lifetime_seconds=0)]},
             "$.refresh_tokens[0].lifetime_seconds: expected at least 1 second, got 0",
         ),
         (
-            {"refresh_tokens": [RefreshToken(value="a", client="TENANT")]},
-            "$.refresh_tokens[0].client: there is no 'TENANT', expected one of 'TENANT_CLIENT_ID'",
+            {"refresh_tokens": [PreconfiguredRefreshToken(value="a", client="TENANT")]},
+            "$.refresh_tokens[0].client: unknown name 'TENANT'; expected one of 'TENANT_CLIENT_ID'",
         ),
         (
-            {"refresh_tokens": [RefreshToken(value="a", user="MOCK_USER")]},
-            "$.refresh_tokens[0].user: there is no 'MOCK_USER', did you mean 'MOCK_USERNAME'?",
+            {"refresh_tokens": [PreconfiguredRefreshToken(value="a", user="MOCK_USER")]},
+            "$.refresh_tokens[0].user: unknown name 'MOCK_USER'; did you mean 'MOCK_USERNAME'?",
         ),
         (
-            {"refresh_tokens": [RefreshToken(value="a", scope="openid email")]},
-            "$.refresh_tokens[0].scope: there is no 'email', expected one of 'openid'",
+            {"refresh_tokens": [PreconfiguredRefreshToken(value="a", scope="openid email")]},
+            "$.refresh_tokens[0].scope: unknown name 'email'; expected one of 'openid'",
         ),
     ],
 )
@@ -349,22 +356,62 @@ def test_a_key_that_cannot_sign_is_a_problem(tmp_path: Path) -> None:
     rsa = load_pem_private_key(PEM.read_bytes(), None)
     wrong = {
         "no PEM": "not a private key in PEM format",
-        encoded(ec.generate_private_key(ec.SECP256R1())): (
-            "expected an RSA private key for RS256, got one of kind EC"
+        encoded(ec.generate_private_key(ec.SECP521R1())): (
+            "a key of kind EC secp521r1 cannot sign JWTs here"
         ),
         encoded(rsa, password=b"x"): (
             "the key is encrypted; decrypt it first: openssl pkey -in KEY -out PLAIN"
         ),
     }
     for pem, message in wrong.items():
-        assert python_problems(keys=[Key(pem=pem)]) == [f"$.keys[0].pem: {message}"]
+        assert python_problems(keys=[SigningKey(pem=pem)]) == [f"$.keys[0].pem: {message}"]
     missing = tmp_path / "no.pem"
-    assert python_problems(keys=[Key(path=str(missing))]) == [
-        f"$.keys[0].path: {missing}: No such file or directory"
+    assert python_problems(keys=[SigningKey(path=str(missing))]) == [
+        f"$.keys[0].path: cannot read {str(missing)!r}: No such file or directory"
     ]
-    assert python_problems(keys=[Key(path=str(PEM), pem=PEM.read_text(encoding="utf-8"))]) == [
-        "$.keys[0].pem: expected pem or path, got both"
-    ]
+    assert python_problems(
+        keys=[SigningKey(path=str(PEM), pem=PEM.read_text(encoding="utf-8"))]
+    ) == ["$.keys[0].pem: expected pem or path, got both"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"alg": "ES256"}, "the shipped key is an RSA key and cannot sign ES256"),
+        ({"alg": "HS256"}, "unknown algorithm 'HS256'; did you mean 'RS256'?"),
+        ({"path": str(PEM), "alg": "EdDSA"}, "a key of kind RSA cannot sign EdDSA; it can sign "),
+    ],
+)
+def test_a_key_must_fit_its_algorithm(changes: dict[str, str], message: str) -> None:
+    (problem,) = python_problems(keys=[SigningKey(**changes)])
+    assert problem.partition(": ")[2].startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("key", "alg"),
+    [
+        (ec.generate_private_key(ec.SECP256R1()), "ES256"),
+        (ec.generate_private_key(ec.SECP384R1()), "ES384"),
+        (Ed25519PrivateKey.generate(), "EdDSA"),
+        (load_pem_private_key(PEM.read_bytes(), None), "PS256"),
+        (load_pem_private_key(PEM.read_bytes(), None), "RS512"),
+    ],
+)
+def test_a_custom_key_signs_with_its_algorithm(key: Any, alg: str) -> None:
+    made = SigningKey(pem=encoded(key), kid="mine", alg=alg)
+    fake = FakeOAuth(Settings(keys=[made], seed=0, start_time=0, freeze_time=True))
+    token = fake.issue_tokens().access_token
+    published = WSGIClient(fake).get("/oauth2/jwks").get_json()
+    (jwk,) = jwt.PyJWKSet.from_dict(published).keys
+    options: Any = {"verify_exp": False, "verify_aud": False, "verify_nbf": False}
+    assert jwt.decode(token, jwk, algorithms=[alg], options=options)["sub"] == "MOCK_USERNAME"
+    assert jwt.get_unverified_header(token)["alg"] == alg
+    document = WSGIClient(fake).get("/.well-known/openid-configuration").get_json()
+    assert document["id_token_signing_alg_values_supported"] == [alg]
+    headers = {"Authorization": f"Bearer {token}"}
+    assert WSGIClient(fake).get("/userinfo", headers=headers).status_code == 200
+    again = FakeOAuth(Settings(keys=[made], seed=0, start_time=0, freeze_time=True))
+    assert again.issue_tokens().access_token == token
 
 
 def test_a_file_that_is_not_there_or_is_no_toml(tmp_path: Path) -> None:
@@ -392,10 +439,57 @@ def test_the_message_names_the_file_and_has_a_line_a_problem(tmp_path: Path) -> 
 
 
 def test_a_change_by_a_name_that_nothing_has_is_a_problem() -> None:
-    with pytest.raises(SettingsError, match="did you mean 'rotate_refresh_tokens'"):
+    with pytest.raises(SettingsError, match="did you mean 'refresh_tokens'"):
         Settings().changed(rotate_refresh_token=True)
     assert Settings().changed(seed=3).seed == 3
 
 
 def test_a_settings_error_is_for_people() -> None:
     assert issubclass(SettingsError, FakeOAuthError)
+
+
+def test_a_file_that_is_nested_too_deeply_is_a_problem(tmp_path: Path) -> None:
+    path = tmp_path / "deep.toml"
+    path.write_text(f"seed = {'[' * 100_000}", encoding="utf-8")
+    with pytest.raises(SettingsError, match="not TOML: nested too deeply"):
+        Settings.from_toml(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        (
+            {"resource_skew_seconds": inf},
+            "$.resource_skew_seconds: expected a finite number, got inf",
+        ),
+        (
+            {"cors_origins": ["https://app.example/"]},
+            "$.cors_origins[0]: expected an origin such as https://app.example, "
+            "got 'https://app.example/'; remove the trailing slash",
+        ),
+        (
+            {"clients": [Client(client_id="a", redirect_uris=["javascript:alert(1)"])]},
+            "$.clients[0].redirect_uris: a browser would run or show 'javascript:alert(1)'; "
+            "use another scheme",
+        ),
+    ],
+)
+def test_a_value_that_cannot_work_is_a_problem(changes: dict[str, Any], problem: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        FakeOAuth(Settings(**changes))
+    assert list(map(str, caught.value.problems)) == [problem]
+
+
+def test_a_setting_below_the_header_of_a_table_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "fake.toml"
+    path.write_text('[[clients]]\nclient_id = "a"\nfreeze_time = true\n', encoding="utf-8")
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_toml(path)
+    assert list(map(str, caught.value.problems)) == [
+        "$.clients[0].freeze_time: unknown key; to set freeze_time for the server, "
+        "move it above the first [[table]]"
+    ]
+
+
+def test_a_dialect_shows_its_name() -> None:
+    assert repr(FakeOAuth().dialect) == "<Dialect ciam>"

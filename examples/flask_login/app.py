@@ -1,4 +1,4 @@
-"""Log in, stay logged in, log out: Flask with Authlib."""
+"""A Flask application that logs users in, refreshes tokens, and logs out, with Authlib."""
 
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.flask_client import OAuth
@@ -10,7 +10,7 @@ def create_app(issuer="http://127.0.0.1:8080"):
     app = Flask(__name__)
     app.secret_key = "for development"
 
-    def save(token, **_old):  # without the id_token: it has been read, and a cookie is small
+    def save(token, **_old):  # not the ID token: cookies are small
         names = ("access_token", "refresh_token", "token_type", "expires_at")
         session["token"] = {name: token[name] for name in names}
 
@@ -20,7 +20,7 @@ def create_app(issuer="http://127.0.0.1:8080"):
         client_secret="s3cret",
         server_metadata_url=f"{issuer}/.well-known/openid-configuration",
         client_kwargs={"scope": "openid email", "code_challenge_method": "S256"},
-        update_token=save,  # Authlib calls it when it has refreshed
+        update_token=save,  # Authlib calls this after a refresh
     )
 
     @app.get("/")
@@ -36,7 +36,7 @@ def create_app(issuer="http://127.0.0.1:8080"):
 
     @app.get("/callback")
     def callback():
-        token = provider.authorize_access_token()  # checks state, nonce, signature; sends PKCE's
+        token = provider.authorize_access_token()  # checks state, nonce, signature
         save(token)
         session["name"] = token["userinfo"].get("name", token["userinfo"]["sub"])
         return redirect(url_for("home"))
@@ -45,7 +45,7 @@ def create_app(issuer="http://127.0.0.1:8080"):
     def profile():
         url = provider.load_server_metadata()["userinfo_endpoint"]
         response = provider.get(url, token=session.get("token"))
-        if response.status_code == 401:  # expired by the server's clock: refresh, ask once more
+        if response.status_code == 401:  # expired or revoked: refresh, and retry once
             response = provider.get(url, token=session["token"] | {"expires_at": 1})
         return response.json(), response.status_code
 
@@ -56,7 +56,7 @@ def create_app(issuer="http://127.0.0.1:8080"):
         return redirect(f"{issuer}/logout?client_id=web&logout_redirect_uri={home}")
 
     @app.errorhandler(OAuthError)
-    def refused(error):  # nobody has logged in, or denied it, or there is no refreshing any more
+    def not_logged_in(error):  # no token yet, denied by the user, or refused by the provider
         session.clear()
         return f'Not logged in: {escape(error.error)}. <a href="/login">Log in</a>', 401
 

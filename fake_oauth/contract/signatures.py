@@ -1,88 +1,76 @@
-"""Whether the tokens of an answer are signed by the keys that the server publishes."""
+"""Whether the tokens of a response are signed by the keys that the server publishes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from types import ModuleType
+from dataclasses import replace
 from typing import Any, Final
 
-from fake_oauth.contract.comparing import Answer
-from fake_oauth.contract.hosts import Host
-from fake_oauth.contract.members import Difference
-from fake_oauth.contract.pages import Page, Request
-from fake_oauth.contract.transports import json_of
-from fake_oauth.provider.errors import FakeOAuthError
-from fake_oauth.provider.tokens import opened
+from fake_oauth.contract.compare import Difference, decode_jwt
+from fake_oauth.provider.keys import public_key
+from fake_oauth.provider.tokens import InvalidTokenError, verify
 
+# The private members of a JWK (RFC 7518 section 6). `compare` reports them.
 _PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth"})
 
 
-def pyjwt() -> ModuleType:
-    """The library that verifies. Raises FakeOAuthError where it is not installed."""
-    try:
-        import jwt
-    except ImportError:
-        raise FakeOAuthError('signatures need PyJWT: pip install "fake_oauth[check]"') from None
-    return jwt
-
-
-def wrong_signatures(page: Page, answer: Answer, host: Host) -> Iterator[Difference]:
-    """A difference for each token whose signature is not good.
-
-    Asks for the JWKS (RFC 7517 section 5). One that is signed with the client's secret (HS256) is
-    taken as it is. Raises FakeOAuthError where PyJWT is not installed.
-    """
-    if not page.response.claims or "jwks" not in host.dialect.paths:
-        return
-    told = json_of(host.send(Request(method="GET", path=host.dialect.paths["jwks"])))
-    keys = told.get("keys") if isinstance(told, dict) else None
-    published = {_kid_of(key): _public(key) for key in keys or () if isinstance(key, dict)}
-    data = json_of(answer)
-    for member in page.response.claims:
-        token = data.get(member) if isinstance(data, dict) else None
-        try:
-            opened(str(token))
-        except ValueError:
-            continue  # That it is no JWT is a difference already.
-        yield from _wrong(member, str(token), published)
-
-
-def _wrong(
-    member: str, token: str, published: Mapping[str | None, Mapping[str, Any]]
+def signature_differences(
+    members: Sequence[str], response: Mapping[str, Any], jwks: Any
 ) -> Iterator[Difference]:
-    jwt = pyjwt()
-    try:
-        header = jwt.get_unverified_header(token)
-    except jwt.PyJWTError as error:
-        yield Difference(f"{member} header", "one of a JWS (RFC 7515 section 4)", str(error))
-        return
+    """Yield a difference for each token that no published key has signed.
+
+    `members` are those of the response that are tokens, and `jwks` is a JWK Set (RFC 7517 section
+    5). A token that the client's secret signs (HS256) is not verified. `compare` reports a member
+    that is not a JWT.
+    """
+    keys = jwks.get("keys") if isinstance(jwks, dict) else None
+    listed = keys if isinstance(keys, list) else []
+    published = {_kid(key): key for key in listed if isinstance(key, dict)}
+    for member in members:
+        halves = decode_jwt(response.get(member))
+        if halves is not None:
+            yield from _differences(member, response[member], halves[0], published)
+
+
+def _differences(
+    member: str,
+    token: str,
+    header: Mapping[str, Any],
+    published: Mapping[str | None, Mapping[str, Any]],
+) -> Iterator[Difference]:
     algorithm, kid = str(header.get("alg")), header.get("kid")
     if algorithm == "none":
-        yield Difference(f"{member} header alg", "one that signs", algorithm)
+        yield Difference(f"{member} header alg", "a signing algorithm", algorithm)
         return
     if algorithm.startswith("HS"):
+        return
+    if not isinstance(kid, str | None):
+        yield Difference(f"{member} header kid", "a text", str(kid))
         return
     key = published.get(kid)
     if kid is None and len(published) == 1:
         (key,) = published.values()
     if key is None:
-        known = _listed([str(one) for one in published])
-        yield Difference(f"{member} header kid", f"a key of the JWKS: {known}", str(kid))
+        known = ", ".join(map(str, published)) or "(none)"
+        yield Difference(f"{member} header kid", f"a key of the JWK Set: {known}", str(kid))
         return
+    problem = _verify(token, algorithm, key)
+    if problem is not None:
+        yield Difference(f"{member} signature", f"by key {kid}, {algorithm}", problem)
+
+
+def _verify(token: str, algorithm: str, jwk: Mapping[str, Any]) -> str | None:
+    """Return why a key did not sign a token; None if it did."""
+    public = {name: value for name, value in jwk.items() if name not in _PRIVATE}
+    key = public_key(public, algorithm)
+    if key is None:
+        return f"the JWK cannot verify {algorithm}"
     try:
-        jwt.PyJWS().decode(token, jwt.PyJWK(dict(key), algorithm), algorithms=[algorithm])
-    except jwt.PyJWTError as error:
-        yield Difference(f"{member} signature", f"by key {kid}, {algorithm}", str(error))
+        verify(token, [replace(key, kid=None)])
+    except InvalidTokenError as error:
+        return str(error)
+    return None
 
 
-def _public(jwk: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Without what is private in it (RFC 7518 section 6), which a JWKS is not to have."""
-    return {name: value for name, value in jwk.items() if name not in _PRIVATE}
-
-
-def _kid_of(jwk: Mapping[str, Any]) -> str | None:
+def _kid(jwk: Mapping[str, Any]) -> str | None:
     return None if jwk.get("kid") is None else str(jwk["kid"])
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names) or "it has none"

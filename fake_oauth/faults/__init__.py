@@ -1,54 +1,81 @@
-"""What can be made to go wrong, and for which request.
+"""What can be made to go wrong, and for which requests.
 
-    script                                     which request meets which fault, how often
-    rule                                       plain values: the fault and its conditions
-    refusals  tampering  damage  hangups       before the endpoint, in a token, in the reply, on the
-                                               connection: a fault is a frozen value with one method
-    seams                                      the four of them, and what a fault is given there
-    kinds                                      KINDS: name → fault, the one table
-    malformed                                  MALFORMED: successes that are none
+    base                                    a fault and its stages; a rule and its conditions
+    refusals tokens replies connections     the faults, by stage
+    kinds                                   KINDS: every fault by its name
+    malformed                               MALFORMED: successes that a client must not accept
+    script barrier                          which request uses which fault; which waits for which
+    tables                                  rules in TOML and JSON
 
-The names below are all that is public.
+To add a fault, write its class in the module of its stage, list it in `KINDS` and below, give it a
+case in `tests/test_faults.py`, and give it a row in `docs/faults.md`; tests check all of them. The
+names here are public. Each is imported when it is first used, because most tests script no fault.
 """
 
-from fake_oauth.faults.damage import BrokenGzip as BrokenGzip
-from fake_oauth.faults.damage import DuplicateKey as DuplicateKey
-from fake_oauth.faults.damage import Empty as Empty
-from fake_oauth.faults.damage import Field as Field
-from fake_oauth.faults.damage import Html as Html
-from fake_oauth.faults.damage import Huge as Huge
-from fake_oauth.faults.damage import Missing as Missing
-from fake_oauth.faults.damage import NotJSON as NotJSON
-from fake_oauth.faults.damage import WrongCharset as WrongCharset
-from fake_oauth.faults.damage import WrongContentType as WrongContentType
-from fake_oauth.faults.hangups import BadChunk as BadChunk
-from fake_oauth.faults.hangups import Down as Down
-from fake_oauth.faults.hangups import Drip as Drip
-from fake_oauth.faults.hangups import Garbage as Garbage
-from fake_oauth.faults.hangups import Hang as Hang
-from fake_oauth.faults.hangups import HangUp as HangUp
-from fake_oauth.faults.hangups import Reset as Reset
-from fake_oauth.faults.hangups import Truncated as Truncated
-from fake_oauth.faults.kinds import KINDS as KINDS
-from fake_oauth.faults.malformed import MALFORMED as MALFORMED
-from fake_oauth.faults.malformed import Malformed as Malformed
-from fake_oauth.faults.refusals import Ok as Ok
-from fake_oauth.faults.refusals import Refuse as Refuse
-from fake_oauth.faults.refusals import Slow as Slow
-from fake_oauth.faults.refusals import Status as Status
-from fake_oauth.faults.rule import Rule as Rule
-from fake_oauth.faults.seams import Fault as Fault
-from fake_oauth.faults.tampering import AlgNone as AlgNone
-from fake_oauth.faults.tampering import BadSignature as BadSignature
-from fake_oauth.faults.tampering import Claim as Claim
-from fake_oauth.faults.tampering import Expired as Expired
-from fake_oauth.faults.tampering import HmacConfusion as HmacConfusion
-from fake_oauth.faults.tampering import NoClaim as NoClaim
-from fake_oauth.faults.tampering import NoKeyId as NoKeyId
-from fake_oauth.faults.tampering import NotYetValid as NotYetValid
-from fake_oauth.faults.tampering import UnknownKey as UnknownKey
-from fake_oauth.faults.tampering import WrongAudience as WrongAudience
-from fake_oauth.faults.tampering import WrongIssuer as WrongIssuer
+from __future__ import annotations
 
-ok = Ok()
-"""No fault: the request is served as ever."""
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from fake_oauth.faults.base import Fault as Fault
+    from fake_oauth.faults.base import Rule as Rule
+    from fake_oauth.faults.connections import BadChunk as BadChunk
+    from fake_oauth.faults.connections import Down as Down
+    from fake_oauth.faults.connections import Drip as Drip
+    from fake_oauth.faults.connections import Garbage as Garbage
+    from fake_oauth.faults.connections import Hang as Hang
+    from fake_oauth.faults.connections import HangUp as HangUp
+    from fake_oauth.faults.connections import Reset as Reset
+    from fake_oauth.faults.connections import Truncated as Truncated
+    from fake_oauth.faults.kinds import KINDS as KINDS
+    from fake_oauth.faults.malformed import MALFORMED as MALFORMED
+    from fake_oauth.faults.malformed import Malformed as Malformed
+    from fake_oauth.faults.refusals import Pass as Pass
+    from fake_oauth.faults.refusals import Refuse as Refuse
+    from fake_oauth.faults.refusals import Slow as Slow
+    from fake_oauth.faults.refusals import Status as Status
+    from fake_oauth.faults.replies import BrokenGzip as BrokenGzip
+    from fake_oauth.faults.replies import Change as Change
+    from fake_oauth.faults.replies import Combined as Combined
+    from fake_oauth.faults.replies import DuplicateKey as DuplicateKey
+    from fake_oauth.faults.replies import EmptyBody as EmptyBody
+    from fake_oauth.faults.replies import Field as Field
+    from fake_oauth.faults.replies import HTMLBody as HTMLBody
+    from fake_oauth.faults.replies import HugeBody as HugeBody
+    from fake_oauth.faults.replies import MissingField as MissingField
+    from fake_oauth.faults.replies import NotJSONBody as NotJSONBody
+    from fake_oauth.faults.replies import WrongCharset as WrongCharset
+    from fake_oauth.faults.replies import WrongContentType as WrongContentType
+    from fake_oauth.faults.tokens import AlgNone as AlgNone
+    from fake_oauth.faults.tokens import BadSignature as BadSignature
+    from fake_oauth.faults.tokens import Claim as Claim
+    from fake_oauth.faults.tokens import Expired as Expired
+    from fake_oauth.faults.tokens import HmacConfusion as HmacConfusion
+    from fake_oauth.faults.tokens import MissingClaim as MissingClaim
+    from fake_oauth.faults.tokens import NoKeyId as NoKeyId
+    from fake_oauth.faults.tokens import NotYetValid as NotYetValid
+    from fake_oauth.faults.tokens import UnknownKey as UnknownKey
+    from fake_oauth.faults.tokens import WrongAudience as WrongAudience
+    from fake_oauth.faults.tokens import WrongIssuer as WrongIssuer
+    from fake_oauth.reply import Response as Response
+
+# The public names that are not kinds of faults.
+_MODULES: Final = {
+    "Fault": "fake_oauth.faults.base",
+    "Rule": "fake_oauth.faults.base",
+    "KINDS": "fake_oauth.faults.kinds",
+    "MALFORMED": "fake_oauth.faults.malformed",
+    "Malformed": "fake_oauth.faults.malformed",
+    "Response": "fake_oauth.reply",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
+    if not name.startswith("_"):
+        kinds = import_module("fake_oauth.faults.kinds").KINDS
+        if name in kinds:
+            return kinds[name]
+    raise AttributeError(f"module 'fake_oauth.faults' has no attribute {name!r}")

@@ -1,18 +1,18 @@
-"""A barrier: requests that wait for each other, and are served one after the other as told.
+"""A barrier: requests that wait for each other, and are served one by one in a set order.
 
-It turns a race into a plain test. It does not change what is answered, only when.
+It turns a race into a repeatable test. It changes when requests are served, not how.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from threading import Condition
+from threading import TIMEOUT_MAX, Condition
 from time import monotonic
 from types import TracebackType
 from typing import Final, Self
 
-from fake_oauth.faults.rule import Rule
+from fake_oauth.faults.base import Conditions
 from fake_oauth.journal import Exchange
 from fake_oauth.provider.errors import FakeOAuthError
 
@@ -20,77 +20,86 @@ _FREE: Final = nullcontext()
 
 
 class BarrierError(FakeOAuthError):
-    """Not all requests came that a barrier was to hold, or one of them was not served in time."""
+    """Fewer requests arrived at a barrier than it holds, or one was not served in time."""
 
 
 class Barrier:
-    """Holds the next `n` requests of a kind until all have arrived; then serves them in order."""
+    """The next `n` matching requests, held until all have arrived, then served in order.
+
+    Use it as a `with` block, or in a test for asyncio as an `async with` block, which waits in a
+    thread and leaves the event loop free. Requests are held from the start of the block.
+    """
 
     def __init__(
         self,
-        rule: Rule,
+        conditions: Conditions,
         n: int,
         order: Sequence[int] | None,
         timeout_seconds: float,
         *,
-        close: Callable[[Barrier], None],
+        barriers: Barriers,
     ) -> None:
-        """`close` is told when it holds nobody any more."""
         self.arrived: list[Exchange] = []
-        """Who came, in this order."""
+        """The requests in the order in which they arrived."""
         self.served: list[Exchange] = []
-        """Who was answered, in this order."""
-        self._rule = rule
+        """The requests in the order in which they were served."""
+        self._conditions = conditions
         self._n = n
-        self._order = list(range(n)) if order is None else list(order)
+        self._order = order
         self._timeout_seconds = timeout_seconds
-        self._close = close
+        self._barriers = barriers
         self._changed = Condition()
         self._failure: str | None = None
-        if not n >= 1 or sorted(self._order) != list(range(n)) or timeout_seconds <= 0:
+        self._is_used = False
+        if not (n >= 1 and _is_order(order, n) and 0 < timeout_seconds <= TIMEOUT_MAX):
             raise FakeOAuthError(
-                "expected n of 1 or more, an order of 0 to n - 1, each once, and a timeout_seconds "
-                f"above 0, got n={n}, order={self._order}, timeout_seconds={timeout_seconds}"
+                "barrier: expected n >= 1, an order that contains 0 to n - 1 once each, and "
+                f"timeout_seconds > 0; got n={n}, order={order}, timeout_seconds={timeout_seconds}"
             )
 
     @property
     def winners(self) -> list[Exchange]:
-        """Whose request was granted, in the order in which they were served."""
+        """The requests that got a 200, in the order in which they were served."""
         return [exchange for exchange in self.served if exchange.status == 200]
 
     @property
     def losers(self) -> list[Exchange]:
-        """Whose request was not, likewise."""
+        """The requests that got no 200, in the order in which they were served."""
         return [exchange for exchange in self.served if exchange.status != 200]
 
-    def joins(self, exchange: Exchange) -> bool:
-        """Whether a request is one of those that are held; it has arrived then."""
+    def join(self, exchange: Exchange) -> bool:
+        """Return whether a request is one of those that are held. It has arrived then."""
         with self._changed:
-            if self._failure or len(self.arrived) == self._n or not self._rule.applies_to(exchange):
+            full = len(self.arrived) == self._n
+            if self._failure or full or not self._conditions.matches(exchange):
                 return False
             self.arrived.append(exchange)
             self._changed.notify_all()
             return True
 
     def wait(self, exchange: Exchange) -> None:
-        """Wait until it is the turn of a request that has joined, or there are no turns."""
+        """Wait for the turn of a request that has joined. A barrier that failed has no turns."""
         with self._changed:
             self._until(lambda: len(self.arrived) == self._n, self._too_few)
             self._until(lambda: self._next() is exchange, self._too_slow)
 
     def serve(self, exchange: Exchange) -> None:
-        """Note that a request has been answered, and let the next one have its turn."""
+        """Note that a request has been served, so that it is the turn of the next."""
         with self._changed:
             self.served.append(exchange)
             self._changed.notify_all()
 
     def give_up(self, failure: str) -> None:
-        """Let everybody go who waits. The first reason is the one that is told."""
+        """Release every request. The first reason is the one that is reported."""
         with self._changed:
             self._failure = self._failure or failure
             self._changed.notify_all()
 
     def __enter__(self) -> Self:
+        if self._is_used:
+            raise FakeOAuthError("barrier: a barrier can be used once; create another")
+        self._is_used = True
+        self._barriers.open(self)
         return self
 
     def __exit__(
@@ -99,72 +108,91 @@ class Barrier:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Wait until all have come and were served.
+        """Wait until all requests have arrived and were served.
 
-        Raises BarrierError if they were not in time; beside another error it is a note.
+        Raise BarrierError if they were not in time. If the block has failed, do not wait, and add
+        a note to its error.
         """
         with self._changed:
             if error is not None:
                 self.give_up(self._too_few())
             self._until(lambda: len(self.arrived) == self._n, self._too_few)
             self._until(lambda: len(self.served) == self._n, self._too_slow)
-        self._close(self)
+        self._barriers.close(self)
         if self._failure is not None:
             if error is None:
                 raise BarrierError(self._failure)
             error.add_note(self._failure)
 
-    def _next(self) -> Exchange | None:
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Do as at the end of a `with` block, but wait in a thread."""
+        import asyncio  # takes 40 ms, and most tests do without
+
+        try:
+            await asyncio.to_thread(self.__exit__, kind, error, traceback)
+        except asyncio.CancelledError:
+            self.give_up("the test was canceled")
+            raise
+
+    def _next(self) -> Exchange:
         turn = len(self.served)
-        return self.arrived[self._order[turn]] if turn < self._n else None
+        return self.arrived[turn if self._order is None else self._order[turn]]
 
     def _until(self, happened: Callable[[], bool], failure: Callable[[], str]) -> None:
-        """Wait for something to happen. After the time for that, or a failure, nobody waits."""
+        """Wait for an event. After the time for it, or after a failure, do not wait."""
         deadline = monotonic() + self._timeout_seconds
         while self._failure is None and not happened():
             if not self._changed.wait(deadline - monotonic()):
                 self.give_up(failure())
 
     def _too_few(self) -> str:
-        came = "\n".join(map(str, self.arrived))
+        arrived = "\n".join(map(str, self.arrived))
         return (
-            f"{len(self.arrived)} of {self._n} requests came to the barrier [{self._rule}] within "
-            f"{self._timeout_seconds:g} s\n{came}".rstrip()
+            f"{len(self.arrived)} of {self._n} requests arrived at the barrier"
+            f"{self._conditions.text} within {self._timeout_seconds:g} s\n{arrived}".rstrip()
         )
 
     def _too_slow(self) -> str:
         return (
-            f"{len(self.served)} of the {self._n} requests at the barrier [{self._rule}] were "
+            f"{len(self.served)} of {self._n} requests at the barrier{self._conditions.text} were "
             f"served; the next one took more than {self._timeout_seconds:g} s"
         )
 
 
 class Barriers:
-    """The barriers of one server that hold somebody or are to."""
+    """The barriers of one server whose blocks have begun and not ended."""
 
     def __init__(self) -> None:
         self._open: list[Barrier] = []
 
-    def open(
-        self, rule: Rule, n: int, order: Sequence[int] | None, timeout_seconds: float
-    ) -> Barrier:
-        """Hold the next `n` requests that a rule speaks of."""
-        barrier = Barrier(rule, n, order, timeout_seconds, close=self._open.remove)
+    def open(self, barrier: Barrier) -> None:
+        """Hold requests for a barrier."""
         self._open.append(barrier)
-        return barrier
+
+    def close(self, barrier: Barrier) -> None:
+        """Hold no further requests for a barrier."""
+        self._open.remove(barrier)
 
     def give_up(self, failure: str) -> None:
-        """Let everybody go."""
+        """Release every request of every barrier."""
         for barrier in list(self._open):
             barrier.give_up(failure)
 
     def passing(self, exchange: Exchange) -> AbstractContextManager[None]:
-        """While a request is served: at its turn, if a barrier holds it."""
+        """Return the block in which a request is served: at its turn, if a barrier holds it."""
         return self._held(exchange) if self._open else _FREE
 
     @contextmanager
     def _held(self, exchange: Exchange) -> Iterator[None]:
-        barrier = next((one for one in list(self._open) if one.joins(exchange)), None)
+        barrier = next((one for one in list(self._open) if one.join(exchange)), None)
         if barrier is not None:
             barrier.wait(exchange)
         try:
@@ -172,3 +200,7 @@ class Barriers:
         finally:
             if barrier is not None:
                 barrier.serve(exchange)
+
+
+def _is_order(order: Sequence[int] | None, n: int) -> bool:
+    return order is None or (len(order) == n and set(order) == set(range(n)))

@@ -1,100 +1,133 @@
-"""Faults before the endpoint: the request is answered, or kept waiting, and nothing has changed."""
+"""Faults before the endpoint: the request is refused or kept waiting, and nothing has changed.
+
+A new one is a subclass of `Refusal` and a row of `KINDS`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from fake_oauth.faults.seams import Refusal, Server
-from fake_oauth.provider.errors import OAuthError, Problem
-from fake_oauth.provider.parties import not_json
-from fake_oauth.reply import JSON, Reply
+from fake_oauth.faults.base import (
+    LONGEST_SECONDS,
+    Refusal,
+    Server,
+    header_problems,
+    header_value_problems,
+)
+from fake_oauth.provider.clock import END_OF_TIME
+from fake_oauth.provider.errors import OAuthError
+from fake_oauth.reply import HTML, JSON, Reply
+from fake_oauth.structure import Problem, json_problems
 
-_HTML = "text/html;charset=UTF-8"
+_REDIRECTS: Final = (301, 302, 303, 307, 308)
 
 
 @dataclass(frozen=True, slots=True)
-class Ok(Refusal):
-    """No fault: the request is served as ever. It fills a place in a sequence."""
+class Pass(Refusal):
+    """No fault: the request is served normally. It fills a place in a sequence."""
 
     def refuse(self, server: Server) -> None:
         return None
 
-    def __str__(self) -> str:
-        return "ok"
-
 
 @dataclass(frozen=True, slots=True)
 class Refuse(Refusal):
-    """An OAuth error (RFC 6749 section 5.2), a documented code or any other.
+    """An OAuth error with a documented code or any other, as the endpoint responds with it.
 
-    Without a `status` it has the one that the server gives to the code: 401 for `invalid_client`,
-    503 for `temporarily_unavailable`, otherwise 400.
+    At the token endpoint it is a JSON body (RFC 6749 section 5.2); at userinfo and the protected
+    resource it is a challenge (RFC 6750 section 3). By default the status is the one that the
+    server has for the code. A `status` of 200 is an error that looks like a success.
     """
 
     error: str
     description: str | None = None
     uri: str | None = None
     status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    """Further headers, such as `DPoP-Nonce`. They replace those of the same name."""
 
     def refuse(self, server: Server) -> Reply:
-        error = OAuthError(self.error, "scripted", description=self.description, uri=self.uri)
-        reply = server.refused(error)
+        error = OAuthError(
+            self.error, "scripted", cause="scripted", description=self.description, uri=self.uri
+        )
+        reply = _with_headers(server.error_reply(error), self.headers)
         return reply if self.status is None else replace(reply, status=self.status)
 
     def problems(self) -> Iterator[Problem]:
         if not self.error:
-            yield Problem("error", "expected an error code, got none")
-        if self.status is not None:
-            yield from _wrong_status("status", self.status)
+            yield Problem("error", "expected an error code, got ''")
+        if self.status is not None and not (self.status == 200 or 400 <= self.status <= 599):
+            yield Problem("status", f"expected 200 or 400 to 599, got {self.status}")
+        yield from header_problems("headers", self.headers)
 
 
 @dataclass(frozen=True, slots=True)
 class Status(Refusal):
-    """An HTTP error that no authorization server wrote: a gateway's 503, a rate limiter's 429.
+    """A response that no authorization server wrote: a gateway's 503, a rate limiter's 429.
 
     `body` is HTML, or a mapping that is sent as JSON. `Retry-After` is in seconds, or with
-    `retry_after_form="date"` the moment by the server's clock (RFC 9110 section 10.2.3).
+    `retry_after_form="date"` a date by the server's clock (RFC 9110 section 10.2.3). A redirect
+    has a `location`. 200 is the page of a captive portal.
     """
 
     code: int
-    body: Any = None
+    body: str | Mapping[str, Any] | None = None
     retry_after_seconds: int | None = None
     retry_after_form: Literal["seconds", "date"] = "seconds"
+    location: str | None = field(default=None, kw_only=True)
+    headers: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    """Further headers, such as those of a rate limit. They replace those of the same name."""
 
     def refuse(self, server: Server) -> Reply:
         headers: tuple[tuple[str, str], ...] = ()
         if self.retry_after_seconds is not None:
-            moment = formatdate(int(server.now) + self.retry_after_seconds, usegmt=True)
-            told = str(self.retry_after_seconds) if self.retry_after_form == "seconds" else moment
-            headers = (("Retry-After", told),)
-        is_json = isinstance(self.body, Mapping)
-        return Reply(
+            headers = (("Retry-After", self._retry_after(server.realm.clock.now())),)
+        if self.location is not None:
+            headers = (*headers, ("Location", self.location))
+        reply = Reply(
             status=self.code,
-            data=self.body if is_json else None,
-            page=None if is_json else self.body,
-            content_type=JSON if is_json else _HTML,
+            data=self.body if isinstance(self.body, Mapping) else None,
+            page=self.body if isinstance(self.body, str) else None,
+            content_type=JSON if isinstance(self.body, Mapping) else HTML,
             headers=headers,
             reason="scripted",
         )
+        return _with_headers(reply, self.headers)
 
     def problems(self) -> Iterator[Problem]:
-        yield from _wrong_status("code", self.code)
-        if not (self.body is None or isinstance(self.body, str | Mapping)):
-            yield Problem("body", f"expected a string or a table, got {self.body!r}")
-        yield from not_json("body", self.body)
-        if self.retry_after_seconds is not None and self.retry_after_seconds < 0:
-            message = f"expected at least 0, got {self.retry_after_seconds}"
+        if not (self.code == 200 or self.code in _REDIRECTS or 400 <= self.code <= 599):
+            redirects = ", ".join(map(str, _REDIRECTS))
+            yield Problem("code", f"expected 200, {redirects}, or 400 to 599, got {self.code}")
+        elif self.location is None and self.code in _REDIRECTS:
+            yield Problem("location", f"required for a redirect ({self.code})")
+        elif self.location is not None and self.code not in _REDIRECTS:
+            yield Problem("location", f"only a redirect has a location, not {self.code}")
+        yield from json_problems("body", self.body)
+        seconds = self.retry_after_seconds
+        if seconds is not None and not 0 <= seconds <= LONGEST_SECONDS:
+            message = f"expected 0 to {LONGEST_SECONDS}, got {seconds}"
             yield Problem("retry_after_seconds", message)
+        if self.location is not None:
+            yield from header_value_problems("location", self.location)
+        yield from header_problems("headers", self.headers)
+
+    def _retry_after(self, now: float) -> str:
+        assert self.retry_after_seconds is not None
+        if self.retry_after_form == "seconds":
+            return str(self.retry_after_seconds)
+        moment = min(int(now) + self.retry_after_seconds, END_OF_TIME - 1)
+        return formatdate(moment, usegmt=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Slow(Refusal):
-    """The request waits so many real seconds; then it is served, whether or not its client waits.
+    """A pause of some real seconds before the request is served normally.
 
-    A client that has given up by then does not hear of what was done: its token may be spent.
+    It is served even if its client has given up by then: a token may be used up without the
+    client's knowledge.
     """
 
     seconds: float
@@ -107,6 +140,13 @@ class Slow(Refusal):
             yield Problem("seconds", f"expected 0 to 3600, got {self.seconds}")
 
 
-def _wrong_status(name: str, status: int) -> Iterator[Problem]:
-    if not 400 <= status <= 599:
-        yield Problem(name, f"expected an HTTP error, 400 to 599, got {status}")
+def _with_headers(reply: Reply, headers: Mapping[str, str]) -> Reply:
+    """Return a reply with further headers, which replace those of the same name."""
+    values = {name.lower(): value for name, value in headers.items()}
+    kept = [(name, value) for name, value in reply.headers if name.lower() not in values]
+    added = [(name, value) for name, value in headers.items() if name.lower() != "content-type"]
+    return replace(
+        reply,
+        headers=(*kept, *added),
+        content_type=values.get("content-type", reply.content_type),
+    )

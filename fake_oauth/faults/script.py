@@ -1,203 +1,248 @@
-"""Which request meets which fault, and how often. Knows no particular fault.
+"""Which request uses which fault, and how often. No particular fault is known here.
 
-Rules are looked at in order, the counted ones first, then those that always hold; a request takes
-the first that applies to it and has uses left.
+Steps that count are searched first, then standing faults, each in the order in which they were
+scripted. A request uses the first step that matches it and has uses left.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import chain
 from threading import RLock
 from types import TracebackType
 from typing import Final, Self
 
-from fake_oauth.faults.rule import Rule
-from fake_oauth.faults.seams import Outage
+from fake_oauth.faults.base import Outage, Rule
 from fake_oauth.journal import Exchange
 from fake_oauth.provider.errors import FakeOAuthError
 
-# How many arrivals a rule remembers, to count those that repeat them only once.
+# How many arrivals a step remembers, to count those only once that repeat them.
 _REMEMBERED: Final = 1024
+# How many requests a step names in whose responses it had nothing to change.
+_NAMED: Final = 20
+# How many steps that are used up a script keeps.
+_KEPT: Final = 1000
 
 
 class Step:
-    """A rule in a script, and what has become of it."""
+    """A rule in a script, and the requests that have used it."""
 
     def __init__(self, rule: Rule, number: int) -> None:
         self.rule = rule
         self.number = number
         self.used = 0
-        self.undelivered: list[int] = []
-        """The requests that met it and whose replies had nothing for it to act on."""
+        self.undelivered: deque[int] = deque(maxlen=_NAMED)
+        """The latest requests whose responses had nothing to change for the fault."""
         self._skipped = 0
         self._latest: OrderedDict[object, tuple[float, bool]] = OrderedDict()
 
     @property
     def left(self) -> int:
-        """How often it will still be met; 0 for a rule that always holds."""
-        return 0 if self.rule.always else self.rule.times - self.used
+        """The number of uses left; 0 for a standing fault."""
+        times = self.rule.times
+        return times - self.used if isinstance(times, int) else 0
 
     @property
     def rest(self) -> Rule | None:
-        """The rule for the requests that have yet to come; None once it is used up."""
-        if self.rule.always:
-            return replace(self.rule, skip=self.rule.skip - self._skipped)
-        if self.left == 0:
-            return None
-        return replace(self.rule, times=self.left, skip=self.rule.skip - self._skipped)
+        """The rule for later requests; None if it is used up."""
+        skip = self.rule.skip - self._skipped
+        if self.rule.is_standing:
+            return replace(self.rule, skip=skip)
+        return replace(self.rule, times=self.left, skip=skip) if self.left else None
 
-    def meets(self, exchange: Exchange) -> bool:
-        """Whether this request meets it, which uses it."""
-        if not self._applies_to(exchange):
+    def is_over(self, now: float) -> bool:
+        """Return whether no later request can use it, not even one that repeats another."""
+        if self.left or self.rule.is_standing:
+            return False
+        if self.rule.count == "connections":
+            return not self._latest
+        latest = reversed(self._latest.values())
+        return all(now - at > self.rule.window_seconds for at, _ in latest)
+
+    def use(self, exchange: Exchange) -> bool:
+        """Return whether this request uses the step, and count it."""
+        if not self._matches(exchange):
             return False
         key = self._key(exchange)
         if key is not None and key in self._latest:
-            at, met = self._latest[key]
+            at, used = self._latest[key]
             if self.rule.count == "connections" or exchange.at - at <= self.rule.window_seconds:
-                return met
-        met = self._skipped >= self.rule.skip
-        if met:
-            if not (self.left or self.rule.always):
+                return used
+        used = self._skipped >= self.rule.skip
+        if used:
+            if not (self.left or self.rule.is_standing):
                 return False
             self.used += 1
         else:
             self._skipped += 1
         if key is not None:
-            self._latest[key] = exchange.at, met
+            self._latest[key] = exchange.at, used
+            self._latest.move_to_end(key)
             if len(self._latest) > _REMEMBERED:
                 self._latest.popitem(last=False)
-        return met
+        return used
 
-    def _applies_to(self, exchange: Exchange) -> bool:
+    def _matches(self, exchange: Exchange) -> bool:
         try:
-            return self.rule.applies_to(exchange)
+            return self.rule.matches(exchange)
         except Exception as error:
             raise FakeOAuthError(
-                f"the predicate of {self} failed on request {exchange.number}: {error!r}"
+                f"the function `when` of {self} failed for request {exchange.number}: {error!r}"
             ) from error
 
     def _key(self, exchange: Exchange) -> object:
-        """What is the same for arrivals that count once; None where each counts."""
+        """Return what counts once; None if every request counts."""
         if self.rule.count == "requests":
             return None
         return exchange.peer if self.rule.count == "connections" else exchange.digest
 
     def __str__(self) -> str:
-        return f"{'always' if self.rule.always else f'step {self.number}'} {self.rule.fault}"
+        number = "always" if self.rule.is_standing else f"step {self.number}"
+        return f"{number} {self.rule.fault}"
 
 
 class UnusedFaultError(FakeOAuthError):
-    """A test has ended, and not all that was scripted has come to pass.
+    """A test ended with steps that were not used, or had nothing to change.
 
-    `faults` says what has not, `transcript` what came in instead.
+    `faults` has a line for each, `transcript` the requests that arrived.
     """
 
     def __init__(self, faults: Sequence[str], transcript: str) -> None:
         self.faults = tuple(faults)
         self.transcript = transcript
-        told = "\n".join(f"  {fault}" for fault in faults)
-        came = transcript or "no request arrived"
-        super().__init__(f"the script was not used up:\n{told}\n{came}")
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        super().__init__(
+            f"the script has unused or ineffective steps:\n{lines}\n"
+            f"{transcript or 'no request arrived'}"
+        )
 
 
 class Script:
-    """The rules of one server, in the order in which they are looked at."""
+    """The steps of one server."""
 
     def __init__(self, begin: Callable[[Outage], None], end: Callable[[], None]) -> None:
-        """`begin` and `end` are called for outages that are due and that are lifted."""
-        self._begin = begin
-        self._end = end
+        """`begin` is called for an outage that is due, `end` when all outages are lifted."""
+        self._begin_outage = begin
+        self._end_outages = end
         self._lock = RLock()
+        # Steps that a request can use; the others are not searched.
         self._counted: list[Step] = []
         self._standing: list[Step] = []
+        self._over: list[Step] = []
         self._numbered = 0
 
     @property
     def steps(self) -> list[Step]:
-        """Every step, used up or not: those that are counted, then those that always hold."""
+        """Every step: those that count, also if they are used up, then the standing faults.
+
+        Of steps that are used up, the latest thousand are kept.
+        """
         with self._lock:
-            return [*self._counted, *self._standing]
+            counted = sorted([*self._over, *self._counted], key=lambda step: step.number)
+            return [*counted, *self._standing]
 
     def add(self, rules: Sequence[Rule]) -> list[Step]:
-        """Append some rules that have been found good."""
+        """Append rules that have no problems."""
         with self._lock:
             added = []
             for rule in rules:
-                if not rule.always:
+                if not rule.is_standing:
                     self._numbered += 1
                 step = Step(rule, self._numbered)
-                (self._standing if rule.always else self._counted).append(step)
+                (self._standing if rule.is_standing else self._counted).append(step)
                 added.append(step)
-                if rule.always and isinstance(rule.fault, Outage):
-                    self._begin(rule.fault)
+                if rule.is_standing and isinstance(rule.fault, Outage):
+                    self._begin_outage(rule.fault)
             self._begin_what_is_due()
+            # These wait for a repeat that may never arrive.
+            self._retire([step for step in self._counted if not step.left][:-_KEPT])
         return added
 
     def replace(self, rules: Sequence[Rule]) -> list[Step]:
-        """Put rules that have been found good in the place of all others, at one moment."""
+        """Replace all steps with rules that have no problems, at one moment."""
         with self._lock:
             self.clear()
             return self.add(rules)
 
     def lift(self, step: Step) -> None:
-        """Take a rule out. One that is out already may be lifted again."""
+        """Remove a step. One that has been removed can be lifted again."""
         with self._lock:
-            for steps in (self._counted, self._standing):
+            for steps in (self._counted, self._over, self._standing):
                 if step in steps:
                     steps.remove(step)
                     outages = [s for s in self._standing if isinstance(s.rule.fault, Outage)]
                     if isinstance(step.rule.fault, Outage) and not outages:
-                        self._end()
+                        self._end_outages()
 
     def clear(self) -> None:
-        """Take every rule out."""
-        for step in self.steps:
-            self.lift(step)
+        """Remove every step."""
+        with self._lock:
+            for step in self.steps:
+                self.lift(step)
 
     def take(self, exchange: Exchange) -> Step | None:
-        """The step that this request meets, if it meets one."""
+        """Return the step that this request uses, if there is one."""
+        over = []
         with self._lock:
-            for step in (*self._counted, *self._standing):
-                if not isinstance(step.rule.fault, Outage) and step.meets(exchange):
-                    self._begin_what_is_due()
-                    return step
-        return None
+            for step in chain(self._counted, self._standing):
+                if step.is_over(exchange.at):
+                    over.append(step)
+                elif not isinstance(step.rule.fault, Outage) and step.use(exchange):
+                    break
+            else:
+                step = None
+            self._begin_what_is_due()
+            if step is not None and step.is_over(exchange.at):
+                over.append(step)
+            self._retire(over)
+        return step
 
     def unused(self) -> list[str]:
-        """What has not come to pass, a line each."""
+        """Return a line for each step that was not used up, and for each that changed nothing."""
         found = []
         for step in self.steps:
             if step.left:
-                met = f", met {step.used} of {step.rule.times} times" if step.used else ""
-                found.append(f"step {step.number} {step.rule}{met}")
-            found += [
-                f"{step}: request {number} met it, and there was nothing in the reply for it to "
-                "act on"
-                for number in step.undelivered
-            ]
+                used = f", used {step.used} of {step.rule.times} times" if step.used else ""
+                found.append(f"step {step.number} {step.rule}{used}")
+            if step.undelivered:
+                requests = ", ".join(map(str, step.undelivered))
+                plural = "s" if len(step.undelivered) > 1 else ""
+                found.append(
+                    f"{step} had nothing to change in the response to request{plural} {requests}"
+                )
         return found
 
     def _begin_what_is_due(self) -> None:
-        """Begin an outage that has nothing unused before it."""
+        """Begin each outage that has no step with uses left before it."""
         for step in self._counted:
             if step.left:
                 if not isinstance(step.rule.fault, Outage):
                     return
                 step.used += 1
-                self._begin(step.rule.fault)
+                self._begin_outage(step.rule.fault)
+
+    def _retire(self, over: Sequence[Step]) -> None:
+        """Take steps out of the search that no request can use any more."""
+        for step in over:
+            self._counted.remove(step)
+            self._over.append(step)
+        while len(self._over) > _KEPT:
+            # The latest does not know yet whether there is something to change.
+            silent = (step for step in self._over[:-1] if not step.undelivered)
+            self._over.remove(next(silent, self._over[0]))
 
 
-class Standing:
-    """A fault that holds until it is lifted, by `lift()` or the end of a `with`."""
+class StandingFault:
+    """A fault that holds until it is lifted, by `lift()` or by the end of a `with` block."""
 
     def __init__(self, script: Script, step: Step) -> None:
         self._script = script
         self._step = step
 
     def lift(self) -> None:
-        """End it. What is lifted already may be lifted again."""
+        """End the fault. One that has ended can be lifted again."""
         self._script.lift(self._step)
 
     def __enter__(self) -> Self:

@@ -1,19 +1,15 @@
-"""The authorization server itself: its rules.
+"""The authorization server's rules. No module in this package imports HTTP.
 
-Nothing in this package knows HTTP. What a client asks comes in as an `Ask`, answers go out
-as plain data or as an `OAuthError`. Modules import downwards only:
+Parameters come in as a mapping of strings. Results go out as plain data or as an `OAuthError`.
+Modules import downwards only:
 
-    grants   introspection              the token endpoint's rules and the GRANTS table; what a
-                                        token is worth
-    authorize   bearer   otp            codes; userinfo and revocation; one-time passwords
-    refreshing   issuing   moves        how tokens are renewed, made, and moved behind one's back
-    checks                              what more than one rule checks
-    realm                               one issuer and all that it knows
-    ledger   shelves   records          what was issued and may still be spent
-    sessions   tokens                   browsers at the login page; tokens, to the documented byte
-    keys   resource   outbox            what signs; what is protected; what was "sent"
-    asking                              what a client asks, the transport stripped off
-    conventions   terms   policies      what servers do differently: codes, texts, lifetimes
-    errors   clock   ids   parties      who may be refused, what time it is, names for things
-    lineage                             which token came of which
+    grants  authorize  introspection    what a request gets: GRANTS and the other rules
+    bearer  revocation  admin
+    issuing                             grants, codes, and tokens are made here
+    realm                               one issuer: its clients, users, keys, clock, and store
+    store  sessions                     what was issued and may still be used; logged-in browsers
+    dialect                             `Dialect`: what one kind of server does its own way
+    tokens                              token sets, and JWTs byte by byte
+    request  keys  model  policies      values
+    errors  clock  ids
 """

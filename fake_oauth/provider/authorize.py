@@ -1,55 +1,50 @@
-"""From an authorization request to a code.
+"""The authorization endpoint: from an authorization request to a code; and logout.
 
-What a request is refused for before its redirect_uri is known to be the client's never travels
-there: only a `RedirectError` does (RFC 6749 section 4.1.2.1).
+Before the redirect URI is known to be the client's, an error is shown where it is. Afterwards it is
+a `RedirectError`, which the browser takes back to the client (RFC 6749 section 4.1.2.1).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
-from fake_oauth.provider.asking import Params
-from fake_oauth.provider.errors import OAuthError, TextName
-from fake_oauth.provider.issuing import log_in, write_code
-from fake_oauth.provider.parties import Client, User
+from fake_oauth.provider.errors import Cause, OAuthError, RedirectError
+from fake_oauth.provider.issuing import log_in, new_code
+from fake_oauth.provider.model import Client, User
 from fake_oauth.provider.realm import Realm
+from fake_oauth.provider.request import Parameters
 from fake_oauth.provider.sessions import AuthorizationRequest
 
-
-class RedirectError(OAuthError):
-    """A refusal that travels back to the client, by way of the browser."""
-
-    def __init__(
-        self,
-        code: str,
-        reason: str,
-        *,
-        text: TextName = "authorization_parameter",
-        parameter: str,
-        redirect_uri: str,
-        state: str | None,
-    ) -> None:
-        super().__init__(code, reason, text=text, parameter=parameter)
-        self.redirect_uri = redirect_uri
-        self.state = state
+PARAMETERS: Final = (
+    "response_type",
+    "client_id",
+    "redirect_uri",
+    "scope",
+    "state",
+    "nonce",
+    "code_challenge",
+    "code_challenge_method",
+)
+"""The parameters of an authorization request."""
 
 
-def request(realm: Realm, params: Params) -> AuthorizationRequest:
-    """A request that may be granted (RFC 6749 section 4.1.1, CIAM 1441/64348 and 1441/64391)."""
-    client = _client(realm, params)
-    sent = params.optional("redirect_uri")
+def validate(realm: Realm, parameters: Parameters) -> AuthorizationRequest:
+    """Return a request that needs only a login (RFC 6749 section 4.1.1, CIAM 1441/64348)."""
+    client = _client(realm, parameters)
+    sent = parameters.optional("redirect_uri")
     redirect_uri = _redirect_uri(client, sent)
-    _asks_for_a_code(realm, params, redirect_uri)
-    state, scope = params.optional("state"), params.optional("scope")
+    _require_response_type(parameters, redirect_uri)
+    state, scope = parameters.optional("state"), parameters.optional("scope")
     scopes = tuple(scope.split(" ")) if scope else ()
     if sent is None and "openid" in scopes:
-        raise _direct("redirect_uri", "redirect_uri missing, which scope openid asks for")
+        raise _shown("redirect_uri", "redirect_uri missing, which scope openid requires")
 
     def refused(
-        code: str, parameter: str, reason: str, text: TextName = "authorization_parameter"
-    ) -> OAuthError:
+        code: str, parameter: str, reason: str, cause: Cause = "authorization_parameter"
+    ) -> RedirectError:
         return RedirectError(
-            code, reason, text=text, parameter=parameter, redirect_uri=redirect_uri, state=state
+            code, reason, cause=cause, parameter=parameter, redirect_uri=redirect_uri, state=state
         )
 
     if not client.may_use("authorization_code"):
@@ -58,7 +53,12 @@ def request(realm: Realm, params: Params) -> AuthorizationRequest:
     if unknown := [word for word in scopes if word not in client.scopes]:
         reason = f"scope {unknown[0]!r} was not registered; registered: {' '.join(client.scopes)}"
         raise refused("invalid_scope", "scope", reason)
-    challenge, method = (params.get(f"code_challenge{end}") for end in ("", "_method"))
+    for name in ("nonce", "code_challenge", "code_challenge_method"):
+        if len(parameters.all(name)) > 1:
+            cause: Cause = "authorization_parameter" if name == "nonce" else "pkce_parameter"
+            reason = f"{name} sent {len(parameters.all(name))} times"
+            raise refused("invalid_request", name, reason, cause)
+    challenge, method = (parameters.get(f"code_challenge{end}") for end in ("", "_method"))
     if (challenge or method) and method != "S256":
         reason = f"code_challenge_method {method!r} is not S256"
         raise refused("invalid_request", "code_challenge_method", reason, "pkce_parameter")
@@ -72,68 +72,68 @@ def request(realm: Realm, params: Params) -> AuthorizationRequest:
         scopes=scopes,
         state=state,
         code_challenge=challenge or None,
-        nonce=params.get("nonce"),
+        nonce=parameters.get("nonce"),
     )
 
 
-def allow(realm: Realm, asked: AuthorizationRequest, user: User) -> Mapping[str, str]:
-    """What the client is told when the user has logged in: a code."""
-    if asked.client_id not in realm.clients:
-        raise _direct("client_id", f"client {asked.client_id} is gone")
+def allow(realm: Realm, request: AuthorizationRequest, user: User) -> Mapping[str, str]:
+    """Return the parameters of the authorization response: a code."""
+    client = realm.clients.get(request.client_id)
+    if client is None:
+        raise _shown("client_id", f"client {request.client_id} was removed")
     with realm.lock:
-        grant = log_in(realm, asked.client_id, user, asked.scopes)
-        code = write_code(
+        code = new_code(
             realm,
-            grant,
-            redirect_uri=asked.sent_redirect_uri,
-            code_challenge=asked.code_challenge,
-            nonce=asked.nonce,
+            log_in(realm, client, user, request.scopes),
+            redirect_uri=request.sent_redirect_uri,
+            code_challenge=request.code_challenge,
+            nonce=request.nonce,
         )
-    return {"code": code, **_state(asked.state)}
+    return {"code": code, **_state(request.state)}
 
 
-def denied(asked: AuthorizationRequest) -> RedirectError:
-    """What the client is told when the user has said no."""
+def denied(request: AuthorizationRequest) -> RedirectError:
+    """Return the refusal of a client that the user has denied."""
     return RedirectError(
         "access_denied",
         "denied on the login page",
-        text="denied",
+        cause="access_denied",
         parameter="client_id",
-        redirect_uri=asked.redirect_uri,
-        state=asked.state,
+        redirect_uri=request.redirect_uri,
+        state=request.state,
     )
 
 
-def answer(realm: Realm, error: RedirectError) -> Mapping[str, str]:
-    """A refusal as parameters of the redirect, in the documented order."""
-    return realm.conventions.told(error) | _state(error.state)
+def error_parameters(realm: Realm, error: RedirectError) -> Mapping[str, str]:
+    """Return the parameters of a redirect with an error, in the documented order."""
+    return realm.dialect.error_members(error) | _state(error.state)
 
 
-def log_out(realm: Realm, params: Params) -> tuple[str, Mapping[str, str]]:
-    """Where to go after logging out, and with what (CIAM 1441/64393)."""
-    client_id = params.optional("client_id")
+def log_out(realm: Realm, parameters: Parameters) -> tuple[str, Mapping[str, str]]:
+    """Return where to redirect after logout, and with which parameters (CIAM 1441/64393)."""
+    client_id = parameters.optional("client_id")
     if client_id is None:
-        raise OAuthError("invalid_request", "no client_id", text="no_client_id")
+        raise OAuthError("invalid_request", "no client_id", cause="logout_client_id")
     client = realm.clients.get(client_id)
     if client is None:
-        raise _direct("client_id", f"client {client_id} unknown")
-    uri = params.optional("logout_redirect_uri")
+        raise _shown("client_id", f"client {client_id} unknown")
+    uri = parameters.optional("logout_redirect_uri")
     uris = client.logout_redirect_uris
     if uri is None and len(uris) == 1:
         uri = uris[0]
     if uri is None or uri not in uris:
         known = ", ".join(uris) or "none"
         reason = f"logout_redirect_uri {uri!r} is not registered; registered: {known}"
-        raise _direct("logout_redirect_uri", reason)
-    return uri, _state(params.optional("state"))
+        raise _shown("logout_redirect_uri", reason)
+    return uri, _state(parameters.optional("state"))
 
 
-def _client(realm: Realm, params: Params) -> Client:
-    client_id = params.required("client_id")
+def _client(realm: Realm, parameters: Parameters) -> Client:
+    client_id = parameters.required("client_id")
     client = realm.clients.get(client_id)
     if client is None or not client.enabled:
-        what = "unknown" if client is None else "disabled"
-        raise _direct("client_id", f"client {client_id} {what}")
+        flaw = "unknown" if client is None else "disabled"
+        raise _shown("client_id", f"client {client_id} {flaw}")
     return client
 
 
@@ -143,34 +143,32 @@ def _redirect_uri(client: Client, sent: str | None) -> str:
         return uris[0]
     if sent is None or sent not in uris:
         known = ", ".join(uris) or "none"
-        raise _direct(
-            "redirect_uri", f"redirect_uri {sent!r} is not registered; registered: {known}"
-        )
+        reason = f"redirect_uri {sent!r} is not registered; registered: {known}"
+        raise _shown("redirect_uri", reason)
     return sent
 
 
-def _asks_for_a_code(realm: Realm, params: Params, redirect_uri: str) -> None:
-    """RFC 6749 sections 4.1.1 and 4.1.2.1."""
-    kinds = params.all("response_type")
+def _require_response_type(parameters: Parameters, redirect_uri: str) -> None:
+    """Check that a code is requested (RFC 6749 sections 4.1.1 and 4.1.2.1)."""
+    kinds = parameters.all("response_type")
     if kinds == ("code",):
         return
+    is_one = len(kinds) == 1
     reason = f"response_type {kinds[0]!r} is not code" if kinds else "response_type missing"
-    if realm.conventions.redirects_response_type:
-        raise RedirectError(
-            "unsupported_response_type" if len(kinds) == 1 else "invalid_request",
-            reason,
-            parameter="response_type",
-            redirect_uri=redirect_uri,
-            state=params.optional("state"),
-        )
-    params.once("response_type")
-    raise _direct("response_type", reason)
+    raise RedirectError(
+        "unsupported_response_type" if is_one else "invalid_request",
+        reason if len(kinds) < 2 else f"response_type sent {len(kinds)} times",
+        cause="response_type_unsupported" if is_one else "response_type",
+        parameter="response_type",
+        redirect_uri=redirect_uri,
+        state=parameters.optional("state"),
+    )
 
 
-def _direct(parameter: str, reason: str) -> OAuthError:
-    """A refusal that is shown where it is, and goes nowhere."""
+def _shown(parameter: str, reason: str) -> OAuthError:
+    """Return a refusal that is shown to the user and not sent to the client."""
     return OAuthError(
-        "invalid_request", reason, text="authorization_parameter", parameter=parameter
+        "invalid_request", reason, cause="authorization_parameter", parameter=parameter
     )
 
 

@@ -1,153 +1,172 @@
-"""What an access token is good for: userinfo, a protected resource; and giving tokens up."""
+"""What an access token gives access to: userinfo, and a protected resource (RFC 6750)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import inf
-from typing import Any
+from typing import Any, Final
 
-from fake_oauth.provider.asking import Ask
-from fake_oauth.provider.conventions import Challenge
-from fake_oauth.provider.errors import OAuthError
-from fake_oauth.provider.parties import Client, User
+from fake_oauth.provider.errors import BearerError
+from fake_oauth.provider.model import Resource, User
 from fake_oauth.provider.realm import Realm
-from fake_oauth.provider.resource import Resource
-from fake_oauth.provider.tokens import read
+from fake_oauth.provider.store import AccessToken
+from fake_oauth.provider.tokens import InvalidTokenError, verify
+
+_FOREIGN: Final = "not an access token of this server"
 
 
-class BearerError(OAuthError):
-    """A refusal of an access token; it travels in WWW-Authenticate (RFC 6750 section 3)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """What the server knows of an access token."""
 
-    def __init__(self, code: str | None, reason: str, challenge: Mapping[str, str]) -> None:
-        """`challenge` is what WWW-Authenticate says, in this order."""
-        super().__init__(code, reason)
-        self.challenge = challenge
+    claims: Mapping[str, Any]
+    """Its claims, of whatever shape; empty if it is not a token of this server."""
+    record: AccessToken | None = None
+    flaw: str | None = None
+    """Why it is not valid, in words that can be sent; None if it is valid."""
+    detail: str = ""
+    """More about the flaw, for the journal."""
+
+    @property
+    def reason(self) -> str:
+        """The flaw and its detail."""
+        return f"{self.flaw}: {self.detail}" if self.detail else str(self.flaw)
+
+    @property
+    def sub(self) -> str | None:
+        """The user or client that it is about."""
+        if self.record is not None:
+            return self.record.grant.sub
+        return _text(self.claims.get("sub"))
+
+    @property
+    def client_id(self) -> str | None:
+        """The client that it was issued to. Its `aud` may be a custom claim."""
+        if self.record is not None:
+            return self.record.grant.client_id
+        return _text(self.claims.get("client_id")) or _text(self.claims.get("aud"))
+
+    @property
+    def scopes(self) -> Sequence[str]:
+        """Its scopes: a list, or text as in RFC 9068 section 2.2.3."""
+        scopes = self.claims.get("scope")
+        if isinstance(scopes, str):
+            return scopes.split()
+        if isinstance(scopes, list):
+            return [scope for scope in scopes if isinstance(scope, str)]
+        return ()
+
+
+def inspect(realm: Realm, access_token: str, now: float) -> Inspection:
+    """Return what is known of an access token at a time. Any text is input; nothing is raised."""
+    with realm.lock:
+        record = realm.store.access_token(access_token)
+    try:
+        header, claims = verify(access_token, (key.public for key in realm.keys.published()))
+    except InvalidTokenError as error:
+        return Inspection(claims={}, record=record, flaw=_FOREIGN, detail=str(error))
+    if record is None and not realm.dialect.is_access_token(header, claims):
+        return Inspection(claims={}, flaw=_FOREIGN, detail="an ID token")
+    return Inspection(claims=claims, record=record, flaw=_flaw(claims, record, now))
 
 
 def userinfo(realm: Realm, access_token: str | None) -> dict[str, Any]:
-    """The claims of the user behind an access token (CIAM 1148/51476)."""
+    """Return the claims of the user of an access token (CIAM 1148/51476)."""
     if access_token is None:
-        raise _refused(realm, "missing", "no bearer token")
-    claims, flaw = inspected(realm, access_token, realm.clock.now())
-    if flaw is not None:
-        raise _refused(realm, "invalid", flaw)
-    if "openid" not in scopes_of(claims):
-        raise _refused(realm, "insufficient", "access token without scope openid")
-    user = realm.users.get(claims["sub"])
+        raise BearerError(
+            "invalid_token", "no bearer token", cause="bearer_missing", endpoint="userinfo"
+        )
+    token = inspect(realm, access_token, realm.clock.now())
+    if token.flaw is not None:
+        raise BearerError(
+            "invalid_token", token.reason, cause="bearer_invalid", endpoint="userinfo"
+        )
+    if "openid" not in token.scopes:
+        raise BearerError(
+            "insufficient_scope",
+            "access token without scope openid",
+            cause="bearer_scope",
+            endpoint="userinfo",
+            scope="openid",
+        )
+    user = realm.users.get(token.sub or "")
     if user is None:
-        raise _refused(realm, "no_user", f"no user {claims['sub']}")
-    return {"sub": user.sub, **_told(realm, user, owner_of(realm, claims))}
+        raise BearerError(
+            "invalid_token", f"no user {token.sub}", cause="bearer_user", endpoint="userinfo"
+        )
+    return {"sub": user.sub, **_released(realm, user, token.client_id)}
 
 
 def resource(realm: Realm, access_token: str | None) -> dict[str, Any]:
-    """What a protected resource says to an access token that it lets in (RFC 6750 section 3)."""
-    wanted = realm.resource
+    """Return what a protected resource sends to a valid access token (RFC 6750 section 3)."""
+    required = realm.resource
     try:
-        claims = _let_in(realm, access_token, wanted)
+        token = _admit(realm, access_token, required)
     except BearerError:
         with realm.lock:
-            wanted.refused += 1
+            required.refused += 1
         raise
     with realm.lock:
-        wanted.calls += 1
-    return {
-        "sub": claims["sub"],
-        "client_id": owner_of(realm, claims),
-        "scope": " ".join(scopes_of(claims)),
-    }
+        required.calls += 1
+    members = {"sub": token.sub, "client_id": token.client_id, "scope": " ".join(token.scopes)}
+    return {name: value for name, value in members.items() if value is not None}
 
 
-def _let_in(realm: Realm, access_token: str | None, wanted: Resource) -> dict[str, Any]:
-    challenge = {"realm": "fake_oauth"}
+def _admit(realm: Realm, access_token: str | None, required: Resource) -> Inspection:
     if access_token is None:
-        # Without an error code, as nothing was presented (RFC 6750 section 3.1).
-        raise BearerError(None, "no bearer token", challenge)
-    claims, flaw = inspected(realm, access_token, realm.clock.now() + wanted.skew_seconds)
-    if flaw is not None:
-        told = {"error": "invalid_token", "error_description": flaw}
-        raise BearerError("invalid_token", flaw, challenge | told)
-    if wanted.scope is not None and wanted.scope not in scopes_of(claims):
-        flaw = f"access token without scope {wanted.scope}"
-        told = {"error": "insufficient_scope", "error_description": flaw, "scope": wanted.scope}
-        raise BearerError("insufficient_scope", flaw, challenge | told)
-    return claims
-
-
-def revoke(realm: Realm, ask: Ask) -> str:
-    """Give up a token; returns what was given up, for the journal (CIAM 1148/51486, RFC 7009)."""
-    client = realm.authenticate(ask.credentials)
-    values = ask.params.all("token")
-    if len(values) != 1 or not values[0].strip():
-        raise OAuthError(
-            "invalid_request",
-            "token missing, blank or sent twice",
-            text="revocation_parameter",
-            parameter="token",
+        raise BearerError(
+            "invalid_token", "no bearer token", cause="bearer_missing", endpoint="resource"
         )
-    fate = f"revoked by request {ask.number}"
-    with realm.lock:
-        record = realm.ledger.refresh_tokens.find(values[0])
-        if record is not None:
-            _owned(realm, record.grant.client_id, client)
-            realm.ledger.revoke_grant(record.grant, fate)
-            return "refresh token revoked, and the access tokens of its grant"
-        claims = read(realm.keys.published(), values[0])
-        # An id_token has an azp; there is nothing to revoke about it.
-        if claims is None or "azp" in claims:
-            return "nothing to revoke: unknown token"
-        _owned(realm, owner_of(realm, claims), client)
-        now = realm.clock.now()
-        realm.ledger.revoke_access_token(claims["jti"], claims["exp"], now, fate)
-    return "access token revoked"
+    token = inspect(realm, access_token, realm.clock.now() + required.skew_seconds)
+    if token.flaw is not None:
+        raise BearerError(
+            "invalid_token",
+            token.reason,
+            cause="bearer_invalid",
+            endpoint="resource",
+            description=token.flaw,
+        )
+    if required.scope is not None and required.scope not in token.scopes:
+        flaw = f"access token without scope {required.scope}"
+        raise BearerError(
+            "insufficient_scope",
+            flaw,
+            cause="bearer_scope",
+            endpoint="resource",
+            scope=required.scope,
+            description=flaw,
+        )
+    return token
 
 
-def inspected(realm: Realm, access_token: str, now: float) -> tuple[dict[str, Any], str | None]:
-    """The claims of an access token, and why it may not be used at this time, if it may not."""
-    claims = read(realm.keys.published(), access_token)
-    if claims is None or "azp" in claims:
-        return {}, "not an access token of this server"
-    with realm.lock:
-        trace = realm.ledger.traced(claims["jti"])
-        expires_at = min(claims["exp"], inf if trace is None else trace.expires_at)
-        fate = realm.ledger.access_token_fate(claims["jti"])
+def _flaw(claims: Mapping[str, Any], record: AccessToken | None, now: float) -> str | None:
+    """Return why a signed access token is not valid at a time (RFC 7519 sections 4.1.4, 4.1.5)."""
+    times = {name: claims[name] for name in ("exp", "nbf") if name in claims}
+    for name, value in times.items():
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return f"access token with {name} {value!r}, which is not a number"
+    if "exp" not in times:
+        return "access token without exp"
+    if times.get("nbf", now) > now:
+        return f"access token not valid for another {times['nbf'] - now:.0f} s"
+    known = inf if record is None or record.expires_at is None else record.expires_at
+    expires_at = min(times["exp"], known)
     if expires_at <= now:
-        return claims, f"access token expired {now - expires_at:.0f} s ago"
-    return claims, fate and f"access token {fate}"
+        return f"access token expired {now - expires_at:.0f} s ago"
+    reason = None if record is None else record.revocation()
+    return None if reason is None else f"access token {reason}"
 
 
-def owner_of(realm: Realm, claims: Mapping[str, Any]) -> str:
-    """The client that an access token was given to; its `aud` may be a claim of people's own."""
-    with realm.lock:
-        trace = realm.ledger.traced(claims["jti"])
-    if trace is not None and trace.grant is not None:
-        return trace.grant.client_id
-    return str(claims["aud"])
-
-
-def scopes_of(claims: Mapping[str, Any]) -> Sequence[str]:
-    """The scopes of an access token; as a claim of people's own they may be text (RFC 9068)."""
-    scopes = claims.get("scope", ())
-    return scopes.split() if isinstance(scopes, str) else tuple(scopes)
-
-
-def _refused(realm: Realm, why: Challenge, reason: str) -> OAuthError:
-    """A refusal of userinfo. Who is gone is told in a body where the challenges do not say it."""
-    challenge = realm.conventions.challenges.get(why)
-    if challenge is None:
-        return OAuthError("user_not_found", reason)
-    return BearerError(challenge.get("error"), reason, challenge)
-
-
-def _owned(realm: Realm, owner: str, client: Client) -> None:
-    if owner != client.client_id:
-        raise OAuthError(realm.conventions.foreign_token, f"token belongs to client {owner}")
-
-
-def _told(realm: Realm, user: User, client_id: str) -> dict[str, Any]:
-    """The user's claims that this client is told, in the user's order."""
+def _released(realm: Realm, user: User, client_id: str | None) -> dict[str, Any]:
+    """Return the user's claims for a client, in the user's order."""
     own = {"email": user.email, "phone_number": user.phone}
     claims = {name: value for name, value in own.items() if value is not None} | dict(user.claims)
-    client = realm.clients.get(client_id)
+    client = realm.clients.get(client_id or "")
     if client is None or client.claims is None:
         return claims
     return {name: value for name, value in claims.items() if name in client.claims}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

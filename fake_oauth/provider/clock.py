@@ -1,22 +1,24 @@
-"""What time it is: one clock for tokens, expiry and the `Date` header.
+"""The one clock of a server: for tokens, for expiry, and for the `Date` header.
 
-Nobody else in the package reads the time of day.
+No other module of the package reads the time of day.
 """
 
 from __future__ import annotations
 
 import time
 from datetime import datetime
+from math import isfinite
 from threading import Lock
+from typing import Final
 
 from fake_oauth.provider.errors import FakeOAuthError
 
 # The first second of the year 10000, which no HTTP date can name.
-_END_OF_TIME = 253_402_300_800
+END_OF_TIME: Final = 253_402_300_800
 
 
 class Clock:
-    """A clock that a test may move: real at first, or frozen, set or advanced.
+    """A clock that a test can control: it shows the real time until it is frozen or set.
 
     >>> clock = Clock(1636449231, frozen=True)
     >>> clock.advance(300)
@@ -34,40 +36,49 @@ class Clock:
             self.set(start)
 
     def now(self) -> float:
-        """Seconds since 1970, UTC."""
+        """Return the time in seconds since 1970, UTC."""
         frozen_at = self._frozen_at
         return time.time() + self._ahead if frozen_at is None else frozen_at
 
     @property
     def is_frozen(self) -> bool:
+        """Whether time stands still."""
         return self._frozen_at is not None
 
     def advance(self, seconds: float) -> None:
-        """Move the clock ahead by `seconds`, or back if negative. A frozen clock stays frozen."""
+        """Move the clock ahead by `seconds`, or back if negative. A frozen clock stays frozen.
+
+        Raise FakeOAuthError for a moment outside of the years 1970 to 9999.
+        """
         with self._lock:
-            self._put(self.now() + seconds)
+            self._set(self.now() + seconds)
 
     def set(self, moment: float | datetime) -> None:
-        """Put the clock to `moment`: seconds since 1970, or a datetime that has a time zone."""
+        """Set the clock to `moment`: seconds since 1970, or a datetime with a time zone.
+
+        Raise FakeOAuthError for a datetime without a time zone, and for a moment outside of the
+        years 1970 to 9999.
+        """
         with self._lock:
-            self._put(seconds_since_1970(moment))
+            self._set(seconds_since_1970(moment))
 
     def freeze(self) -> None:
-        """Stop the clock where it is."""
+        """Stop the clock at the present moment."""
         with self._lock:
             self._frozen_at = self.now()
 
     def unfreeze(self) -> None:
-        """Let the clock run on from where it stands."""
+        """Let the clock run again, from the moment at which it was frozen."""
         with self._lock:
             self._ahead = self.now() - time.time()
             self._frozen_at = None
 
-    def _put(self, moment: float) -> None:
-        if not 0 <= moment < _END_OF_TIME:
+    def _set(self, moment: float) -> None:
+        # NaN compares as false with everything, so it is refused too.
+        if not (isfinite(moment) and 0 <= moment < END_OF_TIME):
             raise FakeOAuthError(
-                f"the clock cannot be put to {moment!r}: it runs from 0 (the year 1970) "
-                f"to {_END_OF_TIME - 1} (the year 9999)"
+                f"cannot set the clock to {moment!r}; expected 0 (the year 1970) "
+                f"to {END_OF_TIME - 1} (the year 9999)"
             )
         if self._frozen_at is None:
             self._ahead = moment - time.time()
@@ -79,12 +90,12 @@ class Clock:
 
 
 def seconds_since_1970(moment: float | datetime) -> float:
-    """A point in time as seconds. A datetime without a time zone is refused, not guessed at."""
+    """Return a moment as seconds. Raise FakeOAuthError for a datetime without a time zone."""
     if not isinstance(moment, datetime):
         return float(moment)
     if moment.tzinfo is None:
         raise FakeOAuthError(
-            f"{moment.isoformat()} has no time zone: write {moment.isoformat()}Z in TOML, "
-            "or give the datetime a tzinfo"
+            f"{moment.isoformat()} has no time zone; write {moment.isoformat()}Z in TOML, "
+            "or pass a datetime with a tzinfo"
         )
     return moment.timestamp()

@@ -1,102 +1,165 @@
-"""Everything that can be said no to.
+"""Exceptions: OAuth error responses for clients, and error messages for people.
 
     Exception
-    ├── OAuthError           an answer to a client, over the wire
-    └── FakeOAuthError       a message to a person, who can mend what it names
-        └── SettingsError    all the problems of some settings at once
+    ├── OAuthError           an error response to a client
+    └── FakeOAuthError       a message to a person, who can fix what it names
+        └── SettingsError    every problem of some settings at once
 
-The two families never mix. The HTTP status of an `OAuthError` is not known here.
+The two families never mix. The dialect decides the status, code, and text of an `OAuthError`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-# What a refusal explains; how it is worded is a matter of conventions.
-TextName = Literal[
+from fake_oauth.structure import Problem
+
+if TYPE_CHECKING:
+    from fake_oauth.provider.model import Client
+
+Cause = Literal[
+    "request_malformed",
+    "path_unknown",
+    # Client authentication
+    "client_unidentified",
+    "client_unknown",
+    "client_disabled",
+    "client_auth_method",
+    "client_secret",
+    "client_mismatch",
+    "pkce_client_unknown",
+    # The token endpoint
     "parameter",
-    "revocation_parameter",
-    "authorization_parameter",
-    "pkce_parameter",
-    "denied",
-    "no_client_id",
-    "unsupported_identifier",
-    "wrong_password",
-    "no_such_user",
-    "inactive_user",
-    "foreign_auth_source",
-    "bad_otp",
-    "bad_otp_token",
+    "grant_type_unsupported",
+    "grant_type_not_allowed",
+    "scope",
+    "token_of_other_client",
+    "refresh_token_unknown",
+    "refresh_token_expired",
+    "refresh_token_spent",
+    "refresh_token_revoked",
+    "code_unknown",
+    "code_expired",
+    "code_spent",
+    "code_revoked",
+    "redirect_uri_mismatch",
+    "code_verifier",
+    "user_unknown",
+    "user_deleted",
+    "user_inactive",
+    "auth_source",
+    "identifier_unsupported",
+    "password",
+    "otp",
+    "otp_token",
     "otp_mismatch",
+    "otp_recipient",
+    "otp_quota",
     "sms_rate_limit",
     "email_rate_limit",
-    "cannot_send",
+    "otp_unavailable",
+    # The other endpoints
+    "revocation_parameter",
+    "authorization_parameter",
+    "response_type",
+    "response_type_unsupported",
+    "pkce_parameter",
+    "access_denied",
+    "logout_client_id",
+    "bearer_missing",
+    "bearer_invalid",
+    "bearer_scope",
+    "bearer_user",
+    "scripted",
 ]
+"""Which rule refuses a request. A dialect can give each cause its own code, text, and status."""
 
 
 class OAuthError(Exception):
-    """A refusal: what the client is told, and the reason that the wire hides.
+    """A refusal: what the client is sent, and the reason that the response does not reveal.
 
-    A `code` of None is the answer to whoever cannot be told apart from a passer-by: no body. A
-    `text` is worded as the server's conventions have it, with the `parameter` that is blamed; a
-    `description` and a `uri` stand as they are.
+    The `code` is the one that the RFCs name for the `cause`. If a `description` or a `uri` is set,
+    it is sent as it is; otherwise the dialect has the words, with the `parameter` at fault.
     """
 
     def __init__(
         self,
-        code: str | None,
+        code: str,
         reason: str,
         *,
-        text: TextName | None = None,
+        cause: Cause,
         parameter: str | None = None,
+        client: Client | None = None,
         description: str | None = None,
         uri: str | None = None,
     ) -> None:
         super().__init__(reason)
         self.code = code
         self.reason = reason
-        self.text = text
+        self.cause: Cause = cause
         self.parameter = parameter
+        self.client = client
         self.description = description
         self.uri = uri
 
 
-def bad_parameter(name: str, reason: str, *, code: str = "invalid_request") -> OAuthError:
-    """A refusal that blames one parameter of a request."""
-    return OAuthError(code, reason, text="parameter", parameter=name)
+class RedirectError(OAuthError):
+    """A refusal that is sent to the client through the browser (RFC 6749 section 4.1.2.1)."""
+
+    def __init__(
+        self,
+        code: str,
+        reason: str,
+        *,
+        cause: Cause = "authorization_parameter",
+        parameter: str,
+        redirect_uri: str,
+        state: str | None,
+    ) -> None:
+        super().__init__(code, reason, cause=cause, parameter=parameter)
+        self.redirect_uri = redirect_uri
+        self.state = state
+
+
+class BearerError(OAuthError):
+    """A refusal of an access token, sent as a challenge (RFC 6750 section 3)."""
+
+    def __init__(
+        self,
+        code: str,
+        reason: str,
+        *,
+        cause: Cause,
+        endpoint: Literal["userinfo", "resource"],
+        scope: str | None = None,
+        description: str | None = None,
+    ) -> None:
+        super().__init__(code, reason, cause=cause, description=description)
+        self.endpoint = endpoint
+        self.scope = scope
+        """The scope that the access token needs, if that is the problem."""
+
+
+def bad_parameter(name: str, reason: str) -> OAuthError:
+    """Return a refusal that blames one parameter (RFC 6749 section 5.2)."""
+    return OAuthError("invalid_request", reason, cause="parameter", parameter=name)
+
+
+def malformed(reason: str) -> OAuthError:
+    """Return a refusal of a request that cannot be read."""
+    return OAuthError("invalid_request", reason, cause="request_malformed")
 
 
 class FakeOAuthError(Exception):
-    """Something that a person can mend; the message says what, where and how."""
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing wrong with some settings, and where: `$.clients[0].scopes`."""
-
-    path: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.message}"
+    """A problem that a person can fix. The message says what, where, and what to do."""
 
 
 class SettingsError(FakeOAuthError):
-    """Settings that cannot be used. `problems` holds every one of them, not only the first."""
+    """Settings that cannot be used. `problems` has every problem, not only the first."""
 
     def __init__(self, problems: Sequence[Problem], *, source: str = "") -> None:
         self.problems = tuple(problems)
         self.source = source
         heading = [f"{source}:"] if source else []
         super().__init__("\n".join([*heading, *map(str, self.problems)]))
-
-
-def unknown(name: str, known: Sequence[str]) -> str:
-    """A hint for a name that nothing has: the nearest that exists, or all that exist."""
-    if near := get_close_matches(name, known, n=1):
-        return f"did you mean {near[0]!r}?"
-    names = ", ".join(map(repr, dict.fromkeys(known)))
-    return f"expected one of {names}" if known else "there are none at all"

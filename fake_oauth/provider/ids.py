@@ -1,6 +1,6 @@
-"""Names for things: token ids, refresh tokens, codes.
+"""Identifiers: token ids, refresh tokens, codes, one-time passwords.
 
-They come from a seed, so that a run can be repeated, or from lists that are used up first.
+A seed makes them, so that a run can be repeated; ids from a list are used first.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ IdKind = Literal["jti", "refresh_token", "code", "otp", "otp_token", "p_state", 
 
 
 class Ids:
-    """A stream of ids for each kind; drawing from one does not shift another."""
+    """A stream of ids for each kind. An id of one kind does not change the next of another."""
 
     def __init__(self, seed: int, given: Mapping[IdKind, Sequence[str]] | None = None) -> None:
         given = given or {}
         self._lock = Lock()
         self._given = {kind: deque(given.get(kind, ())) for kind in get_args(IdKind)}
-        # Not for secrecy, for repetition.
+        # Repeatable, not secret: nothing here protects anything.
         self._streams = {kind: Random(f"{seed}/{kind}") for kind in get_args(IdKind)}  # noqa: S311
 
     def draw(self, kind: IdKind, *, digits: int = 0) -> str:
-        """The next id of this kind: what was given first, then what the seed makes.
+        """Return the next id of this kind: from the list if it has any left, else from the seed.
 
-        A `jti` is a UUID; with `digits` it is a number of that length; anything else is 96 bytes
-        in base64url without padding, 128 characters (CIAM 1441/64396).
+        A `jti` is a UUID. With `digits`, the id is a number of that length. Every other id is 96
+        bytes in base64url without padding: 128 characters (CIAM 1441/64396).
         """
         with self._lock:
             if self._given[kind]:
@@ -45,5 +45,5 @@ class Ids:
 
 
 def fresh_seed() -> int:
-    """A seed that no other run has; small enough to be typed again."""
+    """Return a random seed that is short enough to type."""
     return secrets.randbelow(2**31)

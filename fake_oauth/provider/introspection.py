@@ -1,58 +1,58 @@
-"""What a protected resource is told about a token (RFC 7662)."""
+"""The introspection endpoint: what a protected resource learns about a token (RFC 7662)."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from fake_oauth.provider.asking import Ask
-from fake_oauth.provider.bearer import inspected, owner_of, scopes_of
-from fake_oauth.provider.checks import has_its_user
+from fake_oauth.provider.bearer import Inspection, inspect
 from fake_oauth.provider.errors import OAuthError
 from fake_oauth.provider.realm import Realm
-from fake_oauth.provider.records import RefreshRecord
+from fake_oauth.provider.request import TokenRequest
+from fake_oauth.provider.store import RefreshToken
 
-# The claims of an access token that the reply repeats (section 2.2).
-_REPEATED = ("exp", "iat", "nbf", "sub", "aud", "iss", "jti")
+# The claims of an access token that the response repeats (RFC 7662 section 2.2).
+_REPEATED: Final = ("exp", "iat", "nbf", "sub", "aud", "iss", "jti")
 
 
-def introspect(realm: Realm, ask: Ask) -> tuple[dict[str, Any], str]:
-    """What is told about a token, and a sentence for the journal.
+def introspect(realm: Realm, request: TokenRequest) -> tuple[dict[str, Any], str]:
+    """Return the response about a token, and a sentence for the journal.
 
-    Of one that cannot be used no more is told than that it is not active (section 2.2). A client
-    that only names itself is refused (section 2.1). `token_type_hint` is not needed.
+    The response says no more of an unusable token than that it is not active (section 2.2). A
+    client that only names itself is refused (section 2.1). `token_type_hint` is not needed.
     """
-    client = realm.authenticate(ask.credentials)
+    client = realm.authenticate(request.credentials)
     if client.is_public:
         reason = f"client {client.client_id} is public, its client_id alone proves nothing"
-        raise OAuthError("invalid_client", reason)
-    value = ask.params.required("token")
+        raise OAuthError("invalid_client", reason, cause="client_auth_method")
+    value = request.parameters.required("token")
     now = realm.clock.now()
     with realm.lock:
-        record = realm.ledger.refresh_tokens.find(value)
+        record = realm.store.refresh_tokens.find(value)
         if record is not None:
             flaw = _flaw(realm, record, now)
-            told = _of_refresh_token(realm, record)
+            members = _refresh_token_members(realm, record)
         else:
-            claims, flaw = inspected(realm, value, now)
-            told = {} if flaw is not None else _of_access_token(realm, claims)
+            token = inspect(realm, value, now)
+            flaw = None if token.flaw is None else token.reason
+            members = _access_token_members(realm, token)
     if flaw is not None:
         return {"active": False}, flaw
-    return {"active": True, **told}, "the token is active"
+    return {"active": True, **members}, "the token is active"
 
 
-def _flaw(realm: Realm, record: RefreshRecord, now: float) -> str | None:
-    if (flaw := record.flaw(now)) is not None:
-        return f"refresh token {flaw}"
+def _flaw(realm: Realm, token: RefreshToken, now: float) -> str | None:
+    if (flaw := token.flaw(now)) is not None:
+        return f"refresh token {flaw[1]}"
     try:
-        has_its_user(realm, record.grant)
+        realm.user_of(token.grant)
     except OAuthError as error:
         return error.reason
     return None
 
 
-def _of_refresh_token(realm: Realm, record: RefreshRecord) -> dict[str, Any]:
-    grant = record.grant
-    expiry = {} if record.expires_at is None else {"exp": int(record.expires_at)}
+def _refresh_token_members(realm: Realm, token: RefreshToken) -> dict[str, Any]:
+    grant = token.grant
+    expiry = {} if token.expires_at is None else {"exp": int(token.expires_at)}
     return {
         **({"scope": " ".join(grant.scopes)} if grant.scopes else {}),
         "client_id": grant.client_id,
@@ -63,16 +63,16 @@ def _of_refresh_token(realm: Realm, record: RefreshRecord) -> dict[str, Any]:
     }
 
 
-def _of_access_token(realm: Realm, claims: dict[str, Any]) -> dict[str, Any]:
+def _access_token_members(realm: Realm, token: Inspection) -> dict[str, Any]:
     return {
-        **({"scope": " ".join(scopes)} if (scopes := scopes_of(claims)) else {}),
-        "client_id": owner_of(realm, claims),
-        **_username(realm, claims["sub"]),
+        **({"scope": " ".join(token.scopes)} if token.scopes else {}),
+        **({} if token.client_id is None else {"client_id": token.client_id}),
+        **_username(realm, token.sub),
         "token_type": "Bearer",
-        **{name: claims[name] for name in _REPEATED if name in claims},
+        **{name: token.claims[name] for name in _REPEATED if name in token.claims},
     }
 
 
-def _username(realm: Realm, sub: str) -> dict[str, str]:
-    user = realm.users.get(sub)
-    return {} if user is None else {"username": user.login}
+def _username(realm: Realm, sub: str | None) -> dict[str, str]:
+    user = realm.users.get(sub or "")
+    return {} if user is None else {"username": user.login_name}

@@ -1,83 +1,74 @@
-"""Issuing: grants, refresh tokens, codes, and the tokens of a reply.
+"""Issuing: a login opens a grant, and a grant gets codes and tokens.
 
-Nothing is checked here and nothing is spent.
+Nothing is checked here, and nothing is spent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from fake_oauth.provider.ledger import Trace
-from fake_oauth.provider.lineage import Grant
-from fake_oauth.provider.parties import Client, RefreshToken, User
-from fake_oauth.provider.realm import Realm
-from fake_oauth.provider.records import CodeRecord, RefreshRecord
-from fake_oauth.provider.tokens import (
-    Subject,
-    TokenSet,
-    access_token_claims,
-    id_token_claims,
-    sign,
+from fake_oauth.provider.model import Client, PreconfiguredRefreshToken, User
+from fake_oauth.provider.realm import Realm, registered_scopes
+from fake_oauth.provider.store import (
+    AccessToken,
+    AuthorizationCode,
+    Grant,
+    IssuedToken,
+    RefreshToken,
 )
+from fake_oauth.provider.tokens import TokenDetails, TokenSet, encode
 
 
-def issue(realm: Realm, client: Client, user: User, scopes: Sequence[str]) -> TokenSet:
-    """A first set of tokens, as if the user had just logged in at the client."""
-    grant = log_in(realm, client.client_id, user, scopes)
-    tokens = first_tokens(realm, grant)
-    received(realm, tokens.access_token)
-    return tokens
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The tokens that a request gets, their records, and a sentence for the journal."""
+
+    tokens: TokenSet
+    issued: tuple[IssuedToken, ...]
+    """The records of the refresh token and the access token."""
+    reason: str
 
 
-def received(realm: Realm, token: str) -> str | None:
-    """Note that a client has received a token. Returns its name; None for an unknown one."""
+def log_in(realm: Realm, client: Client, user: User, scopes: Iterable[str]) -> Grant:
+    """Return a new grant, as if the user had just logged in at the client."""
     with realm.lock:
-        found = realm.ledger.token(token)
-        if isinstance(found, Trace) and found.grant is not None:
-            found.grant.fresh_until = found.expires_at
-        return None if found is None else found.alias
+        return realm.store.open_grant(client.client_id, user.sub, scopes, owner=user.login_name)
 
 
-def log_in(
-    realm: Realm, client_id: str, user: User, scopes: Iterable[str], *, is_planted: bool = False
-) -> Grant:
-    """A new grant of a user; one that is planted is there without a log-in."""
-    with realm.lock:
-        return realm.ledger.open(
-            client_id, user.sub, scopes, name=user.login, is_planted=is_planted
-        )
-
-
-def first_tokens(realm: Realm, grant: Grant, *, nonce: str | None = None) -> TokenSet:
-    """The tokens that a new grant buys; no refresh token for a client that may not refresh."""
+def first_tokens(
+    realm: Realm, grant: Grant, *, nonce: str | None = None, reason: str = ""
+) -> Granted:
+    """Issue the tokens of a new grant. A client that is not allowed to refresh gets no refresh
+    token."""
     now = realm.clock.now()
     refresh_token = None
     if realm.owner(grant).may_use("refresh_token"):
         with realm.lock:
-            refresh_token = write_refresh_token(realm, grant, now)
-    return mint(realm, grant, now, refresh_token=refresh_token, nonce=nonce)
+            refresh_token = new_refresh_token(realm, grant, now)
+    return mint(realm, grant, now, refresh_token=refresh_token, nonce=nonce, reason=reason)
 
 
-def write_refresh_token(
-    realm: Realm, grant: Grant, now: float, *, parent: RefreshRecord | None = None
-) -> str:
-    """Put a new refresh token into the ledger: the first of its family, or a successor."""
+def new_refresh_token(
+    realm: Realm, grant: Grant, now: float, *, parent: RefreshToken | None = None
+) -> RefreshToken:
+    """Store a new refresh token: the first of its family, or the successor of `parent`."""
     family_since = now if parent is None else parent.family_since
     client = realm.owner(grant)
     seconds = realm.terms(client).refresh_token_seconds
-    record = RefreshRecord(
+    token = RefreshToken(
         value=realm.ids.draw("refresh_token"),
-        alias=grant.name("r"),
         grant=grant,
+        number=grant.next_number("r"),
         family_since=family_since,
-        parent=None if parent is None else parent.value,
+        parent=parent,
         expires_at=realm.policy(client).expires_at(now, family_since, seconds),
     )
-    realm.ledger.refresh_tokens.write(record, now)
-    return record.value
+    realm.store.refresh_tokens.add(token.value, token, now)
+    return token
 
 
-def write_code(
+def new_code(
     realm: Realm,
     grant: Grant,
     *,
@@ -85,20 +76,20 @@ def write_code(
     code_challenge: str | None,
     nonce: str | None,
 ) -> str:
-    """Put a new authorization code into the ledger."""
+    """Store a new authorization code, and return its value."""
     now = realm.clock.now()
     with realm.lock:
-        record = CodeRecord(
-            value=realm.ids.draw("code"),
-            alias=grant.name("c"),
+        value = realm.ids.draw("code")
+        code = AuthorizationCode(
             grant=grant,
+            number=grant.next_number("c"),
             redirect_uri=redirect_uri,
             code_challenge=code_challenge,
             nonce=nonce,
             expires_at=now + realm.terms(realm.owner(grant)).code_seconds,
         )
-        realm.ledger.codes.write(record, now)
-    return record.value
+        realm.store.codes.add(value, code, now)
+    return value
 
 
 def mint(
@@ -107,67 +98,76 @@ def mint(
     now: float,
     *,
     scopes: Sequence[str] | None = None,
-    refresh_token: str | None = None,
+    refresh_token: RefreshToken | None = None,
+    returned: bool = True,
     nonce: str | None = None,
-) -> TokenSet:
-    """Sign the tokens of one reply. Nothing is checked and nothing is spent.
+    reason: str = "",
+) -> Granted:
+    """Sign the tokens of one response.
 
-    `scopes` narrows this reply; whether there is an id_token is up to the grant.
+    `scopes` narrows the access token; the grant decides about the ID token. `returned` says whether
+    the response has the refresh token.
     """
-    terms = realm.terms(realm.owner(grant))
-    words = grant.scopes if scopes is None else sorted(set(scopes))
-    subject = _subject(realm, grant, now)
-    jti = realm.ids.draw("jti")
-    with realm.lock:
-        realm.ledger.trace(jti, grant, int(now) + terms.access_token_seconds, now)
-    access_token = access_token_claims(
-        subject, scopes=words, lifetime_seconds=terms.access_token_seconds, jti=jti
-    )
+    client, dialect, key = realm.owner(grant), realm.dialect, realm.keys.signing
+    terms = realm.terms(client)
+    words = grant.scopes if scopes is None else tuple(sorted(set(scopes)))
+    user = realm.users.get(grant.sub) if grant.is_users else None
+
+    def details(lifetime_seconds: int) -> TokenDetails:
+        return TokenDetails(
+            issuer=realm.issuer,
+            sub=grant.sub,
+            client_id=grant.client_id,
+            issued_at=int(now),
+            lifetime_seconds=lifetime_seconds,
+            jti=realm.ids.draw("jti"),
+            scopes=words,
+            nonce=nonce,
+            extra_claims={**(user.claims if user else {}), **client.extra_claims},
+        )
+
+    # Signing takes most of the time of a request, so no lock is held.
+    claims = dialect.access_token_claims(details(terms.access_token_seconds))
+    header = dialect.access_token_header(key)
+    access_token = encode(header, claims, key, dialect.write_jwt_json)
     id_token = None
     if grant.is_users and "openid" in grant.scopes:
-        id_token = id_token_claims(
-            subject,
-            lifetime_seconds=terms.id_token_seconds,
-            nonce=nonce,
-            jti=realm.ids.draw("jti"),
+        claims = dialect.id_token_claims(details(terms.id_token_seconds))
+        id_token = encode(dialect.id_token_header(key), claims, key, dialect.write_jwt_json)
+    with realm.lock:
+        record = AccessToken(
+            grant=grant,
+            number=grant.next_number("a"),
+            expires_at=int(now) + terms.access_token_seconds,
         )
-    return TokenSet(
-        access_token=sign(realm.keys.signing, access_token),
-        refresh_token=refresh_token,
+        realm.store.add_access_token(access_token, record)
+    issued = (record,) if refresh_token is None or not returned else (refresh_token, record)
+    tokens = TokenSet(
+        access_token=access_token,
+        refresh_token=None if refresh_token is None or not returned else refresh_token.value,
         scope=" ".join(words) or None,
-        id_token=None if id_token is None else sign(realm.keys.signing, id_token),
-        expires_in=terms.access_token_seconds - realm.conventions.expires_in_less,
+        id_token=id_token,
+        expires_in=dialect.expires_in(terms.access_token_seconds),
     )
+    return Granted(tokens, issued, reason)
 
 
-def _subject(realm: Realm, grant: Grant, now: float) -> Subject:
-    user = realm.users.get(grant.sub) if grant.is_users else None
-    return Subject(
-        issuer=realm.issuer,
-        sub=grant.sub,
-        client_id=grant.client_id,
-        issued_at=int(now),
-        extra_claims={
-            **(user.claims if user else {}),
-            **realm.owner(grant).extra_claims,
-        },
+def preconfigure(realm: Realm, token: PreconfiguredRefreshToken) -> None:
+    """Store a refresh token that exists from the start."""
+    client, user, now = realm.client(token.client), realm.user(token.user), realm.clock.now()
+    grant = realm.store.open_grant(
+        client.client_id,
+        user.sub,
+        registered_scopes(client, token.scope),
+        owner=user.login_name,
+        is_preconfigured=True,
     )
-
-
-def plant(realm: Realm, token: RefreshToken) -> None:
-    owner = next(iter(realm.clients)) if token.client is None else token.client
-    user = next(iter(realm.users.values()))
-    if token.user is not None:
-        user = realm.user_by_login(token.user) or user
-    scopes = realm.clients[owner].scopes if token.scope is None else token.scope.split()
-    now = realm.clock.now()
-    expires_at = None if token.lifetime_seconds is None else now + token.lifetime_seconds
-    grant = log_in(realm, owner, user, scopes, is_planted=True)
-    record = RefreshRecord(
+    lifetime = token.lifetime_seconds
+    record = RefreshToken(
         value=token.value,
-        alias=grant.name("r"),
         grant=grant,
+        number=grant.next_number("r"),
         family_since=now,
-        expires_at=expires_at,
+        expires_at=None if lifetime is None else now + lifetime,
     )
-    realm.ledger.refresh_tokens.write(record, now)
+    realm.store.refresh_tokens.add(token.value, record, now)

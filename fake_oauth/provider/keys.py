@@ -1,159 +1,240 @@
-"""Keys that sign whatever they are given, and their public halves.
+"""Keys: they sign bytes, verify signatures, and publish their public halves.
 
-No key is ever made at run time: three RSA-2048 keys come with the package. They are published
-with it, so nothing that they sign proves anything. Claims and their order are not known here.
+Three RSA-2048 keys ship with the package, so no key is ever generated at run time. They are public,
+so their signatures prove nothing. To add an algorithm, add its name to `ALGORITHMS`.
 """
 
 from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
+from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    ECDSA,
+    EllipticCurvePrivateKey,
+)
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
     load_pem_private_key,
 )
+from jwt.algorithms import Algorithm, ECAlgorithm, get_default_algorithms
+from jwt.exceptions import PyJWTError
+from jwt.utils import der_to_raw_signature
 
 from fake_oauth.provider.errors import FakeOAuthError
 
-_PEM = Path(__file__).parent / "pem"
-_PADDING, _HASH = PKCS1v15(), SHA256()
+_PEM: Final = Path(__file__).parent / "pem"
+# The members that the thumbprint of a key is made from (RFC 7638 section 3.2, RFC 8037 section 2).
+_THUMBPRINT_MEMBERS: Final = {
+    "RSA": ("e", "kty", "n"),
+    "EC": ("crv", "kty", "x", "y"),
+    "OKP": ("crv", "kty", "x"),
+}
+
+
+class _RepeatableECAlgorithm(ECAlgorithm):
+    """ECDSA with a deterministic nonce (RFC 6979), so that a run can be repeated byte for byte."""
+
+    def sign(self, msg: bytes, key: EllipticCurvePrivateKey) -> bytes:
+        signature = key.sign(msg, ECDSA(self.hash_alg(), deterministic_signing=True))
+        return der_to_raw_signature(signature, key.curve)
+
+
+def _asymmetric() -> dict[str, Algorithm]:
+    found = get_default_algorithms()
+    for name, algorithm in found.items():
+        if isinstance(algorithm, ECAlgorithm):
+            found[name] = _RepeatableECAlgorithm(algorithm.hash_alg, algorithm.expected_curve)
+    return {name: found[name] for name in found if name != "none" and not name.startswith("HS")}
+
+
+# What a published key of any server may be for.
+_KNOWN: Final = _asymmetric()
+ALGORITHMS: Final[Mapping[str, Algorithm]] = {
+    name: _KNOWN[name] for name in ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA")
+}
+"""The signing algorithms by their names in RFC 7518 section 3.1 and RFC 8037 section 3.1."""
 
 
 def base64url(data: bytes) -> str:
-    """RFC 7515 section 2: the URL-safe alphabet, no padding."""
+    """Return bytes in the URL-safe alphabet without padding (RFC 7515 section 2)."""
     return urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SigningKey:
-    """An RSA key under a name."""
+class PublicKey:
+    """The public half of a key."""
 
-    private: RSAPrivateKey
-    kid: str
-    modulus: str
-    exponent: str
-
-    def sign(self, signing_input: bytes) -> bytes:
-        """RSASSA-PKCS1-v1_5 with SHA-256: RS256 (RFC 7518 section 3.3)."""
-        return _signature(self.private, signing_input)
+    kid: str | None
+    alg: str
+    material: Any
 
     def has_signed(self, signing_input: bytes, signature: bytes) -> bool:
-        """Whether this is the key's signature over these bytes."""
-        try:
-            self.private.public_key().verify(signature, signing_input, _PADDING, _HASH)
-        except InvalidSignature:
-            return False
-        return True
+        """Return whether this is the key's signature of these bytes."""
+        return _KNOWN[self.alg].verify(signing_input, self.material, signature)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Key:
+    """A private key with its id and its algorithm."""
+
+    private: Any
+    kid: str
+    alg: str
+    public: PublicKey
+
+    def sign(self, signing_input: bytes) -> bytes:
+        """Return the signature of these bytes (RFC 7515 section 5.1)."""
+        return _signature(self.private, self.alg, signing_input)
 
     def public_pem(self) -> bytes:
-        """The public half as PEM (RFC 7468 section 13)."""
-        public = self.private.public_key()
-        return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        """Return the public half as PEM (RFC 7468 section 13)."""
+        pem: bytes = self.public.material.public_bytes(
+            Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
+        )
+        return pem
 
     def jwk(self) -> dict[str, str]:
-        """The public half; members in the documented order (CIAM 1148/51484)."""
-        return {"kty": "RSA", "e": self.exponent, "kid": self.kid, "n": self.modulus}
+        """Return the public half as a JWK; members in the documented order (CIAM 1148/51484)."""
+        members = _jwk(self.alg, self.public.material)
+        if self.alg == "RS256":
+            return {"kty": "RSA", "e": members["e"], "kid": self.kid, "n": members["n"]}
+        return {"kty": members.pop("kty"), "alg": self.alg, "kid": self.kid, **members}
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """The keys of one server: one signs, one is next in a rotation, one is a stranger."""
+    """The keys of one server."""
 
-    signing: SigningKey
-    next: SigningKey
-    stranger: SigningKey
-    former: SigningKey | None = None
-    """The key that signed before, for as long as its tokens are good."""
+    signing: Key
+    next: Key
+    """The key that signs after the next rotation."""
+    stranger: Key
+    """A key that is never published."""
+    former: Key | None = None
+    """The key that signed before and is still published."""
 
-    def published(self) -> list[SigningKey]:
-        """The keys that clients may trust."""
+    def published(self) -> list[Key]:
+        """Return the keys in the JWK Set."""
         return [self.signing] if self.former is None else [self.signing, self.former]
 
     def rotated(self, *, keep_old: bool) -> KeyRing:
-        """The ring after a rotation. The two keys take turns, each time under another `kid`."""
-        again = replace(self.signing, kid=str(uuid5(NAMESPACE_URL, f"{self.signing.kid} again")))
+        """Return the ring after a rotation. Two keys take turns, each time with another `kid`."""
+        kid = str(uuid5(NAMESPACE_URL, f"{self.signing.kid} again"))
+        again = replace(self.signing, kid=kid, public=replace(self.signing.public, kid=kid))
         former = self.signing if keep_old else None
         return KeyRing(self.next, again, self.stranger, former)
 
 
-# RS256 is deterministic, so a signature may be remembered: a test suite with a frozen clock
-# and a fixed issuer asks for the same ones over and over. The bound keeps this under 3 MB.
-@lru_cache(maxsize=2048)
-def _signature(private: RSAPrivateKey, signing_input: bytes) -> bytes:
-    return private.sign(signing_input, _PADDING, _HASH)
+def key_ring(keys: Sequence[tuple[bytes | None, str | None, str | None]] = ()) -> KeyRing:
+    """Return a ring of up to two custom keys, each as PEM, `kid`, and `alg`.
 
-
-def _shipped(name: str, kid: str | None = None) -> SigningKey:
-    return _named(_load((_PEM / f"{name}.pem").read_bytes(), trusted=True), kid)
-
-
-def shipped_ring() -> KeyRing:
-    """The keys that come with the package."""
-    return KeyRing(_shipped("signing"), _shipped("next"), _shipped("stranger"))
-
-
-def key_ring(keys: Sequence[tuple[bytes | None, str | None]]) -> KeyRing:
-    """A ring of one's own keys, each as PEM and `kid`; what is left out is shipped.
-
-    A PEM of None is the shipped key under another name.
+    The shipped keys fill the other places. A PEM of None is a shipped key with another `kid`.
     """
-    own = [_shipped("signing", kid) if pem is None else read_key(pem, kid) for pem, kid in keys]
-    signing, following = (*own, *(_shipped("signing"), _shipped("next"))[len(own) :])[:2]
+    names = ("signing", "next")
+    own = [
+        _shipped(name, kid, alg) if pem is None else read_key(pem, kid, alg)
+        for name, (pem, kid, alg) in zip(names, keys, strict=False)
+    ]
+    signing, following = (*own, *(_shipped(name) for name in names[len(own) :]))
     return KeyRing(signing, following, _shipped("stranger"))
 
 
-def read_key(pem: bytes, kid: str | None = None) -> SigningKey:
-    """A key from its PEM; its `kid`, if none is given, is a UUID made from its thumbprint.
+def read_key(pem: bytes, kid: str | None = None, alg: str | None = None) -> Key:
+    """Return a key from its PEM.
 
-    Raises FakeOAuthError for anything but an unencrypted RSA private key.
+    The default `alg` is RS256 for an RSA key and the only possible one for other keys; the default
+    `kid` is a UUID made from the key's thumbprint. Raise FakeOAuthError for anything that is not
+    an unencrypted private key of the algorithm.
     """
     try:
-        return _named(_load(pem, trusted=False), kid)
+        private = _load(pem, trusted=False)
     except TypeError:
         raise FakeOAuthError(
             "the key is encrypted; decrypt it first: openssl pkey -in KEY -out PLAIN"
         ) from None
     except (ValueError, UnsupportedAlgorithm):
         raise FakeOAuthError("not a private key in PEM format") from None
+    fitting = [name for name in ALGORITHMS if _fits(name, private)]
+    if alg is None and fitting:
+        alg = fitting[0]
+    if alg is None or alg not in fitting:
+        kind = type(private).__name__.removesuffix("PrivateKey").lstrip("_")
+        curve = getattr(getattr(private, "curve", None), "name", "")
+        can = f"; it can sign {', '.join(fitting)}" if fitting else ""
+        message = f"a key of kind {f'{kind} {curve}'.strip()} cannot sign {alg or 'JWTs here'}{can}"
+        raise FakeOAuthError(message)
+    return _key(private, kid, alg)
+
+
+def public_key(jwk: Mapping[str, Any], alg: str) -> PublicKey | None:
+    """Return a public key from its JWK; None if the algorithm cannot use it (RFC 7517)."""
+    if alg not in _KNOWN or jwk.get("alg", alg) != alg:
+        return None
+    try:
+        material: Any = _KNOWN[alg].from_jwk(json.dumps(dict(jwk)))
+    except (PyJWTError, ValueError, TypeError, KeyError):
+        return None
+    kid = jwk.get("kid")
+    return PublicKey(kid if isinstance(kid, str) else None, alg, material)
+
+
+# A signature is remembered, because a test suite with a frozen clock and a fixed issuer needs the
+# same ones again and again. The bound keeps this under 3 MB.
+@lru_cache(maxsize=2048)
+def _signature(private: Any, alg: str, signing_input: bytes) -> bytes:
+    return ALGORITHMS[alg].sign(signing_input, private)
 
 
 @lru_cache(maxsize=16)
-def _load(pem: bytes, *, trusted: bool) -> RSAPrivateKey:
-    # Checking a key takes 40 ms, which the shipped ones need not pay.
-    private = load_pem_private_key(pem, None, unsafe_skip_rsa_key_validation=trusted)
-    if not isinstance(private, RSAPrivateKey):
-        kind = type(private).__name__.removesuffix("PrivateKey").lstrip("_")
-        raise FakeOAuthError(f"expected an RSA private key for RS256, got one of kind {kind}")
-    return private
+def _shipped(name: str, kid: str | None = None, alg: str | None = None) -> Key:
+    return _key(_load((_PEM / f"{name}.pem").read_bytes(), trusted=True), kid, alg or "RS256")
 
 
-def _named(private: RSAPrivateKey, kid: str | None) -> SigningKey:
-    numbers = private.public_key().public_numbers()
-    modulus, exponent = _uint(numbers.n), _uint(numbers.e)
-    if kid is None:
-        kid = _kid(modulus, exponent)
-    return SigningKey(private, kid, modulus, exponent)
+@lru_cache(maxsize=16)
+def _load(pem: bytes, *, trusted: bool) -> Any:
+    # Checking an RSA key takes 40 ms, which is not needed for the shipped ones.
+    return load_pem_private_key(pem, None, unsafe_skip_rsa_key_validation=trusted)
 
 
-def _uint(number: int) -> str:
-    """Base64urlUInt (RFC 7518 section 2)."""
-    return base64url(number.to_bytes((number.bit_length() + 7) // 8))
+def _fits(alg: str, private: Any) -> bool:
+    """Return whether a key can sign with an algorithm."""
+    algorithm = ALGORITHMS[alg]
+    if isinstance(private, RSAPrivateKey):
+        return alg.startswith(("RS", "PS"))
+    if isinstance(algorithm, ECAlgorithm):
+        curve = algorithm.expected_curve
+        return isinstance(private, EllipticCurvePrivateKey) and isinstance(
+            private.curve, curve or ()
+        )
+    return alg == "EdDSA" and type(private).__name__.endswith("Ed25519PrivateKey")
 
 
-def _kid(modulus: str, exponent: str) -> str:
-    """A UUID named by the key's thumbprint URI (RFC 7638, RFC 9278)."""
-    members = json.dumps({"e": exponent, "kty": "RSA", "n": modulus}, separators=(",", ":"))
-    thumbprint = base64url(sha256(members.encode()).digest())
+def _key(private: Any, kid: str | None, alg: str) -> Key:
+    public = private.public_key()
+    kid = _thumbprint_kid(alg, public) if kid is None else kid
+    return Key(private, kid, alg, PublicKey(kid, alg, public))
+
+
+def _jwk(alg: str, public: Any) -> dict[str, Any]:
+    members = ALGORITHMS[alg].to_jwk(public, as_dict=True)
+    return {name: value for name, value in members.items() if name != "key_ops"}
+
+
+def _thumbprint_kid(alg: str, public: Any) -> str:
+    """Return a UUID made from the key's thumbprint URI (RFC 7638, RFC 9278)."""
+    jwk = _jwk(alg, public)
+    members = {name: jwk[name] for name in _THUMBPRINT_MEMBERS[jwk["kty"]]}
+    text = json.dumps(members, separators=(",", ":"))
+    thumbprint = base64url(sha256(text.encode()).digest())
     return str(uuid5(NAMESPACE_URL, f"urn:ietf:params:oauth:jwk-thumbprint:sha-256:{thumbprint}"))

@@ -1,110 +1,228 @@
-"""One issuer: its parties, its keys, its clock, its ids and its ledger.
+"""One issuer: its clients, users, keys, clock, ids, and its store.
 
-Which requests are granted is for the rules above to say.
+What every rule needs to know of them is here; what a request gets is decided by the rules.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter, deque
+from collections.abc import Collection, Iterable
 from threading import RLock
+from typing import Final
 
-from fake_oauth.provider.asking import Credentials
 from fake_oauth.provider.clock import Clock
-from fake_oauth.provider.conventions import Conventions
-from fake_oauth.provider.errors import OAuthError
+from fake_oauth.provider.dialect import Dialect
+from fake_oauth.provider.errors import Cause, FakeOAuthError, OAuthError
 from fake_oauth.provider.ids import Ids
 from fake_oauth.provider.keys import KeyRing
-from fake_oauth.provider.ledger import Ledger
-from fake_oauth.provider.lineage import Grant
-from fake_oauth.provider.outbox import Outbox
-from fake_oauth.provider.parties import AuthSource, Client, User
+from fake_oauth.provider.model import (
+    AuthSource,
+    Client,
+    OneTimePassword,
+    OwnTerms,
+    Resource,
+    Terms,
+    User,
+)
 from fake_oauth.provider.policies import RefreshPolicy
-from fake_oauth.provider.resource import Resource
+from fake_oauth.provider.request import Credentials
 from fake_oauth.provider.sessions import Sessions
-from fake_oauth.provider.terms import Terms
+from fake_oauth.provider.store import Grant, Store
+from fake_oauth.structure import suggestion
+
+# How many one-time passwords the outbox keeps.
+_OUTBOX_LIMIT: Final = 1000
 
 
 class Realm:
-    """Everything that one server knows. A rule checks, then spends, with `lock` held."""
+    """Everything that one server knows. A rule checks first and then spends, with `lock` held."""
 
     def __init__(
         self,
         *,
         issuer: str,
+        dialect: Dialect,
         clients: Iterable[Client],
         users: Iterable[User],
-        auth_sources: Iterable[AuthSource],
-        terms: Terms,
-        conventions: Conventions,
+        auth_sources: Iterable[AuthSource] = (),
+        terms: OwnTerms | None = None,
         keys: KeyRing,
         clock: Clock,
         ids: Ids,
-        session_seconds: int,
-        resource: Resource,
+        session_seconds: int = 3600,
+        resource: Resource | None = None,
     ) -> None:
         self.issuer = issuer
-        self.conventions = conventions
-        self.clients = {client.client_id: client for client in clients}
-        self.users = {user.sub: user for user in users}
+        self.dialect = dialect
+        self.clients: dict[str, Client] = {}
+        self.users: dict[str, User] = {}
         self.auth_sources = {source.id: source for source in auth_sources}
         self.keys = keys
         self.clock = clock
         self.ids = ids
-        self.ledger = Ledger()
+        self.store = Store()
         self.sessions = Sessions(ids, session_seconds)
-        self.outbox = Outbox()
-        self.resource = resource
+        self.outbox: deque[OneTimePassword] = deque(maxlen=_OUTBOX_LIMIT)
+        self.sent_otps: Counter[str] = Counter()
+        """The number of one-time passwords sent in all, by auth source."""
+        self.resource = Resource() if resource is None else resource
         self.logged_in_everywhere: str | None = None
-        """The sub of a user who need not log in anywhere."""
+        """The sub of a user who is logged in in every browser."""
         self.lock = RLock()
-        self._gone: dict[str, Client] = {}
-        self._default_terms = terms
-        self._terms = {name: client.terms(terms) for name, client in self.clients.items()}
+        self._former_clients: dict[str, Client] = {}
+        self._default_terms = dialect.terms if terms is None else terms.over(dialect.terms)
+        self._terms: dict[str, Terms] = {}
+        self.replace_clients(clients)
+        self.replace_users(users)
 
-    def replace_parties(self, *, clients: Iterable[Client], users: Iterable[User]) -> None:
-        """Put other clients and users in the place of these; what is issued stays."""
+    def replace_clients(self, clients: Iterable[Client]) -> None:
+        """Replace the clients. What was issued to a removed client is refused."""
         with self.lock:
-            self._gone |= self.clients
+            self._former_clients |= self.clients
             self.clients = {client.client_id: client for client in clients}
-            self.users = {user.sub: user for user in users}
-            self._terms |= {
-                name: client.terms(self._default_terms) for name, client in self.clients.items()
+            needed = self._former_clients | self.clients
+            self._terms = {
+                name: client.over(self._default_terms) for name, client in needed.items()
             }
 
+    def replace_users(self, users: Iterable[User]) -> None:
+        """Replace the users. What was issued to a removed user is refused."""
+        with self.lock:
+            self.users = {user.sub: user for user in users}
+
+    def url_of(self, endpoint: str) -> str:
+        """Return the URL of an endpoint, below the issuer."""
+        return self.issuer.rstrip("/") + self.dialect.paths[endpoint]
+
+    # Clients and users by name, for people: None is the first.
+
+    def client(self, client_id: str | None) -> Client:
+        """Return a client by its client_id. Raise FakeOAuthError for an unknown one."""
+        if client_id is None and self.clients:
+            return next(iter(self.clients.values()))
+        if client_id is None or client_id not in self.clients:
+            raise FakeOAuthError(_unknown("client", client_id, list(self.clients)))
+        return self.clients[client_id]
+
+    def user(self, name: str | None) -> User:
+        """Return a user by username or sub. Raise FakeOAuthError for an unknown one."""
+        by_name = {user.login_name: user for user in self.users.values()}
+        names = {**self.users, **by_name}
+        if name is None and names:
+            return next(iter(self.users.values()))
+        if name is None or name not in names:
+            raise FakeOAuthError(_unknown("user", name, list(names)))
+        return names[name]
+
     def owner(self, grant: Grant) -> Client:
-        """The client of a grant, even if it is gone meanwhile."""
-        return self.clients.get(grant.client_id) or self._gone[grant.client_id]
+        """Return the client of a grant, even if it was removed."""
+        return self.clients.get(grant.client_id) or self._former_clients[grant.client_id]
 
     def terms(self, client: Client) -> Terms:
-        """The lifetimes and habits that hold for this client."""
+        """Return the lifetimes and habits that apply to a client."""
         return self._terms[client.client_id]
 
-    def user_by_login(self, name: str) -> User | None:
-        """The user of this username or sub."""
-        by_login = {user.login: user for user in self.users.values()}
-        return by_login.get(name) or self.users.get(name)
+    def policy(self, client: Client) -> RefreshPolicy:
+        """Return the refresh policy that applies to a client."""
+        return self._terms[client.client_id].refresh_policy.for_client(is_public=client.is_public)
+
+    # Checks that more than one rule makes. Each raises OAuthError; none changes anything.
 
     def authenticate(self, credentials: Credentials) -> Client:
-        """The client that these credentials prove (contract, rules 1 and 2)."""
+        """Return the client that these credentials prove (docs/token.md, rules 1 and 2)."""
         if credentials.method is None:
-            raise OAuthError(self.conventions.unidentified, credentials.lacking)
+            raise unidentified(credentials.missing)
         client_id = credentials.client_id
         client = self.clients.get(client_id or "")
         if client is None:
-            raise OAuthError("invalid_client", f"client {client_id} unknown")
+            raise _invalid_client(f"client {client_id} unknown", "client_unknown")
         if credentials.method == "none" and not client.is_public:
-            reason = f"client {client_id} is confidential and sent no client_secret"
-            raise OAuthError(self.conventions.unidentified, reason)
+            raise unidentified(f"client {client_id} is confidential and sent no client_secret")
         if not client.enabled:
-            raise OAuthError("invalid_client", f"client {client_id} disabled")
+            raise _invalid_client(f"client {client_id} disabled", "client_disabled")
         if credentials.method not in client.auth_methods:
-            raise OAuthError(
-                "invalid_client", f"client {client_id} not registered for {credentials.method}"
-            )
+            reason = f"client {client_id} not registered for {credentials.method}"
+            raise _invalid_client(reason, "client_auth_method")
         if credentials.client_secret != client.client_secret:
-            raise OAuthError("invalid_client", "client_secret wrong")
+            raise _invalid_client("client_secret wrong", "client_secret")
         return client
 
-    def policy(self, client: Client) -> RefreshPolicy:
-        """What may happen to this client's refresh tokens."""
-        return self._terms[client.client_id].policy(is_public=client.is_public)
+    def require_grant_type(self, client: Client, grant_type: str) -> None:
+        """Check that the client is allowed to use a grant type (docs/token.md, rule 11)."""
+        if not client.may_use(grant_type):
+            raise OAuthError(
+                "unauthorized_client",
+                f"client {client.client_id} may not use grant_type {grant_type}",
+                cause="grant_type_not_allowed",
+            )
+
+    def require_own(self, grant: Grant, client: Client, what: str) -> None:
+        """Check that a token or code belongs to the client (docs/token.md, rule 10)."""
+        if grant.client_id != client.client_id:
+            raise OAuthError(
+                "invalid_grant",
+                f"{what} belongs to client {grant.client_id}",
+                cause="token_of_other_client",
+            )
+
+    def active_user(self, user: User | None, sub: str, *, client: Client | None = None) -> User:
+        """Return a user who exists and is allowed to log in (CIAM 1148/51473)."""
+        if user is None:
+            raise OAuthError(
+                "invalid_grant", f"user {sub} was deleted", cause="user_deleted", client=client
+            )
+        if user.status != "active":
+            raise OAuthError(
+                "invalid_grant", f"user {user.login_name} is {user.status}", cause="user_inactive"
+            )
+        return user
+
+    def user_of(self, grant: Grant, *, client: Client | None = None) -> User:
+        """Return the active user who approved a grant."""
+        return self.active_user(self.users.get(grant.sub), grant.sub, client=client)
+
+
+def granted_scopes(
+    requested: str | None, allowed: Collection[str], *, verb: str
+) -> tuple[str, ...]:
+    """Return the requested scopes, if all are allowed; every allowed one if none is requested.
+
+    `verb` says for the journal what the others were not: `granted` or `registered` (docs/token.md,
+    rule 12). Raise OAuthError.
+    """
+    if requested is None:
+        return tuple(allowed)
+    words = requested.split(" ")
+    if "" in words:
+        raise OAuthError("invalid_scope", "scope has a space too many", cause="scope")
+    for word in words:
+        if word not in allowed:
+            known = " ".join(allowed) or "none"
+            reason = f"scope {word!r} was not {verb}; {verb}: {known}"
+            raise OAuthError("invalid_scope", reason, cause="scope")
+    return tuple(words)
+
+
+def registered_scopes(client: Client, scope: str | None) -> tuple[str, ...]:
+    """Return scopes that a person names; None is every one of the client. Raise FakeOAuthError."""
+    scopes = tuple(client.scopes if scope is None else scope.split())
+    for word in scopes:
+        if word not in client.scopes:
+            hint = suggestion(word, client.scopes)
+            raise FakeOAuthError(f"client {client.client_id} has no scope {word!r}; {hint}")
+    return scopes
+
+
+def unidentified(reason: str) -> OAuthError:
+    """Return the refusal of a request that does not identify its client."""
+    return OAuthError("invalid_client", reason, cause="client_unidentified")
+
+
+def _invalid_client(reason: str, cause: Cause) -> OAuthError:
+    return OAuthError("invalid_client", reason, cause=cause)
+
+
+def _unknown(kind: str, name: str | None, known: list[str]) -> str:
+    if name is None:
+        return f"no {kind} is defined"
+    return f"unknown {kind} {name!r}; {suggestion(name, known)}"

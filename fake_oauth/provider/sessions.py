@@ -1,8 +1,8 @@
-"""Browsers at the login page: their sessions, and the requests that wait for a login.
+"""Browser sessions, and the authorization requests that wait for a login.
 
-A session is an id in a cookie; who logs in gets a new one, so that an id from before is worth
-nothing. A request waits under a `p_state` that belongs to one session and is used up by one login.
-Call it with the realm's lock held.
+A session is an id in a cookie. A login starts a new session, so that an earlier id is worthless. A
+request waits under a `p_state`, which belongs to one session and is used up by one login. Use
+`Sessions` with the realm's lock held.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorizationRequest:
-    """A request that may be granted once somebody has logged in (RFC 6749 section 4.1.1)."""
+    """A valid request that needs a login (RFC 6749 section 4.1.1)."""
 
     client_id: str
     redirect_uri: str
-    """Where the answer goes."""
+    """Where the response is sent."""
     sent_redirect_uri: str | None
-    """What the request said; None if it left that to the registration."""
+    """The redirect_uri in the request; None if the registered one is used."""
     scopes: tuple[str, ...]
     state: str | None
     code_challenge: str | None
@@ -40,7 +40,7 @@ class _Waiting:
 
 
 class Sessions:
-    """Sessions and waiting requests. Both end after `seconds`; of each a few thousand are kept."""
+    """Sessions and waiting requests. Both end after `seconds`; a few thousand of each are kept."""
 
     def __init__(self, ids: Ids, seconds: int) -> None:
         self._ids = ids
@@ -49,19 +49,21 @@ class Sessions:
         self._waiting: _Expiring[_Waiting] = _Expiring()
 
     def begin(self, now: float, *, sub: str | None = None) -> str:
-        """A new session, of a user or of a browser that nobody has logged in at yet."""
+        """Return the id of a new session, of a user or of a browser without a login."""
         session = self._ids.draw("session")
         self._logged_in.put(session, sub, now + self._seconds)
         return session
 
     def is_known(self, session: str | None, now: float) -> bool:
+        """Return whether a session exists, with or without a login."""
         return session is not None and self._logged_in.has(session, now)
 
     def user(self, session: str | None, now: float) -> str | None:
-        """The sub of the user who is logged in; None if nobody is."""
+        """Return the sub of the user who is logged in; None if there is none."""
         return self._logged_in.get(session, now) if session is not None else None
 
     def end(self, session: str | None) -> None:
+        """End a session."""
         if session is not None:
             self._logged_in.drop(session)
 
@@ -70,7 +72,7 @@ class Sessions:
         self._logged_in.drop_all(sub)
 
     def wait(self, session: str, request: AuthorizationRequest, now: float) -> str:
-        """Let a request wait for a login in this session. Returns its `p_state`."""
+        """Keep a request until a login in this session. Return its `p_state`."""
         p_state = self._ids.draw("p_state")
         self._waiting.put(p_state, _Waiting(session, request), now + self._seconds)
         return p_state
@@ -78,17 +80,17 @@ class Sessions:
     def waiting(
         self, p_state: str | None, session: str | None, now: float
     ) -> AuthorizationRequest | None:
-        """The request that waits under a `p_state` in this very session."""
+        """Return the request that waits under a `p_state` in this session."""
         found = self._waiting.get(p_state, now) if p_state is not None else None
         return found.request if found is not None and found.session == session else None
 
     def settle(self, p_state: str) -> bool:
-        """Use up a `p_state`. Returns whether it was there to be used."""
+        """Use up a `p_state`. Return whether it was still unused."""
         return self._waiting.drop(p_state)
 
 
 class _Expiring(Generic[_T]):
-    """A bounded mapping whose entries end."""
+    """A bounded mapping whose entries expire."""
 
     def __init__(self) -> None:
         self._entries: OrderedDict[str, tuple[_T, float]] = OrderedDict()

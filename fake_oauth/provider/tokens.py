@@ -1,6 +1,6 @@
-"""Assembling and signing tokens, to the documented byte.
+"""Token sets, and JWTs: how they are written, read, and verified.
 
-Who may have one is not decided here, nor what time it is.
+Which claims a token has is the dialect's decision; who gets one is decided by the rules.
 """
 
 from __future__ import annotations
@@ -8,26 +8,26 @@ from __future__ import annotations
 import json
 import re
 from base64 import urlsafe_b64decode
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
-from fake_oauth.provider.keys import SigningKey, base64url
+from fake_oauth.provider.keys import Key, PublicKey, base64url
 
-_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-# Inside a string of JSON its quotes would be escaped; what may be nested comes after it.
-_JTI = re.compile(rb'"jti":"([\x20-\x7e]*?)"')
-# What the documented server's JSON writer (json-smart) escapes beyond ordinary JSON.
-_ESCAPED = re.compile("[\x7f-\x9f\u2000-\u20ff]")
+_SEGMENT: Final = re.compile(r"[A-Za-z0-9_-]*", re.ASCII)
+
+WriteJSON = Callable[[Mapping[str, Any]], str]
+"""A function that writes an object as JSON text, in the layout of a dialect."""
+
+
+class InvalidTokenError(ValueError):
+    """A text that is not a JWT, or a JWT that none of the given keys has signed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenSet:
-    """What a client gets: the members of a token reply in the documented order.
-
-    A member that does not apply is None here and absent on the wire (CIAM 1441/64400).
-    """
+    """The tokens that a client gets. A member that does not apply is None."""
 
     access_token: str
     refresh_token: str | None
@@ -35,127 +35,124 @@ class TokenSet:
     id_token: str | None
     token_type: str = "Bearer"
     expires_in: int
-    """Seconds; the lifetime of the access token less one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Granted:
-    """The tokens that a request bought, and a sentence for the journal."""
-
-    tokens: TokenSet
-    reason: str
+    """The lifetime of the access token in seconds, as the dialect reports it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """What both tokens of one grant say alike."""
+class TokenDetails:
+    """What an access token or an ID token is made from."""
 
     issuer: str
     sub: str
     client_id: str
     issued_at: int
+    """Seconds since 1970."""
+    lifetime_seconds: int
+    jti: str
+    scopes: Sequence[str]
+    nonce: str | None
     extra_claims: Mapping[str, Any]
+    """The user's claims, then the client's."""
 
 
-def access_token_claims(
-    subject: Subject, *, scopes: Iterable[str], lifetime_seconds: int, jti: str
-) -> dict[str, Any]:
-    """The claims of an access token in the documented order (CIAM 1441/64400)."""
-    words = list(scopes)
-    return {
-        "sub": subject.sub,
-        "aud": subject.client_id,
-        "nbf": subject.issued_at,
-        **({"scope": words} if words else {}),
-        "iss": subject.issuer,
-        "exp": subject.issued_at + lifetime_seconds,
-        "iat": subject.issued_at,
-        "jti": jti,
-        **subject.extra_claims,
-    }
-
-
-def id_token_claims(
-    subject: Subject, *, lifetime_seconds: int, nonce: str | None, jti: str
-) -> dict[str, Any]:
-    """The claims of an id_token in the documented order (CIAM 1441/64400)."""
-    return {
-        "sub": subject.sub,
-        "aud": subject.client_id,
-        "azp": subject.client_id,
-        "iss": subject.issuer,
-        "exp": subject.issued_at + lifetime_seconds,
-        "iat": subject.issued_at,
-        **({} if nonce is None else {"nonce": nonce}),
-        "jti": jti,
-        **subject.extra_claims,
-    }
-
-
-def sign(key: SigningKey, claims: Mapping[str, Any]) -> str:
-    """A JWS in compact form; header members in the documented order."""
-    signed = f"{_header(key.kid)}.{_segment(claims)}"
+def encode(
+    header: Mapping[str, Any], claims: Mapping[str, Any], key: Key, write_json: WriteJSON
+) -> str:
+    """Return a signed JWT (RFC 7515 section 7.1). The header is written as it is given."""
+    signed = signing_input(header, claims, write_json)
     return compact(signed, key.sign(signed.encode()))
 
 
-def signing_input(header: Mapping[str, Any], claims: Mapping[str, Any]) -> str:
-    """What the signature of a JWS is over (RFC 7515 section 5.1)."""
-    return f"{_segment(header)}.{_segment(claims)}"
+def signing_input(
+    header: Mapping[str, Any], claims: Mapping[str, Any], write_json: WriteJSON
+) -> str:
+    """Return the text that a JWT's signature is over (RFC 7515 section 5.1)."""
+    head = _header_segment(tuple(header.items()), write_json) if _is_plain(header) else None
+    return f"{head or _segment(header, write_json)}.{_segment(claims, write_json)}"
 
 
-def compact(signed: str, signature: bytes) -> str:
-    """A JWS in compact form from its signing input and its signature."""
-    return f"{signed}.{base64url(signature)}"
+def _segment(members: Mapping[str, Any], write_json: WriteJSON) -> str:
+    # A lone surrogate, which JSON allows, has no UTF-8.
+    return base64url(write_json(members).encode(errors="backslashreplace"))
 
 
-def opened(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Header and claims of a JWT; nothing is verified. Raises ValueError for what is none."""
-    segments = token.split(".")
-    try:
-        header, claims = (json.loads(_decoded(segment)) for segment in segments[:2])
-    except RecursionError:
-        raise ValueError("too deep to be a JWT") from None
-    if len(segments) != 3 or not isinstance(header, dict) or not isinstance(claims, dict):
-        raise ValueError("not a JWT")
-    return header, claims
-
-
-def jti_of(token: str) -> str | None:
-    """The `jti` of a token of our own, without reading the rest; None if there is none."""
-    segments = token.split(".")
-    try:
-        found = _JTI.search(_decoded(segments[1])) if len(segments) == 3 else None
-    except ValueError:
-        return None
-    return None if found is None else found[1].decode()
+def _is_plain(header: Mapping[str, Any]) -> bool:
+    return all(type(value) is str for value in header.values())
 
 
 @lru_cache(maxsize=64)
-def _header(kid: str) -> str:
-    return _segment({"kid": kid, "typ": "JWT", "alg": "RS256"})
+def _header_segment(header: tuple[tuple[str, str], ...], write_json: WriteJSON) -> str:
+    """Return the first segment, which is the same for every token of a key."""
+    return _segment(dict(header), write_json)
 
 
-def _segment(members: Mapping[str, Any]) -> str:
-    text = _JSON(members).replace("/", "\\/")
-    if not text.isascii():
-        text = _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04X}", text)
-    return base64url(text.encode())
+def compact(signed: str, signature: bytes) -> str:
+    """Return a JWT from its signing input and its signature."""
+    return f"{signed}.{base64url(signature)}"
 
 
-def read(keys: Iterable[SigningKey], token: str) -> dict[str, Any] | None:
-    """The claims of a JWT that one of these keys has signed; None if it is no such thing."""
-    signing_input, _, signature = token.rpartition(".")
-    by_kid = {key.kid: key for key in keys}
+def decode(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the header and claims of a JWT without verifying it.
+
+    Raise InvalidTokenError for a text that is not a JWT.
+    """
+    segments = token.split(".")
+    if len(segments) != 3:
+        raise InvalidTokenError("not three segments")
+    header, claims = (_object(decode_segment(segment)) for segment in segments[:2])
+    return header, claims
+
+
+def verify(token: str, keys: Iterable[PublicKey]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the header and claims of a JWT that one of the keys has signed.
+
+    Raise InvalidTokenError for any other text. Lifetime, issuer, and audience are not checked.
+    """
+    header, claims = decode(token)
+    # An extension that the reader does not understand invalidates the token (RFC 7515 4.1.11).
+    if "crit" in header:
+        raise InvalidTokenError("has a header parameter crit")
+    signed, _, signature = token.rpartition(".")
+    kid = header.get("kid")
+    fitting = [key for key in keys if None in (kid, key.kid) or key.kid == kid]
+    if not fitting:
+        raise InvalidTokenError(f"no published key has kid {kid!r}")
+    fitting = [key for key in fitting if key.alg == header.get("alg")]
+    if not fitting:
+        raise InvalidTokenError(f"alg {header.get('alg')!r} is not the algorithm of the key")
+    decoded = decode_segment(signature)
+    if not any(key.has_signed(signed.encode(), decoded) for key in fitting):
+        raise InvalidTokenError("the signature does not match")
+    return header, claims
+
+
+def decode_segment(segment: str) -> bytes:
+    """Return the bytes of a segment. Raise InvalidTokenError unless it is canonical base64url."""
+    if not _SEGMENT.fullmatch(segment) or len(segment) % 4 == 1:
+        raise InvalidTokenError("a segment is not base64url without padding")
+    data = urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+    if base64url(data) != segment:
+        raise InvalidTokenError("a segment has stray bits at its end")
+    return data
+
+
+def _object(data: bytes) -> dict[str, Any]:
     try:
-        header, claims = (json.loads(_decoded(part)) for part in signing_input.split("."))
-        key = by_kid[header["kid"]]
-        good = header["alg"] == "RS256" and key.has_signed(
-            signing_input.encode(), _decoded(signature)
-        )
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
-    return claims if good and isinstance(claims, dict) else None
+        members = json.loads(data, object_pairs_hook=_unique)
+    except RecursionError:
+        raise InvalidTokenError("nested too deeply") from None
+    except InvalidTokenError:
+        raise
+    except ValueError:
+        raise InvalidTokenError("a segment is not a JSON object") from None
+    if not isinstance(members, dict):
+        raise InvalidTokenError("a segment is not a JSON object")
+    return members
 
 
-def _decoded(segment: str) -> bytes:
-    return urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object whose names differ, as RFC 7515 section 4 and RFC 7519 section 4 require."""
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise InvalidTokenError("a member is repeated")
+    return members

@@ -12,10 +12,10 @@ import fake_oauth
 
 
 def test_it_has_the_documented_exchanges() -> None:
-    from fake_oauth.contract.pages import pages
+    from fake_oauth.contract.cases import cases
 
-    assert len(pages("ciam")) == 53
-    assert len(pages("rfc")) == 57
+    assert len(cases("ciam")) == 53
+    assert len(cases("rfc")) == 57
 
 
 def test_it_is_run_by_pytest() -> None:
@@ -35,6 +35,6 @@ def test_it_is_run_by_the_command(tmp_path: Path) -> None:
         asked = [str(command), "check", server.url, "--spend"]
         table = subprocess.run(asked, capture_output=True, text=True, check=False)
         subprocess.run([*asked, "--json", str(told)], check=True)
-    assert "53 hold, 0 differ, 0 skipped" in table.stdout, table.stdout + table.stderr
+    assert "53 match, 0 differ, 0 skipped" in table.stdout, table.stdout + table.stderr
     assert table.returncode == 0
-    assert json.loads(told.read_text(encoding="utf-8"))["counted"]["holds"] == 53
+    assert json.loads(told.read_text(encoding="utf-8"))["counts"]["matches"] == 53

@@ -1,0 +1,24 @@
+"""The options of the contract as a test suite: `pytest --pyargs fake_oauth.contract`.
+
+`fake_oauth.pytest_plugin` registers this module if the suite is named on the command line, because
+pytest looks for the options of a package's tests too late.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from fake_oauth.contract.cli import options_of
+
+PREFIX = "--oauth-"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("fake_oauth", "contract tests of fake_oauth")
+    group.addoption(
+        f"{PREFIX}url",
+        metavar="URL",
+        help="server to test (default: the fake itself, over three transports)",
+    )
+    for option in options_of("pytest"):
+        group.addoption(f"{PREFIX}{option.name}", **option.keywords)

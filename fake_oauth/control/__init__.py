@@ -1,0 +1,10 @@
+"""The control API: tests in another process, or in another language, control a running server.
+
+api       CONTROLS, the table of what can be controlled, and the functions
+access    who may use it
+"""
+
+from typing import Final
+
+PREFIX: Final = "/_fake"
+"""The path of the control API."""

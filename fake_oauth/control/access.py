@@ -1,0 +1,69 @@
+"""Who may use the control API: programs of this machine, and no page in a browser."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import urlsplit
+
+_NO_OTHER_PAGE: Final = "no page of another origin can use the control API"
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """Why a request may not use the control API."""
+
+    status: int
+    description: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach a host."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def denial(headers: Mapping[str, str], *, scheme: str, token: str | None) -> Denial | None:
+    """Return why a request may not use the control API; None if it may.
+
+    `token` is the one that `Authorization: Bearer` must have. It is None if only this machine can
+    reach the server.
+    """
+    host = headers.get("Host", "")
+    if token is not None:
+        sent_scheme, _, sent = headers.get("Authorization", "").partition(" ")
+        is_right = hmac.compare_digest(sent.strip().encode(), token.encode())
+        if sent_scheme.lower() != "bearer" or not is_right:
+            return Denial(
+                401,
+                "the control token is missing or invalid; send Authorization: Bearer TOKEN with "
+                "the token that was printed at startup",
+                {"WWW-Authenticate": 'Bearer realm="fake_oauth control API"'},
+            )
+    # A page can have a host name that points to this machine (DNS rebinding). It sends that name,
+    # and it does not know the token, if there is one.
+    elif not is_loopback(_host_name(host)):
+        return Denial(403, f"Host {host!r} does not name this machine; use 127.0.0.1 or localhost")
+    # A browser names the origin of a page that sends a form or a script's request.
+    origin = headers.get("Origin")
+    if origin is not None and origin != f"{scheme}://{host}":
+        return Denial(403, f"Origin {origin!r} is foreign; {_NO_OTHER_PAGE}")
+    # For an image or a script, a browser says so in another way (Fetch Metadata, section 2.4).
+    site = headers.get("Sec-Fetch-Site", "none")
+    if site not in ("none", "same-origin"):
+        return Denial(403, f"Sec-Fetch-Site is {site!r}; {_NO_OTHER_PAGE}")
+    return None
+
+
+def _host_name(host: str) -> str:
+    """Return a Host without its port; an empty text if it is malformed."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""

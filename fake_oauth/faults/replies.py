@@ -1,0 +1,270 @@
+"""Faults in the response: the endpoint has done its work, and what the client gets is malformed.
+
+JSON is written as the server writes it. A new fault is a subclass of `ReplyFault` and a row of
+`KINDS`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fake_oauth.faults.base import (
+    ReplyFault,
+    Server,
+    TokenFault,
+    header_problems,
+    header_value_problems,
+)
+from fake_oauth.faults.tokens import tampered
+from fake_oauth.provider.errors import FakeOAuthError
+from fake_oauth.reply import HTML, Response
+from fake_oauth.structure import Problem, json_problems
+
+# Text in which an encoding shows that it is one for texts, and for all of them.
+_SAMPLE = json.dumps({"access_token": "é" * 100}, ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Field(ReplyFault):
+    """A response whose JSON has this member with this value, added or replaced."""
+
+    name: str
+    value: Any
+
+    def damage(self, response: Response, server: Server) -> Response | None:
+        members = _members(response)
+        if members is None:
+            return None
+        return _rewritten(response, {**members, self.name: self.value}, server)
+
+    def problems(self) -> Iterator[Problem]:
+        yield from json_problems("value", self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class MissingField(ReplyFault):
+    """A response whose JSON lacks this member."""
+
+    name: str
+
+    def damage(self, response: Response, server: Server) -> Response | None:
+        members = _members(response)
+        if members is None or self.name not in members:
+            return None
+        rest = {name: value for name, value in members.items() if name != self.name}
+        return _rewritten(response, rest, server)
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateKey(ReplyFault):
+    """A response whose JSON has this member a second time, at the end, with another value.
+
+    RFC 8259 section 4 leaves open which of the two a parser uses.
+    """
+
+    name: str
+    value: Any = "DUPLICATE"
+
+    def damage(self, response: Response, server: Server) -> Response | None:
+        members = _members(response)
+        if members is None or self.name not in members:
+            return None
+        # Written under a name that nothing in the response has, which is then replaced.
+        marker = "duplicate"
+        while marker in server.write_json({**members, self.name: self.value}):
+            marker += "_"
+        text = server.write_json({**members, marker: self.value})
+        text = text.replace(f'"{marker}"', server.write_json(self.name))
+        return response.changed(_encoded(text))
+
+    def problems(self) -> Iterator[Problem]:
+        yield from json_problems("value", self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class NotJSONBody(ReplyFault):
+    """A response that claims to be JSON and is not."""
+
+    body: str = '{"access_token": '
+
+    def damage(self, response: Response, server: Server) -> Response:
+        return response.changed(_encoded(self.body))
+
+
+@dataclass(frozen=True, slots=True)
+class HTMLBody(ReplyFault):
+    """An HTML page instead of the response: that of a proxy or a captive portal."""
+
+    body: str = "<!DOCTYPE html>\n<title>Welcome</title>\n<p>Please accept our terms.</p>\n"
+
+    def damage(self, response: Response, server: Server) -> Response:
+        return response.changed(_encoded(self.body), content_type=HTML)
+
+
+@dataclass(frozen=True, slots=True)
+class EmptyBody(ReplyFault):
+    """A response without its body."""
+
+    def damage(self, response: Response, server: Server) -> Response | None:
+        return response.changed(b"") if response.body else None
+
+
+@dataclass(frozen=True, slots=True)
+class WrongContentType(ReplyFault):
+    """The right body with the wrong Content-Type; an empty one removes the header."""
+
+    content_type: str = "text/plain"
+
+    def damage(self, response: Response, server: Server) -> Response:
+        return response.changed(content_type=self.content_type or None)
+
+    def problems(self) -> Iterator[Problem]:
+        yield from header_value_problems("content_type", self.content_type)
+
+
+@dataclass(frozen=True, slots=True)
+class WrongCharset(ReplyFault):
+    """A response that claims to be UTF-8 and has another encoding, one that Python knows.
+
+    A body whose bytes are the same in both is unchanged.
+    """
+
+    charset: str = "utf-16"
+
+    def damage(self, response: Response, server: Server) -> Response | None:
+        try:
+            body = response.body.decode().encode(self.charset, errors="replace")
+        except UnicodeDecodeError:
+            return None
+        if not response.body or body == response.body:
+            return None
+        return response.changed(body, content_type="application/json;charset=UTF-8")
+
+    def problems(self) -> Iterator[Problem]:
+        try:
+            _SAMPLE.encode(self.charset, errors="replace")
+        except (LookupError, ValueError):
+            message = f"expected an encoding of Python for text, got {self.charset!r}"
+            yield Problem("charset", message)
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenGzip(ReplyFault):
+    """A response that claims to be compressed (gzip), and breaks while it is inflated."""
+
+    def damage(self, response: Response, server: Server) -> Response:
+        compressed = bytearray(gzip.compress(response.body, mtime=0))
+        # After the header of ten bytes: a block of a type that does not exist (RFC 1951, 3.2.3).
+        compressed[10] |= 0b110
+        return response.changed(bytes(compressed), content_encoding="gzip")
+
+
+@dataclass(frozen=True, slots=True)
+class HugeBody(ReplyFault):
+    """The right body, followed by blanks up to some number of bytes."""
+
+    bytes: int
+
+    def damage(self, response: Response, server: Server) -> Response | None:
+        if len(response.body) >= self.bytes:
+            return None
+        return response.changed(response.body.ljust(self.bytes))
+
+    def problems(self) -> Iterator[Problem]:
+        if not 1 <= self.bytes <= 2**30:
+            yield Problem("bytes", f"expected 1 to {2**30} (a GiB), got {self.bytes}")
+
+
+@dataclass(frozen=True, slots=True)
+class Change(ReplyFault):
+    """A response as a function changes it. In Python only.
+
+    The function gets a `Response` and returns another, for example one of `response.changed(…)`.
+    None, or the same response, says that there was nothing to change.
+    """
+
+    function: Callable[[Response], Response | None]
+
+    def damage(self, response: Response, server: Server) -> Response | None:
+        try:
+            changed = self.function(response)
+        except Exception as error:
+            raise FakeOAuthError(f"the function of {self} failed: {error!r}") from error
+        if changed is None or changed == response:
+            return None
+        if not isinstance(changed, Response):
+            raise FakeOAuthError(f"the function of {self} returned no Response, but {changed!r}")
+        # The server sets its own framing, which `changed` keeps right.
+        own = dict(response.headers)
+        added = {name: value for name, value in changed.headers if name not in own}
+        for problem in header_problems("headers", added):
+            raise FakeOAuthError(f"the function of {self}: {problem}")
+        return changed
+
+
+@dataclass(frozen=True, slots=True)
+class Combined(ReplyFault):
+    """Several faults in one response, in this order: in its tokens, its members, its body.
+
+    If one of them has nothing to change, the response is unchanged.
+    """
+
+    parts: Sequence[ReplyFault | TokenFault]
+
+    def damage(self, response: Response, server: Server) -> Response | None:
+        changed: Response | None = response
+        for part in self.parts:
+            if changed is None:
+                return None
+            if isinstance(part, ReplyFault):
+                changed = part.damage(changed, server)
+            else:
+                members = tampered(part, _members(changed) or {}, server)
+                changed = None if members is None else _rewritten(changed, members, server)
+        return changed
+
+    def problems(self) -> Iterator[Problem]:
+        if not self.parts:
+            yield Problem("parts", "expected at least one fault")
+        unsigned: list[TokenFault] = []
+        for index, part in enumerate(self.parts):
+            path = f"parts[{index}]"
+            if isinstance(part, Combined):
+                yield Problem(path, "expected a single fault; list its parts here")
+                continue
+            yield from (Problem(f"{path}.{p.path}", p.message) for p in part.problems())
+            if isinstance(part, TokenFault):
+                for other in unsigned:
+                    if set(part.tokens) & set(other.tokens):
+                        yield Problem(path, f"would undo {other}; put {other} after it")
+                if part.breaks_signature:
+                    unsigned.append(part)
+
+
+def _members(response: Response) -> dict[str, Any] | None:
+    """Return the JSON object in a response, if it is one that can be written again."""
+    try:
+        document = json.loads(response.body, object_pairs_hook=_unique)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a repeated member would be lost")
+    return members
+
+
+def _rewritten(response: Response, members: Mapping[str, Any], server: Server) -> Response:
+    return response.changed(_encoded(server.write_json(members)))
+
+
+def _encoded(text: str) -> bytes:
+    # JSON can hold a lone surrogate as an escape; UTF-8 cannot hold it.
+    return text.encode(errors="backslashreplace")

@@ -1,0 +1,429 @@
+"""The WSGI app: read a request, use the script, run the endpoint, send and record the response.
+
+It has no rule of its own, and it opens no socket.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from email.utils import formatdate
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from fake_oauth.faults.barrier import Barriers
+from fake_oauth.faults.base import ConnectionFault, Refusal, ReplyFault, Server, TokenFault
+from fake_oauth.faults.script import Script, Step
+from fake_oauth.http.connection import INTERRUPT
+from fake_oauth.http.endpoints import ENDPOINTS, Endpoint, not_found
+from fake_oauth.http.request import BODY_LIMIT, HTTPRequest, path_of, read
+from fake_oauth.journal import Exchange, Journal
+from fake_oauth.parameters import names_of
+from fake_oauth.provider import authorize, grants
+from fake_oauth.provider.errors import (
+    BearerError,
+    FakeOAuthError,
+    OAuthError,
+    RedirectError,
+    malformed,
+)
+from fake_oauth.provider.realm import Realm
+from fake_oauth.provider.request import Parameters
+from fake_oauth.provider.store import AccessToken, IssuedToken
+from fake_oauth.provider.tokens import InvalidTokenError, WriteJSON, decode
+from fake_oauth.reply import Headers, Reply, Response, redirect
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from werkzeug.wrappers import Request as WerkzeugRequest
+    from werkzeug.wrappers import Response as WerkzeugResponse
+
+_TOKEN_PARAMETERS = names_of("token")
+
+
+class App:
+    """A realm as a WSGI application, and as a function from request to response."""
+
+    def __init__(
+        self,
+        realm: Realm,
+        journal: Journal,
+        script: Script,
+        barriers: Barriers,
+        *,
+        pause: Callable[[float], None],
+        write_json: WriteJSON,
+        cors_origins: Sequence[str],
+    ) -> None:
+        """`pause` waits for real seconds, and raises OSError if the server stops meanwhile."""
+        self.realm = realm
+        self._journal = journal
+        self._script = script
+        self._barriers = barriers
+        self._pause = pause
+        self._write_json = write_json
+        self._cors_origins = frozenset(cors_origins)
+        self._prefix = urlsplit(realm.issuer).path.rstrip("/")
+        self._names = {path: name for name, path in realm.dialect.paths.items()}
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        response, interruption = self._respond(environ)
+        if interruption is not None:
+            if INTERRUPT not in environ:
+                raise _needs_socket(interruption)
+            environ[INTERRUPT](lambda connection: interruption.interrupt(connection, response))
+            return []
+        start_response(response.status_line, list(response.headers))
+        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else response.body]
+
+    def handle(self, request: WerkzeugRequest) -> WerkzeugResponse:
+        """Respond to a werkzeug request. Raise only for a bug of this package."""
+        from werkzeug.exceptions import HTTPException
+        from werkzeug.wrappers import Response as WerkzeugResponse
+
+        request.max_content_length = BODY_LIMIT + 1
+        try:
+            body = request.get_data()  # The host may have read the body already.
+        except (HTTPException, OSError):
+            body = None
+        response, interruption = self._respond(request.environ, body)
+        if interruption is not None:
+            raise _needs_socket(interruption)
+        made = WerkzeugResponse(response.body, response.status)
+        made.headers.clear()
+        made.headers.extend(response.headers)
+        return made
+
+    def malformed(self, status: int, reason: str) -> Response:
+        """Respond to bytes on a socket that are not an HTTP request."""
+        exchange = self._journal.arrived(
+            at=self.realm.clock.now(),
+            method="?",
+            path="?",
+            endpoint=None,
+            query=Parameters(),
+            form=Parameters(),
+            client_id=None,
+        )
+        error = malformed(f"not HTTP: {reason}")
+        error.description = reason
+        return self._send(exchange, replace(self._error_reply(error, None), status=status), None)
+
+    def _respond(
+        self, environ: WSGIEnvironment, body: bytes | None = None
+    ) -> tuple[Response, ConnectionFault | None]:
+        """Return the response, and the fault to run on the connection instead of sending it."""
+        realm, path = self.realm, path_of(environ)
+        name = self._endpoint_at(path)
+        endpoint = None if name is None else ENDPOINTS[name]
+
+        def reads_json(parameters: Parameters) -> bool:
+            if realm.dialect.reads_json or (endpoint is not None and endpoint.reads_json):
+                return True
+            row = grants.grant_type(realm, parameters) if name == "token" else None
+            return row is not None and row.reads_json
+
+        request = read(environ, path, realm.dialect, reads_json, body)
+        exchange = self._arrive(name, request)
+        with self._barriers.passing(exchange):
+            reply = self._before_script(request, endpoint)
+            step = self._script.take(exchange) if reply is None else None
+            if step is not None:
+                exchange.fault = str(step)
+                return self._respond_with_fault(step, request, endpoint, exchange)
+            if reply is None:
+                reply = self._run(request, endpoint)
+            return self._send(exchange, reply, request.origin), None
+
+    def _endpoint_at(self, path: str) -> str | None:
+        """Return the name of the endpoint at a path, if one is served there.
+
+        The path is below the issuer's own, which a proxy may have removed already. A well-known
+        path may have the issuer's at its end (RFC 8414 section 3.1).
+        """
+        name = self._names.get(path)
+        if name is None and self._prefix:
+            below = path
+            if path.startswith(f"{self._prefix}/"):
+                below = path.removeprefix(self._prefix)
+            if below.startswith("/.well-known/"):
+                below = below.removesuffix(self._prefix)
+            name = self._names.get(below)
+        return name
+
+    def _arrive(self, endpoint: str | None, request: HTTPRequest) -> Exchange:
+        """Write the request into the journal, with the names of the tokens that it has."""
+        realm = self.realm
+        presented: dict[str, IssuedToken] = {}
+        with realm.lock:
+            for parameter, value in _carried(request):
+                if (token := realm.store.find(value)) is not None:
+                    presented[parameter] = token
+        fresh_until = None
+        for token in presented.values():
+            fresh_until = token.grant.fresh_until
+        exchange = self._journal.arrived(
+            at=realm.clock.now(),
+            method=request.method,
+            path=request.path,
+            endpoint=endpoint,
+            query=request.query,
+            form=request.form,
+            client_id=request.credentials.client_id or request.query.get("client_id"),
+            content_type=request.content_type,
+            tokens={parameter: token.name for parameter, token in presented.items()},
+            fresh_until=fresh_until,
+            peer=request.peer,
+            digest=request.digest,
+            raw_headers=request.raw_headers,
+        )
+        request.number, request.presented = exchange.number, presented
+        return exchange
+
+    def _before_script(self, request: HTTPRequest, endpoint: Endpoint | None) -> Reply | None:
+        """Respond to a request that no endpoint and no step of the script sees."""
+        if endpoint is None:
+            return None
+        if request.method == "OPTIONS" and self._cors_headers(request.origin):
+            return Reply(
+                headers=(
+                    ("Access-Control-Allow-Methods", ", ".join(endpoint.allowed)),
+                    ("Access-Control-Allow-Headers", "Authorization, Content-Type"),
+                ),
+                reason="CORS preflight",
+            )
+        if request.method not in endpoint.allowed:
+            return Reply(
+                status=405,
+                headers=(("Allow", ", ".join(endpoint.allowed)),),
+                reason=f"{request.path} accepts {' and '.join(endpoint.methods)}",
+            )
+        return None
+
+    def _run(self, request: HTTPRequest, endpoint: Endpoint | None) -> Reply:
+        """Return the endpoint's response, or the refusal of the request."""
+        try:
+            if endpoint is None:
+                raise not_found(self.realm, request.path)
+            is_posted = request.method == "POST" and endpoint.requires_readable_body
+            if request.flaw is not None and is_posted:
+                raise request.flaw
+            return endpoint.run(self.realm, request)
+        except RedirectError as error:
+            if self.realm.dialect.redirects(error):
+                parameters = authorize.error_parameters(self.realm, error)
+                return redirect(error.redirect_uri, parameters, reason=error.reason)
+            return self._error_reply(error, endpoint)
+        except OAuthError as error:
+            reads_query = endpoint is not None and endpoint.reads_query
+            has_notes = not reads_query and not isinstance(error, BearerError)
+            return self._error_reply(error, endpoint, request.notes if has_notes else ())
+
+    def _error_reply(
+        self, error: OAuthError, endpoint: Endpoint | None, notes: tuple[str, ...] = ()
+    ) -> Reply:
+        """Return an error response, as the dialect writes it."""
+        dialect = self.realm.dialect
+        response = dialect.error(error)
+        return Reply(
+            status=response.status,
+            data=response.members or None,
+            content_type=(endpoint and endpoint.error_type) or dialect.content_type,
+            headers=response.headers,
+            reason="; ".join((error.reason, *notes)),
+        )
+
+    def _respond_with_fault(
+        self, step: Step, request: HTTPRequest, endpoint: Endpoint | None, exchange: Exchange
+    ) -> tuple[Response, ConnectionFault | None]:
+        """Respond to a request that uses a step of the script: one of four stages acts."""
+        fault = step.rule.fault
+        if isinstance(fault, ConnectionFault) and not fault.after_commit:
+            self._journal.answered(exchange, None, b"", "nothing was done")
+            return self._render(Reply(reason=""), None), fault
+        server = Server(
+            realm=self.realm,
+            pause=self._pause,
+            error_reply=lambda error: self._scripted_error(error, exchange, endpoint),
+            write_json=self._write_json,
+        )
+        reply = None
+        if isinstance(fault, Refusal):
+            try:
+                reply = fault.refuse(server)
+            except OSError:
+                self._journal.answered(exchange, None, b"", "the server stopped first")
+                raise
+        if reply is None:
+            reply = self._run(request, endpoint)
+        if isinstance(fault, TokenFault):
+            reply = self._tampered(fault, step, reply, server, exchange)
+        response = self._render(reply, request.origin)
+        if isinstance(fault, ReplyFault):
+            damaged = fault.damage(response, server)
+            if damaged is None:
+                step.undelivered.append(exchange.number)
+            else:
+                reply, response = _as_received(reply, damaged), damaged
+        if isinstance(fault, ConnectionFault):
+            return self._interrupted(fault, reply, response, exchange), fault
+        return self._complete(exchange, reply, response), None
+
+    def _scripted_error(
+        self, error: OAuthError, exchange: Exchange, endpoint: Endpoint | None
+    ) -> Reply:
+        """Return a scripted error; where an access token is required, it is a challenge."""
+        codes = self.realm.dialect.bearer_statuses
+        name: Any = exchange.endpoint
+        if name in ("userinfo", "resource") and error.code in codes:
+            scope = self.realm.resource.scope if name == "resource" else "openid"
+            error = BearerError(
+                error.code,
+                error.reason,
+                cause="bearer_scope" if error.code == "insufficient_scope" else "bearer_invalid",
+                endpoint=name,
+                scope=scope if error.code == "insufficient_scope" else None,
+                description=error.description,
+            )
+        return self._error_reply(error, endpoint)
+
+    def _tampered(
+        self, fault: TokenFault, step: Step, reply: Reply, server: Server, exchange: Exchange
+    ) -> Reply:
+        """Return the reply with its tokens changed. The changed access token keeps its record."""
+        from fake_oauth.faults.tokens import tampered  # most tests script no fault
+
+        data = tampered(fault, reply.data or {}, server)
+        if data is None:
+            step.undelivered.append(exchange.number)
+            return reply
+        with self.realm.lock:
+            for token in reply.issued:
+                if isinstance(token, AccessToken):
+                    self.realm.store.add_access_token(data["access_token"], token)
+                    token.expires_at = _earlier(token.expires_at, data["access_token"])
+        return replace(reply, data=data)
+
+    def _interrupted(
+        self, fault: ConnectionFault, reply: Reply, response: Response, exchange: Exchange
+    ) -> Response:
+        """Record a response that the connection loses, in whole or in part."""
+        if fault.loses_reply:
+            reason = f"{reply.reason}; the response was lost"
+            self._journal.answered(exchange, None, b"", reason)
+            return response
+        received = fault.received(response)
+        if received is not response:
+            reply = _as_received(reply, received)
+        self._complete(exchange, reply, received)
+        return response
+
+    def _send(self, exchange: Exchange, reply: Reply, origin: str | None) -> Response:
+        return self._complete(exchange, reply, self._render(reply, origin))
+
+    def _complete(self, exchange: Exchange, reply: Reply, response: Response) -> Response:
+        """Record the response, and note the access token that the client receives."""
+        for token in reply.issued:
+            if isinstance(token, AccessToken):
+                seconds = (reply.data or {}).get("expires_in")
+                token.grant.delivered = token
+                token.grant.delivered_until = (
+                    exchange.at + seconds if isinstance(seconds, int | float) else None
+                )
+        self._journal.answered(
+            exchange,
+            response.status,
+            response.body,
+            reply.reason,
+            headers=dict(response.headers),
+            issued=tuple([token.name for token in reply.issued]),
+        )
+        return response
+
+    def _render(self, reply: Reply, origin: str | None) -> Response:
+        """Return the reply as bytes, with the headers of every response."""
+        headers = [
+            *self.realm.dialect.headers,
+            ("Date", _http_date(int(self.realm.clock.now()))),
+        ]
+        if reply.headers:
+            # A scripted response can replace any header; another one repeats none.
+            own = {name.lower() for name, _ in reply.headers}
+            headers = [header for header in headers if header[0].lower() not in own]
+            headers += reply.headers
+        if origin is not None:
+            headers += self._cors_headers(origin)
+        body = b""
+        if reply.data is not None or reply.page is not None:
+            text = self._write_json(reply.data or {}) if reply.page is None else reply.page
+            # A lone surrogate, which JSON allows, has no UTF-8.
+            body = text.encode(errors="backslashreplace")
+            headers.append(("Content-Type", reply.content_type))
+        headers.append(("Content-Length", str(len(body))))
+        return Response(reply.status, tuple(headers), body)
+
+    def _cors_headers(self, origin: str | None) -> Headers:
+        """Return what lets a page of this origin read responses (Fetch standard, section 3.2)."""
+        if origin is None or not self._cors_origins & {"*", origin}:
+            return ()
+        return (
+            ("Access-Control-Allow-Origin", origin),
+            ("Access-Control-Allow-Credentials", "true"),
+            ("Access-Control-Expose-Headers", "WWW-Authenticate"),
+            ("Vary", "Origin"),
+        )
+
+
+def _carried(request: HTTPRequest) -> Iterator[tuple[str, str]]:
+    """Yield the tokens and codes that a request has, by parameter."""
+    for parameters in (request.query, request.form):
+        if parameters:
+            for name in _TOKEN_PARAMETERS:
+                if name in parameters:
+                    yield name, parameters[name]
+    if request.bearer_token is not None:
+        yield "bearer", request.bearer_token
+
+
+def _as_received(reply: Reply, response: Response) -> Reply:
+    """Return the reply with what a client can read of it in a damaged response."""
+    try:
+        members: Any = json.loads(response.body)
+    except (ValueError, RecursionError):
+        members = None
+    if not isinstance(members, dict):
+        return replace(reply, issued=(), data=None)
+    sent = reply.data or {}
+    issued = tuple(
+        token
+        for token in reply.issued
+        for member in ["access_token" if isinstance(token, AccessToken) else "refresh_token"]
+        if members.get(member) == sent.get(member)
+    )
+    return replace(reply, issued=issued, data=members)
+
+
+def _earlier(expires_at: float | None, access_token: str) -> float | None:
+    """Return when a changed access token expires: at its `exp`, if that is earlier."""
+    try:
+        _, claims = decode(access_token)
+    except InvalidTokenError:
+        return expires_at
+    exp = claims.get("exp")
+    if expires_at is None or not isinstance(exp, int | float):
+        return expires_at
+    return min(expires_at, exp)
+
+
+@lru_cache(maxsize=8)
+def _http_date(second: int) -> str:
+    return formatdate(second, usegmt=True)
+
+
+def _needs_socket(fault: ConnectionFault) -> FakeOAuthError:
+    return FakeOAuthError(
+        f"{fault} needs a connection of this server's own, and this request has none; "
+        "start the server and send the request to its url"
+    )

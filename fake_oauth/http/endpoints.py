@@ -1,0 +1,326 @@
+"""`ENDPOINTS`: the endpoints, one row each with all that HTTP and OpenAPI need to know of them.
+
+To add an endpoint, write its function, add its row, and give it a path in the dialects that serve
+it. Routing, 405, the metadata, OpenAPI, and the list in a 404 read the row. What an endpoint
+decides belongs in `provider`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from fake_oauth.http import login as login_page
+from fake_oauth.http.request import HTTPRequest
+from fake_oauth.provider import authorize as authorization
+from fake_oauth.provider import bearer, grants, introspection, revocation
+from fake_oauth.provider.errors import OAuthError
+from fake_oauth.provider.grants.otp import send_otp
+from fake_oauth.provider.realm import Realm
+from fake_oauth.reply import JSON, Headers, Reply, redirect
+
+Responses = Mapping[int, str | None]
+"""The schema of the body by status; None for a response without a body."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """A row of `ENDPOINTS`."""
+
+    run: Callable[[Realm, HTTPRequest], Reply]
+    """Returns the response, or raises OAuthError."""
+    summary: str
+    """What it does, with its source, for OpenAPI."""
+    methods: tuple[str, ...]
+    query: tuple[str, ...] = ()
+    """Its parameters in the query."""
+    form: tuple[str, ...] = ()
+    """Its parameters in the body, without those of client authentication and of grant types."""
+    security: Literal["client", "bearer"] | None = None
+    """How a request authenticates: as a client, or with an access token."""
+    responses: Responses = field(default_factory=dict)
+    by_method: Mapping[str, Responses] = field(default_factory=dict)
+    """The responses of methods that differ from each other."""
+    metadata: str | None = None
+    """Its member in the metadata documents, if it has one."""
+    reads_json: bool = False
+    """Whether parameters may be sent as JSON."""
+    requires_readable_body: bool = True
+    """Whether a body that cannot be read is refused before the endpoint runs."""
+    error_type: str | None = None
+    """The Content-Type of its errors; None is that of the dialect."""
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """The methods that it accepts, HEAD with GET (RFC 9110 section 9.3.2)."""
+        return (*self.methods, "HEAD") if "GET" in self.methods else self.methods
+
+    @property
+    def reads_query(self) -> bool:
+        """Whether its parameters are in the query."""
+        return bool(self.query)
+
+
+def token(realm: Realm, request: HTTPRequest) -> Reply:
+    """Issue tokens (RFC 6749 section 3.2, CIAM 1441/64400)."""
+    granted = grants.token(realm, request.token_request())
+    return Reply(
+        data=realm.dialect.token_reply(granted.tokens),
+        content_type=realm.dialect.content_type,
+        reason=granted.reason,
+        issued=granted.issued,
+    )
+
+
+def authorize(realm: Realm, request: HTTPRequest) -> Reply:
+    """Redirect with a code, or to the login page (RFC 6749 section 3.1, CIAM 1441/64348)."""
+    valid = authorization.validate(realm, request.query)
+    session = request.cookies.get(login_page.cookie_name(realm))
+    user = login_page.logged_in_user(realm, session)
+    if user is not None:
+        parameters = authorization.allow(realm, valid, user)
+        reason = f"{user.login_name} is logged in"
+        return redirect(valid.redirect_uri, parameters, reason=reason)
+    headers: Headers = ()
+    with realm.lock:
+        now = realm.clock.now()
+        if session is None or not realm.sessions.is_known(session, now):
+            session = realm.sessions.begin(now)
+            headers = (login_page.cookie(realm, session),)
+        p_state = realm.sessions.wait(session, valid, now)
+    return redirect(
+        realm.url_of("login"), {"p_state": p_state}, headers=headers, reason="no user is logged in"
+    )
+
+
+def revoke(realm: Realm, request: HTTPRequest) -> Reply:
+    """Revoke a token (RFC 7009, CIAM 1148/51486)."""
+    return Reply(reason=revocation.revoke(realm, request.token_request()))
+
+
+def introspect(realm: Realm, request: HTTPRequest) -> Reply:
+    """Say whether a token is active (RFC 7662)."""
+    members, reason = introspection.introspect(realm, request.token_request())
+    return Reply(data=members, reason=reason)
+
+
+def userinfo(realm: Realm, request: HTTPRequest) -> Reply:
+    """Return the user's claims (OpenID Connect Core 1.0 section 5.3, CIAM 1148/51476)."""
+    claims = bearer.userinfo(realm, request.bearer_token)
+    return Reply(data=claims, reason=f"claims of {claims['sub']}")
+
+
+def resource(realm: Realm, request: HTTPRequest) -> Reply:
+    """Stand in for an API that requires an access token (RFC 6750)."""
+    members = bearer.resource(realm, request.bearer_token)
+    return Reply(data=members, reason=f"access granted to {members.get('sub', 'a token')}")
+
+
+def otp_send(realm: Realm, request: HTTPRequest) -> Reply:
+    """Send a one-time password (CIAM 1441/67151)."""
+    sent = send_otp(realm, request.token_request())
+    # The one place where a person at the stub server can read it.
+    reason = f"OTP {sent.otp} sent to {sent.recipient}"
+    return Reply(data={"otp_token": sent.otp_token}, reason=reason)
+
+
+def logout(realm: Realm, request: HTTPRequest) -> Reply:
+    """End a browser's session (CIAM 1441/64393)."""
+    uri, parameters = authorization.log_out(realm, request.query)
+    with realm.lock:
+        realm.sessions.end(request.cookies.get(login_page.cookie_name(realm)))
+    ended = (login_page.cookie(realm, ""),)
+    return redirect(uri, parameters, headers=ended, reason="logged out")
+
+
+def jwks(realm: Realm, _: HTTPRequest) -> Reply:
+    """Return the public keys (RFC 7517, CIAM 1148/51484)."""
+    return Reply(data={"keys": [key.jwk() for key in realm.keys.published()]}, reason="public keys")
+
+
+def discovery(realm: Realm, _: HTTPRequest) -> Reply:
+    """Return the discovery document (OpenID Connect Discovery 1.0, CIAM 1148/51487).
+
+    The documented members come first, in the documented order.
+    """
+    urls = _urls(realm)
+    document = {
+        "issuer": realm.issuer,
+        "authorization_endpoint": urls.pop("authorization_endpoint", None),
+        "token_endpoint": urls.pop("token_endpoint"),
+        "token_endpoint_auth_methods_supported": _auth_methods(realm),
+        "jwks_uri": urls.pop("jwks_uri", None),
+        "response_types_supported": ["code"],
+        "grant_types_supported": list(realm.dialect.grant_types),
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": _algorithms(realm),
+        "scopes_supported": _scopes(realm),
+        **urls,
+        "code_challenge_methods_supported": ["S256"],
+    }
+    return _document(realm, document, "discovery")
+
+
+def metadata(realm: Realm, _: HTTPRequest) -> Reply:
+    """Return the authorization server metadata (RFC 8414 section 2)."""
+    urls, methods = _urls(realm), _auth_methods(realm)
+    document: dict[str, Any] = {
+        "issuer": realm.issuer,
+        "authorization_endpoint": urls.get("authorization_endpoint"),
+        "token_endpoint": urls["token_endpoint"],
+        "jwks_uri": urls.get("jwks_uri"),
+        "scopes_supported": _scopes(realm),
+        "response_types_supported": ["code"],
+        "grant_types_supported": list(realm.dialect.grant_types),
+        "code_challenge_methods_supported": ["S256"],
+    }
+    for name in ("token", "revocation", "introspection"):
+        if (member := f"{name}_endpoint") in urls:
+            able = [method for method in methods if method != "none" or name != "introspection"]
+            document |= {member: urls[member], f"{member}_auth_methods_supported": able}
+    return _document(realm, document, "metadata")
+
+
+def not_found(realm: Realm, path: str) -> OAuthError:
+    """Return the refusal of a path that is not served. It lists the paths that are."""
+    served = ", ".join(
+        f"{' and '.join(ENDPOINTS[name].methods)} {served_path}"
+        for name, served_path in realm.dialect.paths.items()
+    )
+    return OAuthError(
+        "not_found",
+        f"{path} is not served",
+        cause="path_unknown",
+        description=f"served are: {served}",
+    )
+
+
+def _document(realm: Realm, document: dict[str, Any], reason: str) -> Reply:
+    members = {name: value for name, value in document.items() if value is not None}
+    return Reply(data=realm.dialect.metadata(members), reason=reason)
+
+
+def _urls(realm: Realm) -> dict[str, str]:
+    """Return the URL of each endpoint that has a member in the metadata."""
+    return {
+        row.metadata: realm.url_of(name)
+        for name, row in ENDPOINTS.items()
+        if row.metadata is not None and name in realm.dialect.paths
+    }
+
+
+def _auth_methods(realm: Realm) -> list[str]:
+    clients = realm.clients.values()
+    return sorted({method for client in clients for method in client.auth_methods})
+
+
+def _scopes(realm: Realm) -> list[str]:
+    return sorted({scope for client in realm.clients.values() for scope in client.scopes})
+
+
+def _algorithms(realm: Realm) -> list[str]:
+    return list(dict.fromkeys(key.alg for key in realm.keys.published()))
+
+
+_CLIENT_RESPONSES: Final[Responses] = {400: "Error", 401: "Error"}
+
+ENDPOINTS: Final[Mapping[str, Endpoint]] = {
+    "token": Endpoint(
+        run=token,
+        summary="Issue tokens (RFC 6749 section 3.2)",
+        methods=("POST",),
+        form=("grant_type",),
+        security="client",
+        responses={200: "TokenResponse", **_CLIENT_RESPONSES},
+        metadata="token_endpoint",
+    ),
+    "authorize": Endpoint(
+        run=authorize,
+        summary="Redirect with an authorization code, after a login (RFC 6749 section 3.1)",
+        methods=("GET",),
+        query=authorization.PARAMETERS,
+        responses={302: None, 400: "Error"},
+        metadata="authorization_endpoint",
+    ),
+    "login": Endpoint(
+        run=login_page.log_in,
+        summary="Show the login page",
+        methods=("GET", "POST"),
+        query=("p_state",),
+        form=("p_state", "sub", "username", "password", "deny"),
+        by_method={"GET": {200: "Page", 400: "Page"}, "POST": {302: None, 400: "Page"}},
+        requires_readable_body=False,
+    ),
+    "userinfo": Endpoint(
+        run=userinfo,
+        summary="Return the claims of a user (OpenID Connect Core 1.0 section 5.3)",
+        methods=("GET", "POST"),
+        security="bearer",
+        responses={200: "UserInfo"},
+        metadata="userinfo_endpoint",
+        requires_readable_body=False,
+    ),
+    "revoke": Endpoint(
+        run=revoke,
+        summary="Revoke a token (RFC 7009)",
+        methods=("POST",),
+        form=("token", "token_type_hint"),
+        security="client",
+        responses={200: None, **_CLIENT_RESPONSES},
+        metadata="revocation_endpoint",
+    ),
+    "otp_send": Endpoint(
+        run=otp_send,
+        summary="Send a one-time password (CIAM 1441/67151)",
+        methods=("POST",),
+        form=("auth_source_id", "phone_number", "email", "usage"),
+        security="client",
+        responses={200: "OneTimePasswordToken", **_CLIENT_RESPONSES, 503: "Error"},
+        reads_json=True,
+    ),
+    "logout": Endpoint(
+        run=logout,
+        summary="End the session of a browser (CIAM 1441/64393)",
+        methods=("GET",),
+        query=("client_id", "logout_redirect_uri", "state"),
+        responses={302: None, 400: "Error"},
+        error_type=JSON,
+    ),
+    "introspect": Endpoint(
+        run=introspect,
+        summary="Say whether a token is active (RFC 7662)",
+        methods=("POST",),
+        form=("token", "token_type_hint"),
+        security="client",
+        responses={200: "Introspection", **_CLIENT_RESPONSES},
+        metadata="introspection_endpoint",
+    ),
+    "jwks": Endpoint(
+        run=jwks,
+        summary="Return the public keys (RFC 7517)",
+        methods=("GET",),
+        responses={200: "JWKS"},
+        metadata="jwks_uri",
+    ),
+    "discovery": Endpoint(
+        run=discovery,
+        summary="Return the discovery document (OpenID Connect Discovery 1.0)",
+        methods=("GET",),
+        responses={200: "Discovery"},
+    ),
+    "metadata": Endpoint(
+        run=metadata,
+        summary="Return the authorization server metadata (RFC 8414)",
+        methods=("GET",),
+        responses={200: "Metadata"},
+    ),
+    "resource": Endpoint(
+        run=resource,
+        summary="Stand in for an API that requires an access token (RFC 6750)",
+        methods=("GET", "POST", "PUT", "PATCH", "DELETE"),
+        security="bearer",
+        responses={200: "Resource", 401: None, 403: None},
+        requires_readable_body=False,
+    ),
+}

@@ -1,0 +1,269 @@
+"""A request as HTTP has it: its parameters and credentials, read once and in one place.
+
+Nothing is judged here, except what cannot be read. The rules are those of docs/token.md.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64decode
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl, unquote_plus
+
+from fake_oauth.provider.dialect import Dialect
+from fake_oauth.provider.errors import OAuthError, malformed
+from fake_oauth.provider.request import Credentials, Parameters, TokenRequest
+from fake_oauth.provider.store import IssuedToken
+from fake_oauth.reply import FORM, JSON, MULTIPART
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+BODY_LIMIT: Final = 64 * 1024
+PARAMETER_LIMIT: Final = 100
+
+_NOTHING: Final = Parameters()
+_BAD_ESCAPE: Final = re.compile("%(?![0-9A-Fa-f]{2})")
+
+ReadsJSON = Callable[[Parameters], bool]
+"""Says of the parameters in a JSON body whether the endpoint reads them."""
+
+
+@dataclass(slots=True, kw_only=True)
+class HTTPRequest:
+    """A request. Parameters and credentials are decoded; cookies only when they are needed."""
+
+    method: str
+    path: str
+    query: Parameters
+    form: Parameters
+    """The parameters in the body."""
+    credentials: Credentials
+    bearer_token: str | None
+    """The token in `Authorization: Bearer`."""
+    origin: str | None
+    content_type: str | None
+    peer: str | None
+    """The client's address and port; None in process."""
+    digest: Hashable
+    """Equal for requests that are the same byte for byte."""
+    raw_headers: Sequence[tuple[str, str]]
+    flaw: OAuthError | None
+    """Why the request cannot be read; this is its response before any rule applies."""
+    notes: tuple[str, ...]
+    """What the request has that is not read, to explain a refusal."""
+    cookie_header: str | None
+    number: int = 0
+    """The request's number in the journal."""
+    presented: Mapping[str, IssuedToken] = field(default_factory=dict)
+    """The records of the tokens and codes that the request has, by parameter or `bearer`."""
+
+    def token_request(self) -> TokenRequest:
+        """Return the request as the rules of the provider see it."""
+        return TokenRequest(self.form, self.credentials, self.number, self.presented)
+
+    @property
+    def cookies(self) -> Mapping[str, str]:
+        """The cookies by name."""
+        if self.cookie_header is None:
+            return {}
+        from werkzeug.sansio.http import parse_cookie  # only browsers send cookies
+
+        return parse_cookie(_decoded(self.cookie_header))
+
+
+def path_of(environ: WSGIEnvironment) -> str:
+    """Return the path of a request."""
+    return _decoded(environ.get("PATH_INFO", ""))
+
+
+def read(
+    environ: WSGIEnvironment,
+    path: str,
+    dialect: Dialect,
+    reads_json: ReadsJSON,
+    body: bytes | None = None,
+) -> HTTPRequest:
+    """Return a request, decoded. Whatever a client sends, nothing is raised.
+
+    Pass the `body` if the host has read it already.
+    """
+    authorization = environ.get("HTTP_AUTHORIZATION", "")
+    content_type = environ.get("CONTENT_TYPE") or None
+    media_type = (content_type or "").partition(";")[0].strip().lower()
+    scheme, _, value = authorization.partition(" ")
+    scheme, value = scheme.lower(), value.strip()
+    form, credentials, flaw = _NOTHING, Credentials(), None
+    try:
+        if body is None:
+            body = _body(environ)
+        if len(body) > BODY_LIMIT:
+            raise malformed(f"body over {BODY_LIMIT} bytes")
+        if body:
+            form = _form(environ, media_type, body, reads_json)
+        basic = _basic(value) if scheme == "basic" else None
+        credentials = dialect.credentials(basic, form)
+        _require_one_client(basic, form)
+    except OAuthError as error:
+        body, flaw = b"", error
+    query_string = environ.get("QUERY_STRING", "")
+    query = _NOTHING
+    if query_string:
+        query = Parameters(parse_qsl(_decoded(query_string), keep_blank_values=True))
+    host, port = environ.get("REMOTE_ADDR"), environ.get("REMOTE_PORT")
+    return HTTPRequest(
+        method=environ["REQUEST_METHOD"],
+        path=path,
+        query=query,
+        form=form,
+        credentials=credentials,
+        bearer_token=value or None if scheme == "bearer" else None,
+        origin=environ.get("HTTP_ORIGIN"),
+        content_type=content_type,
+        peer=None if host is None or port is None else f"{host}:{port}",
+        digest=(environ["REQUEST_METHOD"], path, query_string, hash((authorization, body))),
+        raw_headers=[item for item in environ.items() if item[0].startswith("HTTP_")],
+        flaw=flaw,
+        notes=_notes(media_type, query, has_unread_body=bool(body) and not form),
+        cookie_header=environ.get("HTTP_COOKIE"),
+    )
+
+
+def _body(environ: WSGIEnvironment) -> bytes:
+    """Return the body, up to one byte more than the limit."""
+    stream = environ["wsgi.input"]
+    if isinstance(stream, BytesIO) and environ.get("wsgi.input_terminated"):
+        return stream.read(BODY_LIMIT + 1)  # Our own connection has read it.
+    from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
+    from werkzeug.wsgi import get_input_stream
+
+    try:
+        return get_input_stream(environ, max_content_length=BODY_LIMIT + 1).read()
+    except RequestEntityTooLarge:
+        return b"x" * (BODY_LIMIT + 1)
+    except (BadRequest, OSError):
+        raise malformed("body broken off or malformed") from None
+
+
+def _form(
+    environ: WSGIEnvironment, media_type: str, body: bytes, reads_json: ReadsJSON
+) -> Parameters:
+    """Return the parameters in a body (docs/token.md, rules 15, 17, 18, and 20)."""
+    if media_type == FORM:
+        try:
+            return Parameters(_pairs(body.decode()))
+        except UnicodeError:
+            raise malformed("body is not UTF-8") from None
+    if media_type == JSON:
+        return _json(body, reads_json)
+    return _multipart(environ, body) if media_type == MULTIPART else Parameters()
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    if text.count("&") >= PARAMETER_LIMIT:
+        raise malformed(f"over {PARAMETER_LIMIT} parameters")
+    return parse_qsl(text, keep_blank_values=True, errors="strict")
+
+
+def _multipart(environ: WSGIEnvironment, body: bytes) -> Parameters:
+    from werkzeug.exceptions import RequestEntityTooLarge
+    from werkzeug.formparser import FormDataParser
+    from werkzeug.http import parse_options_header
+
+    try:
+        body.decode()
+        parser = FormDataParser(max_form_parts=PARAMETER_LIMIT, silent=False)
+        _, options = parse_options_header(environ["CONTENT_TYPE"])
+        _, form, _ = parser.parse(BytesIO(body), MULTIPART, len(body), options)
+        return Parameters(pair for pair in form.items(multi=True) if pair[0] is not None)
+    except UnicodeError:
+        raise malformed("body is not UTF-8") from None
+    except RequestEntityTooLarge:
+        raise malformed(f"over {PARAMETER_LIMIT} parameters") from None
+    except ValueError as error:
+        raise malformed(f"malformed {MULTIPART}: {error}") from None
+
+
+def _json(body: bytes, reads_json: ReadsJSON) -> Parameters:
+    """Return the members of a JSON object, if the endpoint reads JSON (docs/token.md, rule 18)."""
+    try:
+        members = json.loads(body, object_pairs_hook=_Members)
+        is_object = isinstance(members, _Members)
+        pairs = (
+            [(name, _text(value)) for name, value in members if value is not None]
+            if is_object
+            else []
+        )
+    except (ValueError, RecursionError):
+        is_object, pairs = False, []
+    parameters = Parameters(pairs)
+    if not reads_json(parameters):
+        return Parameters()
+    if not is_object:
+        raise malformed("body is not a JSON object")
+    if len(pairs) > PARAMETER_LIMIT:
+        raise malformed(f"over {PARAMETER_LIMIT} parameters")
+    return parameters
+
+
+class _Members(list[tuple[str, object]]):
+    """The members of a JSON object, repeats included."""
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _basic(encoded: str) -> Credentials:
+    """Return the credentials of `Authorization: Basic` (docs/token.md, rules 3 and 5).
+
+    Both halves are form-urlencoded inside of the base64 (RFC 6749 section 2.3.1).
+    """
+    try:
+        padding = "=" * (-len(encoded) % 4)
+        user_pass = b64decode(encoded + padding, validate=True).decode()
+    except ValueError:
+        raise malformed("Authorization: Basic is not base64 of UTF-8") from None
+    first, colon, second = user_pass.partition(":")
+    if not colon:
+        raise malformed("Authorization: Basic has no colon between id and secret")
+    if _BAD_ESCAPE.search(user_pass):
+        raise malformed("Authorization: Basic has a % that starts no escape")
+    try:
+        client_id, client_secret = (unquote_plus(half, errors="strict") for half in (first, second))
+    except UnicodeDecodeError:
+        raise malformed("Authorization: Basic is not UTF-8") from None
+    if not client_id.strip() or not client_secret.strip():
+        blank = "client_secret" if client_id.strip() else "client_id"
+        return Credentials(client_id=client_id, missing=f"{blank} blank")
+    return Credentials("client_secret_basic", client_id, client_secret)
+
+
+def _require_one_client(basic: Credentials | None, form: Parameters) -> None:
+    """Check that the body names no other client than the one that authenticates."""
+    named = form.get("client_id")
+    if basic is not None and basic.method is not None and named not in (None, basic.client_id):
+        raise OAuthError(
+            "invalid_request",
+            f"the body names client {named}, Authorization: Basic names {basic.client_id}",
+            cause="client_mismatch",
+        )
+
+
+def _decoded(text: str) -> str:
+    """Return the text of bytes that WSGI gives as latin-1 (PEP 3333)."""
+    return text if text.isascii() else text.encode("latin-1").decode(errors="replace")
+
+
+def _notes(media_type: str, query: Parameters, *, has_unread_body: bool) -> tuple[str, ...]:
+    notes: tuple[str, ...] = ()
+    if query:
+        notes = (f"the query string is not read, though it has {', '.join(query)}",)
+    if has_unread_body and media_type not in (FORM, MULTIPART):
+        sent = media_type or "missing"
+        notes = (*notes, f"the body is not read: its Content-Type is {sent}")
+    return notes

@@ -1,0 +1,275 @@
+"""OpenAPI 3.1 of everything that is served.
+
+Methods, parameters, and responses come from `ENDPOINTS` and `GRANTS`; paths and headers from the
+dialect; examples from the contract's cases. The schemas of responses are here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from importlib.metadata import version
+from typing import Any, Final, get_args, get_type_hints
+
+from fake_oauth.dialects import DIALECTS, Dialect
+from fake_oauth.http.endpoints import ENDPOINTS, Endpoint, Responses
+from fake_oauth.provider.errors import BearerError, Cause
+from fake_oauth.provider.grants import grant_types
+from fake_oauth.provider.tokens import TokenSet
+from fake_oauth.reply import FORM, HTML, JSON, MULTIPART
+
+Schema = Mapping[str, Any]
+
+MAY_BE_EMPTY: Final = "x-may-be-empty"
+"""Marks a response that may have no body, for which OpenAPI has no word."""
+
+_TEXT: Final[Schema] = {"type": "string"}
+_URI: Final[Schema] = {"type": "string", "format": "uri"}
+_DESCRIPTIONS: Final = {
+    200: "The request was granted.",
+    302: "The browser is redirected.",
+    400: "The request was refused.",
+    401: "The client or the access token was refused.",
+    403: "The access token lacks a scope.",
+    404: "The user does not exist.",
+    503: "The server cannot send anything now.",
+}
+_SECURITY: Final = {"client": "client_secret_basic", "bearer": "bearer"}
+
+
+def document(url: str, dialect: Dialect = DIALECTS["ciam"]) -> dict[str, Any]:
+    """Return the description of a server at a URL."""
+    operations = {
+        path: {
+            method.lower(): _operation(dialect, name, method) for method in ENDPOINTS[name].methods
+        }
+        for name, path in dialect.paths.items()
+    }
+    used = {
+        schema
+        for name in dialect.paths
+        for method in ENDPOINTS[name].methods
+        for schema in _responses(dialect, name, method).values()
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "fake_oauth",
+            "version": version("fake_oauth"),
+            "description": f"What the fake serves in its dialect `{dialect.name}`.",
+        },
+        "servers": [{"url": url}],
+        "paths": operations,
+        "components": {
+            "schemas": {name: schema for name, schema in schemas(dialect).items() if name in used},
+            "headers": {
+                name: {"required": True, "schema": {"type": "string", "const": value}}
+                for name, value in dialect.headers
+            },
+            "securitySchemes": {
+                "client_secret_basic": {"type": "http", "scheme": "basic"},
+                "bearer": {"type": "http", "scheme": "bearer"},
+            },
+        },
+    }
+
+
+def schemas(dialect: Dialect) -> dict[str, Any]:
+    """Return every schema by its name; `ENDPOINTS` refers to these names."""
+    keys = {"type": "array", "items": _object(_texts("kty", "kid"), additional=True)}
+    return {
+        "TokenResponse": _token_response(),
+        "Error": _object(_texts("error", "error_description", "error_uri"), required=["error"]),
+        "UserInfo": _object(_texts("sub"), additional=True),
+        "OneTimePasswordToken": _object(_texts("otp_token")),
+        "Resource": _object(_texts("sub", "client_id", "scope"), required=["scope"]),
+        "JWKS": _object({"keys": keys}),
+        "Introspection": _introspection(),
+        "Discovery": _discovery(dialect),
+        "Metadata": _metadata(dialect),
+    }
+
+
+def _operation(dialect: Dialect, name: str, method: str) -> dict[str, Any]:
+    endpoint = ENDPOINTS[name]
+    security = None if endpoint.security is None else _SECURITY[endpoint.security]
+    operation: dict[str, Any] = {
+        "operationId": f"{name}_{method.lower()}" if len(endpoint.methods) > 1 else name,
+        "summary": endpoint.summary,
+        "security": [{}] if security is None else [{}, {security: []}],
+        "responses": {
+            str(status): _response(dialect, endpoint, status, schema)
+            for status, schema in _responses(dialect, name, method).items()
+        },
+    }
+    if endpoint.query and method == "GET":
+        operation["parameters"] = [
+            {"name": name, "in": "query", "schema": dict(_TEXT)} for name in endpoint.query
+        ]
+    if endpoint.form and method == "POST":
+        operation["requestBody"] = {"content": dict(_bodies(dialect, name))}
+    return operation
+
+
+def _responses(dialect: Dialect, name: str, method: str) -> Responses:
+    """Return the responses of an endpoint to a method: schemas by status."""
+    endpoint = ENDPOINTS[name]
+    if name != "userinfo":
+        return endpoint.by_method.get(method, endpoint.responses)
+    causes: tuple[Cause, ...] = ("bearer_missing", "bearer_invalid", "bearer_scope", "bearer_user")
+    refused: dict[int, str | None] = {}
+    for cause in causes:
+        code = "insufficient_scope" if cause == "bearer_scope" else "invalid_token"
+        error = dialect.error(BearerError(code, "", cause=cause, endpoint="userinfo"))
+        refused[error.status] = "Error" if error.members else None
+    return {**endpoint.responses, **dict(sorted(refused.items()))}
+
+
+def _bodies(dialect: Dialect, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each kind of body, with the requests of the contract that are granted."""
+    for media_type in (FORM, MULTIPART, JSON):
+        members = _form(dialect, name, as_json=media_type == JSON)
+        if members is None:
+            continue
+        properties = {parameter: dict(schema) for parameter, schema in members.items()}
+        body: dict[str, Any] = {"schema": {"type": "object", "properties": properties}}
+        if examples := dict(_examples(dialect, name, media_type)):
+            body["examples"] = examples
+        yield media_type, body
+
+
+def _form(dialect: Dialect, name: str, *, as_json: bool) -> Mapping[str, Schema] | None:
+    """Return the parameters of a body; None if there is no such body."""
+    endpoint = ENDPOINTS[name]
+    names = ("client_id", "client_secret") if endpoint.security == "client" else ()
+    may_be_json = endpoint.reads_json or dialect.reads_json
+    if name != "token":
+        all_names = (*names, *endpoint.form)
+        return dict.fromkeys(all_names, _TEXT) if may_be_json or not as_json else None
+    rows = {
+        grant_type: row
+        for grant_type, row in grant_types(dialect).items()
+        if row.reads_json or may_be_json or not as_json
+    }
+    own = [parameter for row in rows.values() for parameter in row.parameters]
+    one = {"grant_type": {**_TEXT, "enum": list(rows)}}
+    return {**dict.fromkeys((*names, *own), _TEXT), **one} if rows else None
+
+
+def _examples(
+    dialect: Dialect, name: str, media_type: str
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    from fake_oauth.contract.cases import cases  # above this module; only examples need it
+    from fake_oauth.contract.placeholders import parameters
+
+    for case in cases(dialect.name) if dialect.name in DIALECTS else ():
+        request = case.request
+        is_granted = case.response.status == 200 and not case.before
+        is_like = request.headers.get("Content-Type") == media_type
+        if is_granted and is_like and request.path == dialect.paths[name]:
+            yield case.name, {"summary": case.title, "value": parameters(request)}
+
+
+def _response(
+    dialect: Dialect, endpoint: Endpoint, status: int, schema: str | None
+) -> dict[str, Any]:
+    headers: dict[str, Any] = {
+        header: {"$ref": f"#/components/headers/{header}"} for header, _ in dialect.headers
+    }
+    response: dict[str, Any] = {
+        "description": _DESCRIPTIONS.get(status, f"A response with status {status}."),
+        "headers": headers,
+    }
+    if status == 302:
+        headers["Location"] = {"required": True, "schema": dict(_URI)}
+    if schema is None and endpoint.security == "bearer":
+        headers["WWW-Authenticate"] = _challenge("Bearer")
+    elif status == 401 and dialect.client_challenge is not None:
+        headers["WWW-Authenticate"] = _challenge(dialect.client_challenge.partition(" ")[0])
+    if schema == "Page":
+        response["content"] = {HTML: {"schema": dict(_TEXT)}}
+    elif schema is not None:
+        is_plain = status == 200 and schema != "TokenResponse"
+        media_type = JSON if is_plain else (endpoint.error_type or dialect.content_type)
+        response["content"] = {media_type: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+    if status == 401 and endpoint.security == "client":
+        has_no_body = dialect.codes.get("client_unidentified", "") is None
+        if has_no_body:
+            response[MAY_BE_EMPTY] = True
+    return response
+
+
+def _challenge(scheme: str) -> dict[str, Any]:
+    return {"required": True, "schema": {**_TEXT, "pattern": f"^{scheme} "}}
+
+
+def _texts(*names: str) -> Mapping[str, Schema]:
+    return dict.fromkeys(names, _TEXT)
+
+
+def _object(
+    members: Mapping[str, Schema], *, required: list[str] | None = None, additional: bool = False
+) -> dict[str, Any]:
+    """Return the schema of an object; by default each member is required, and no other allowed."""
+    return {
+        "type": "object",
+        "required": list(members) if required is None else required,
+        "properties": {name: dict(schema) for name, schema in members.items()},
+        "additionalProperties": additional,
+    }
+
+
+def _token_response() -> dict[str, Any]:
+    """Return the schema of `TokenSet`; a member that can be None can be absent."""
+    hints, required = get_type_hints(TokenSet), []
+    members: dict[str, Schema] = {}
+    for member in fields(TokenSet):
+        kind = hints[member.name]
+        members[member.name] = {"type": "integer"} if kind is int else _TEXT
+        if type(None) not in get_args(kind):
+            required.append(member.name)
+    members["token_type"] = {"type": "string", "const": "Bearer"}
+    return _object(members, required=required)
+
+
+def _introspection() -> dict[str, Any]:
+    """Return the schema of an introspection response (RFC 7662 section 2.2)."""
+    texts = ("scope", "client_id", "username", "token_type", "sub", "iss", "jti")
+    numbers: Mapping[str, Schema] = {name: {"type": "number"} for name in ("exp", "iat", "nbf")}
+    audience = {"type": ["string", "array"], "items": {"type": "string"}}
+    members = {"active": {"type": "boolean"}, **_texts(*texts), "aud": audience, **numbers}
+    return _object(members, required=["active"])
+
+
+def _discovery(dialect: Dialect) -> dict[str, Any]:
+    """Return the schema of a discovery document (OpenID Connect Discovery 1.0 section 3)."""
+    lists = (
+        "token_endpoint_auth_methods",
+        "response_types",
+        "grant_types",
+        "subject_types",
+        "id_token_signing_alg_values",
+        "scopes",
+        "code_challenge_methods",
+    )
+    return _object({**_urls(dialect), **_lists(*lists)})
+
+
+def _metadata(dialect: Dialect) -> dict[str, Any]:
+    """Return the schema of server metadata (RFC 8414 section 2)."""
+    urls = _urls(dialect)
+    urls.pop("userinfo_endpoint", None)
+    names = ("token_endpoint", "revocation_endpoint", "introspection_endpoint")
+    methods = [f"{name}_auth_methods" for name in names if name in urls]
+    lists = ("scopes", "response_types", "grant_types", "code_challenge_methods")
+    return _object({**urls, **_lists(*methods, *lists)})
+
+
+def _urls(dialect: Dialect) -> dict[str, Schema]:
+    members = (ENDPOINTS[name].metadata for name in dialect.paths)
+    return {"issuer": _URI, **{member: _URI for member in members if member is not None}}
+
+
+def _lists(*names: str) -> dict[str, Schema]:
+    texts = {"type": "array", "items": dict(_TEXT)}
+    return {f"{name}_supported": texts for name in names}

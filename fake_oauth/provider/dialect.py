@@ -1,0 +1,361 @@
+"""`Dialect`: what one kind of authorization server does its own way.
+
+The rules are the same for all servers. Where a rule would have to know which server it imitates, it
+calls a method of its dialect. This class follows the standards; `fake_oauth.dialects` has those of
+particular servers. To write your own, subclass one of them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from json.encoder import encode_basestring
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from fake_oauth.provider.errors import BearerError, Cause, OAuthError, RedirectError
+from fake_oauth.provider.keys import Key
+from fake_oauth.provider.model import Terms
+from fake_oauth.provider.policies import RefreshPolicy
+from fake_oauth.provider.request import Credentials, Parameters
+from fake_oauth.provider.tokens import TokenDetails, TokenSet, WriteJSON
+
+if TYPE_CHECKING:
+    from fake_oauth.provider.grants import GrantType
+
+_UNQUOTABLE: Final = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
+# The encoder is made once: json.dumps would make one for each call.
+compact_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The words of an error response; `{}` in the description is the parameter at fault."""
+
+    description: str
+    uri: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorResponse:
+    """An error as it is sent: a status, the members of a JSON body, and headers."""
+
+    status: int
+    members: Mapping[str, str]
+    """The members of the body, in order; without any, the body is empty."""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Dialect:
+    """A server that follows the RFCs, and the base of every dialect.
+
+    A dialect is a set of class attributes and methods. Override what your server does differently:
+
+    >>> class Shop(Dialect):
+    ...     name = "shop"
+    ...     issuer_path = "/realms/shop"
+    ...
+    ...     def token_reply(self, tokens):
+    ...         return super().token_reply(tokens) | {"session_state": "active"}
+    """
+
+    name: ClassVar[str] = "custom"
+    paths: ClassVar[Mapping[str, str]] = {
+        "token": "/token",
+        "authorize": "/authorize",
+        "login": "/login",
+        "userinfo": "/userinfo",
+        "revoke": "/revoke",
+        "introspect": "/introspect",
+        "jwks": "/jwks",
+        "discovery": "/.well-known/openid-configuration",
+        "metadata": "/.well-known/oauth-authorization-server",
+        "resource": "/resource",
+    }
+    """The path of each endpoint, below the issuer; an endpoint without a path is not served."""
+    has_fixed_paths: ClassVar[bool] = False
+    """Whether clients know the paths from documentation. Otherwise they read the metadata."""
+    issuer_path: ClassVar[str] = ""
+    """The path of the issuer if no issuer is set, such as `/realms/demo`."""
+    grant_types: ClassVar[tuple[str, ...]] = (
+        "authorization_code",
+        "client_credentials",
+        "refresh_token",
+        "password",
+    )
+    """The grant types that are served."""
+    own_grants: ClassVar[Mapping[str, GrantType]] = {}
+    """Grant types that differ from the rows of `GRANTS`, or that only this server has."""
+    reads_json: ClassVar[bool] = False
+    """Whether every endpoint accepts parameters in a JSON body. Otherwise the rows of `GRANTS` and
+    `ENDPOINTS` decide."""
+    terms: ClassVar[Terms] = Terms(
+        access_token_seconds=3600,  # As in the examples of RFC 6749 section 5.1.
+        id_token_seconds=3600,
+        refresh_token_seconds=30 * 86400,
+        refresh_policy=RefreshPolicy.CIAM,
+        code_seconds=600,  # The maximum that RFC 6749 section 4.1.2 recommends.
+        revoke_on_code_reuse=True,  # RFC 6749 section 4.1.2: SHOULD.
+    )
+    """Lifetimes and refresh policy, unless the settings change them."""
+    headers: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("Cache-Control", "no-store"),
+        ("Pragma", "no-cache"),
+    )
+    """The headers of every response (RFC 6749 section 5.1)."""
+    content_type: ClassVar[str] = "application/json"
+    """The Content-Type of token responses and of errors."""
+    client_challenge: ClassVar[str | None] = 'Basic realm="fake_oauth"'
+    """The WWW-Authenticate of a 401 to a client that failed to authenticate."""
+    statuses: ClassVar[Mapping[str | None, int]] = {
+        None: 401,
+        "invalid_client": 401,
+        "not_found": 404,
+        "user_not_found": 404,
+        "temporarily_unavailable": 503,
+    }
+    """The HTTP status of an error code; every other code has 400."""
+    bearer_statuses: ClassVar[Mapping[str | None, int]] = {
+        None: 401,
+        "invalid_request": 400,
+        "invalid_token": 401,
+        "insufficient_scope": 403,
+    }
+    """The HTTP status of a refused access token, by error code (RFC 6750 section 3.1)."""
+    codes: ClassVar[Mapping[Cause, str | None]] = {}
+    """Error codes that differ from those of the RFCs, by cause; None is an empty body."""
+    texts: ClassVar[Mapping[Cause, Text]] = {
+        # ASCII without quotation marks (RFC 6749 section 5.2).
+        "parameter": Text("{} is missing, empty, sent twice or not supported"),
+        "grant_type_unsupported": Text("{} is missing, empty, sent twice or not supported"),
+        "revocation_parameter": Text("{} is missing, empty or sent twice"),
+        "authorization_parameter": Text("{} is missing, sent twice, wrong or not allowed"),
+        "response_type": Text("{} is missing, sent twice, wrong or not allowed"),
+        "response_type_unsupported": Text("{} is missing, sent twice, wrong or not allowed"),
+        "pkce_parameter": Text("{} is missing or not supported"),
+        "access_denied": Text("The user said no"),
+        "password": Text("Wrong username or password"),
+        "user_unknown": Text("No such user"),
+        "user_inactive": Text("The user may not log in"),
+        "bearer_invalid": Text("The access token is expired, revoked or malformed"),
+        "bearer_scope": Text("The access token lacks scope openid"),
+        "bearer_user": Text("The user is gone"),
+    }
+    """The words of error responses, by cause; other causes have none."""
+
+    # Errors
+
+    def error(self, error: OAuthError) -> ErrorResponse:
+        """Return an error response (RFC 6749 section 5.2).
+
+        `error.cause` says which rule refused.
+        """
+        return self.challenge(error) if isinstance(error, BearerError) else self.json_error(error)
+
+    def json_error(self, error: OAuthError) -> ErrorResponse:
+        """Return an error with a JSON body, or with none if the error has no code."""
+        members = self.error_members(error)
+        status = self.statuses.get(members.get("error"), 400)
+        has_challenge = status == 401 and self.client_challenge is not None
+        headers = (("WWW-Authenticate", str(self.client_challenge)),) if has_challenge else ()
+        return ErrorResponse(status=status, members=members, headers=headers)
+
+    def error_members(self, error: OAuthError) -> dict[str, str]:
+        """Return the members of an error, in order, for a JSON body or for a redirect."""
+        code = self.error_code(error)
+        if code is None:
+            return {}
+        description, uri = error.description, error.uri
+        text = self.texts.get(error.cause)
+        if text is not None and description is None:
+            description, uri = text.description.format(error.parameter), text.uri
+        members = {"error": code, "error_description": description, "error_uri": uri}
+        return {name: value for name, value in members.items() if value is not None}
+
+    def error_code(self, error: OAuthError) -> str | None:
+        """Return the code of an error; None for a response without a body."""
+        return self.codes.get(error.cause, error.code)
+
+    def challenge(self, error: BearerError) -> ErrorResponse:
+        """Return the refusal of an access token: no body, and all in a header (RFC 6750)."""
+        members = {"realm": "fake_oauth"}
+        # Without a token there is no error to report (RFC 6750 section 3.1).
+        if error.cause != "bearer_missing":
+            text = self.texts.get(error.cause)
+            words = None if text is None else text.description
+            description = error.description or words
+            members["error"] = error.code
+            if description is not None:
+                members["error_description"] = description
+        if error.scope is not None:
+            members["scope"] = error.scope
+        return self.challenge_response(members)
+
+    def challenge_response(self, members: Mapping[str, str]) -> ErrorResponse:
+        """Return the response with a challenge that has these members, in this order."""
+        header = ("WWW-Authenticate", challenge_value("Bearer", members))
+        status = self.bearer_statuses.get(members.get("error"), 401)
+        return ErrorResponse(status=status, members={}, headers=(header,))
+
+    def redirects(self, error: RedirectError) -> bool:
+        """Return whether the browser takes this error back to the client."""
+        return True
+
+    # Tokens
+
+    def expires_in(self, lifetime_seconds: int) -> int:
+        """Return the `expires_in` of an access token."""
+        return lifetime_seconds
+
+    def token_reply(self, tokens: TokenSet) -> dict[str, Any]:
+        """Return the members of a token response, in order (RFC 6749 section 5.1)."""
+        members = {
+            "access_token": tokens.access_token,
+            "refresh_token": tokens.refresh_token,
+            "scope": tokens.scope,
+            "id_token": tokens.id_token,
+            "token_type": tokens.token_type,
+            "expires_in": tokens.expires_in,
+        }
+        return {name: value for name, value in members.items() if value is not None}
+
+    def access_token_header(self, key: Key) -> dict[str, str]:
+        """Return the header of an access token (RFC 9068 section 2.1)."""
+        return {"alg": key.alg, "typ": "at+jwt", "kid": key.kid}
+
+    def access_token_claims(self, token: TokenDetails) -> dict[str, Any]:
+        """Return the claims of an access token (RFC 9068 section 2.2)."""
+        return {
+            "iss": token.issuer,
+            "sub": token.sub,
+            "aud": token.client_id,
+            "client_id": token.client_id,
+            "iat": token.issued_at,
+            "nbf": token.issued_at,
+            "exp": token.issued_at + token.lifetime_seconds,
+            "jti": token.jti,
+            **({"scope": " ".join(token.scopes)} if token.scopes else {}),
+            **token.extra_claims,
+        }
+
+    def id_token_header(self, key: Key) -> dict[str, str]:
+        """Return the header of an ID token."""
+        return {"alg": key.alg, "typ": "JWT", "kid": key.kid}
+
+    def id_token_claims(self, token: TokenDetails) -> dict[str, Any]:
+        """Return the claims of an ID token (OpenID Connect Core 1.0 section 2).
+
+        They are in the order of CIAM 1441/64400.
+        """
+        return {
+            "sub": token.sub,
+            "aud": token.client_id,
+            "azp": token.client_id,
+            "iss": token.issuer,
+            "exp": token.issued_at + token.lifetime_seconds,
+            "iat": token.issued_at,
+            **({} if token.nonce is None else {"nonce": token.nonce}),
+            "jti": token.jti,
+            **token.extra_claims,
+        }
+
+    def is_access_token(self, header: Mapping[str, Any], claims: Mapping[str, Any]) -> bool:
+        """Return whether a JWT signed by this server is an access token (RFC 9068 section 4)."""
+        return header.get("typ") == "at+jwt"
+
+    # JSON
+
+    def write_jwt_json(self, members: Mapping[str, Any]) -> str:
+        """Return the JSON of a JWT's header or payload."""
+        return compact_json(members)
+
+    def write_json(self, data: Any) -> str:
+        """Return the JSON of a response."""
+        return compact_json(data)
+
+    def json_writer(self, *, compact: bool | None) -> WriteJSON:
+        """Return how responses are written: on one line or on several, or as the dialect does."""
+        if compact is None:
+            return self.write_json
+        return compact_json if compact else pretty_json
+
+    def metadata(self, document: dict[str, Any]) -> dict[str, Any]:
+        """Return the metadata document; `document` has what the fake serves (RFC 8414)."""
+        return document
+
+    # Requests
+
+    def grant_type(self, name: str, issuer: str) -> str:
+        """Return the grant type that a request means: a row of `GRANTS`, or any other text."""
+        return name
+
+    def credentials(self, basic: Credentials | None, form: Parameters) -> Credentials:
+        """Return how the client authenticates: with `Authorization: Basic`, or in the body.
+
+        Both at once are refused (RFC 6749 section 2.3).
+        """
+        if basic is not None:
+            if "client_secret" in form:
+                raise OAuthError(
+                    "invalid_request",
+                    "Authorization: Basic and client_secret together",
+                    cause="request_malformed",
+                )
+            return basic
+        return form_credentials(form)
+
+    def __repr__(self) -> str:
+        return f"<Dialect {self.name}>"
+
+
+def form_credentials(form: Parameters) -> Credentials:
+    """Return the credentials in a body (docs/token.md, rules 1 and 3)."""
+    for name in ("client_id", "client_secret"):
+        times = len(form.all(name))
+        if times > 1:
+            raise OAuthError(
+                "invalid_request", f"{name} sent {times} times", cause="request_malformed"
+            )
+    client_id, client_secret = form.get("client_id"), form.get("client_secret")
+    if client_id is None:
+        return Credentials()
+    if not client_id.strip() or (client_secret is not None and not client_secret.strip()):
+        blank = "client_secret" if client_id.strip() else "client_id"
+        return Credentials(client_id=client_id, missing=f"{blank} blank")
+    if client_secret is None:
+        return Credentials("none", client_id)
+    return Credentials("client_secret_post", client_id, client_secret)
+
+
+def challenge_value(scheme: str, members: Mapping[str, str]) -> str:
+    """Return the value of a WWW-Authenticate header (RFC 9110 section 11.3).
+
+    Characters that RFC 6750 section 3 excludes from a description are replaced.
+    """
+    shown = {name: _UNQUOTABLE.sub("'", value) for name, value in members.items()}
+    return f"{scheme} " + ", ".join(f'{name}="{value}"' for name, value in shown.items())
+
+
+def pretty_json(data: Any, indent: str = "") -> str:
+    """Return JSON in the layout of Jackson's default pretty printer.
+
+    >>> print(pretty_json({"keys": [{"kty": "RSA"}], "scopes_supported": ["openid", "email"]}))
+    {
+      "keys" : [ {
+        "kty" : "RSA"
+      } ],
+      "scopes_supported" : [ "openid", "email" ]
+    }
+    """
+    if isinstance(data, str):  # Most values are strings, so they are checked first.
+        return encode_basestring(data)
+    if isinstance(data, Mapping):
+        deeper = indent + "  "
+        members = (
+            f"{deeper}{encode_basestring(key)} : {pretty_json(data[key], deeper)}" for key in data
+        )
+        return "{\n" + ",\n".join(members) + f"\n{indent}}}" if data else "{ }"
+    if isinstance(data, list | tuple):
+        return f"[ {', '.join(pretty_json(item, indent) for item in data)} ]" if data else "[ ]"
+    return compact_json(data)

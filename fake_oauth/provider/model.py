@@ -1,0 +1,275 @@
+"""The values that users of the package write: clients, users, auth sources, and their terms.
+
+The same names in Python and in TOML. The rules that the fields govern are in other modules.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, Literal
+
+from fake_oauth.provider.policies import RefreshPolicy, policy_named, policy_problems
+from fake_oauth.structure import Problem, json_problems
+
+AuthMethod = Literal["client_secret_basic", "client_secret_post"]
+Identifier = Literal["username", "phone", "email"]
+
+_ABSOLUTE_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^#\s]+")
+# A browser that is sent to one of these runs or shows what the client wrote (RFC 9700 section 4.1).
+_UNSAFE_SCHEMES: Final = ("javascript:", "data:", "vbscript:")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """Lifetimes in seconds, and habits: those of a dialect, or those that apply to a client."""
+
+    access_token_seconds: int
+    id_token_seconds: int
+    refresh_token_seconds: int
+    refresh_policy: RefreshPolicy
+    code_seconds: int
+    revoke_on_code_reuse: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnTerms:
+    """The terms that settings or a client change. None keeps a term as it is.
+
+    Settings change the terms of their dialect, and a client changes those of the settings.
+    """
+
+    access_token_seconds: int | None = None
+    """Lifetime of an access token, in seconds."""
+    id_token_seconds: int | None = None
+    """Lifetime of an ID token, in seconds."""
+    refresh_token_seconds: int | None = None
+    """Lifetime of a refresh token, in seconds from its issue. A refresh does not extend it."""
+    refresh_policy: RefreshPolicy | str | None = None
+    """The refresh policy, or the name of a preset."""
+    code_seconds: int | None = None
+    """Lifetime of an authorization code, in seconds."""
+    revoke_on_code_reuse: bool | None = None
+    """Whether reusing an authorization code revokes the tokens issued for it (RFC 6749 section
+    4.1.2)."""
+
+    def over(self, terms: Terms) -> Terms:
+        """Return the terms that apply here: these, and those of `terms` for the rest."""
+        policy = self.refresh_policy
+        own = {term.name: getattr(self, term.name) for term in fields(OwnTerms)}
+        own["refresh_policy"] = None if policy is None else policy_named(policy)
+        return Terms(
+            **{
+                name: getattr(terms, name) if value is None else value
+                for name, value in own.items()
+            }
+        )
+
+    def term_problems(self) -> Iterator[Problem]:
+        """Yield a problem for each term with an impossible value."""
+        yield from policy_problems(self.refresh_policy)
+        for term in fields(OwnTerms):
+            if term.name.endswith("_seconds"):
+                yield from too_short(term.name, getattr(self, term.name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client(OwnTerms):
+    """An application that is registered with the server."""
+
+    client_id: str
+    client_secret: str | None = None
+    """The client's secret; None makes it a public client (RFC 6749 section 2.1)."""
+    enabled: bool = True
+    """Whether the client is accepted. A disabled client is treated as an unknown one."""
+    grant_types: Sequence[str] | None = None
+    """The grant types that the client is allowed to use; None is every grant type served."""
+    scopes: Sequence[str] = ("openid",)
+    """The scopes that the client can be granted."""
+    token_endpoint_auth_methods: Sequence[AuthMethod] = (
+        "client_secret_basic",
+        "client_secret_post",
+    )
+    """How the client sends its secret. A public client sends its client_id alone."""
+    redirect_uris: Sequence[str] = ()
+    """The client's redirect URIs, compared exactly."""
+    logout_redirect_uris: Sequence[str] = ()
+    """Where a browser can be sent after logout, compared exactly."""
+    require_pkce: bool = False
+    """Whether authorization requests need a code_challenge. Those of a public client always do."""
+    auth_sources: Sequence[str] | None = None
+    """The ids of the auth sources that the client is allowed to use; None is all of them."""
+    claims: Sequence[str] | None = None
+    """The user's claims that userinfo returns to the client, besides `sub`; None is all of them."""
+    extra_claims: Mapping[str, Any] = field(default_factory=dict)
+    """Claims for the client's tokens, after the documented ones and the user's."""
+
+    @property
+    def is_public(self) -> bool:
+        """Whether the client has no secret."""
+        return self.client_secret is None
+
+    @property
+    def auth_methods(self) -> Sequence[str]:
+        """How the client authenticates; `none` is a public client's only method."""
+        return ("none",) if self.is_public else self.token_endpoint_auth_methods
+
+    def may_use(self, grant_type: str) -> bool:
+        """Return whether the client is allowed to use a grant type."""
+        return self.grant_types is None or grant_type in self.grant_types
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield the problems of this client; paths start at the client."""
+        if not self.client_id.strip():
+            yield Problem("client_id", "blank")
+        if self.client_secret is not None and not self.client_secret.strip():
+            yield Problem("client_secret", "blank; leave it out for a public client")
+        for name in ("redirect_uris", "logout_redirect_uris"):
+            for uri in getattr(self, name):
+                if not _ABSOLUTE_URI.fullmatch(uri):
+                    yield Problem(name, f"expected an absolute URI without fragment, got {uri!r}")
+                elif uri.lower().startswith(_UNSAFE_SCHEMES):
+                    yield Problem(name, f"a browser would run or show {uri!r}; use another scheme")
+        for scope in self.scopes:
+            if not scope or scope.split() != [scope]:
+                yield Problem("scopes", f"expected one word per scope, got {scope!r}")
+        yield from self.term_problems()
+        yield from json_problems("extra_claims", self.extra_claims)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """A person who can log in."""
+
+    sub: str
+    """The user's id, the `sub` of tokens."""
+    username: str | None = None
+    """The name to log in with; None is the `sub`."""
+    password: str | None = None
+    """The password; None allows no login with a password."""
+    phone: str | None = None
+    """The phone number, for OTPs by SMS."""
+    email: str | None = None
+    """The email address, for OTPs by email."""
+    status: Literal["active", "frozen", "locked"] = "active"
+    """Only an active user can log in and refresh."""
+    claims: Mapping[str, Any] = field(default_factory=dict)
+    """Claims for the user's tokens, after the documented ones, and for userinfo, in this order."""
+
+    @property
+    def login_name(self) -> str:
+        """The name to log in with: the username, or the `sub` if there is none."""
+        return self.sub if self.username is None else self.username
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield the problems of this user; paths start at the user."""
+        if not self.sub.strip():
+            yield Problem("sub", "blank")
+        for name in ("username", "password", "phone", "email"):
+            value = getattr(self, name)
+            if value is not None and not value.strip():
+                yield Problem(name, "blank; leave it out")
+        yield from json_problems("claims", self.claims)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthSource:
+    """A way to log in without a page: with a password, or with a one-time password (OTP)."""
+
+    id: str
+    kind: Literal["password", "sms", "email"]
+    accepts: Sequence[Identifier] = ("username",)
+    """What a password login accepts as `username`. Has no meaning for `sms` and `email`."""
+    otp_digits: int = 6
+    """The number of digits of an OTP."""
+    otp_seconds: int = 60
+    """Lifetime of an OTP, in seconds."""
+    otp_token_seconds: int = 300
+    """Lifetime of an otp_token, in seconds."""
+    quota: int | None = None
+    """How many OTPs it sends in all; None is any number."""
+    interval_seconds: int = 30
+    """The pause, in seconds, between two OTPs for one number or address."""
+    daily_limit: int = 50
+    """How many OTPs one number or address gets in 24 hours."""
+    refused: Sequence[str] = ()
+    """Numbers or addresses that do not exist or are blocked."""
+    available: bool = True
+    """Whether sending works."""
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield the problems of this auth source; paths start at the auth source."""
+        if not self.id.strip():
+            yield Problem("id", "blank")
+        if not 1 <= self.otp_digits <= 20:
+            yield Problem("otp_digits", f"expected 1 to 20, got {self.otp_digits}")
+        for name in ("otp_seconds", "otp_token_seconds"):
+            yield from too_short(name, getattr(self, name))
+        for name in ("quota", "interval_seconds", "daily_limit"):
+            if (number := getattr(self, name)) is not None and number < 0:
+                yield Problem(name, f"expected at least 0, got {number}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreconfiguredRefreshToken:
+    """A refresh token that exists from the start, as if a user had logged in before."""
+
+    value: str
+    client: str | None = None
+    """The client_id of its client; None is the first client."""
+    user: str | None = None
+    """The username or sub of its user; None is the first user."""
+    scope: str | None = None
+    """The granted scopes, separated by spaces; None is every scope of the client."""
+    lifetime_seconds: int | None = None
+    """Its lifetime in seconds from the start of the server; None is forever."""
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield the problems of this token; paths start at the token."""
+        if not self.value.strip():
+            yield Problem("value", "blank")
+        yield from too_short("lifetime_seconds", self.lifetime_seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneTimePassword:
+    """A one-time password (OTP) that the server "sent"."""
+
+    recipient: str
+    """The phone number or email address."""
+    otp: str
+    otp_token: str
+    usage: str
+    auth_source_id: str
+    at: float
+    """When it was sent: seconds since 1970 by the server's clock."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Resource:
+    """A protected resource. Change what it requires at any time."""
+
+    scope: str | None = None
+    """The scope that an access token needs; None is any."""
+    skew_seconds: float = 0
+    """How far the resource's clock is ahead of the server's; negative if it is behind."""
+    calls: int = 0
+    """How many requests had a valid access token."""
+    refused: int = 0
+    """How many requests had not."""
+
+
+def repeated(path: str, values: Iterable[str], name: str | None = None) -> Iterator[Problem]:
+    """Yield a problem for each value that is listed more than once."""
+    seen: set[str] = set()
+    for value in values:
+        if value in seen:
+            yield Problem(path, f"{name or 'value'} {value!r} is listed more than once")
+        seen.add(value)
+
+
+def too_short(name: str, seconds: float | None) -> Iterator[Problem]:
+    """Yield a problem for a lifetime of less than a second."""
+    if seconds is not None and not seconds >= 1:
+        yield Problem(name, f"expected at least 1 second, got {seconds}")

@@ -1,0 +1,311 @@
+"""Everything that was issued and may still be used: grants, tokens, codes, one-time passwords.
+
+A record knows what happened to it. The rules decide what follows from that. Use the store with the
+realm's lock held. It keeps every active record, and of the others the latest few thousand, so that
+the journal can explain a refusal.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Final, Generic, Literal, TypeVar
+
+Letter = Literal["r", "a", "c"]
+State = Literal["active", "expired", "spent", "revoked"]
+
+# How many records of a kind are kept that can no longer be used.
+KEPT: Final = 4096
+# How many access tokens are kept. An older one is judged by its claims alone.
+KEPT_ACCESS_TOKENS: Final = 16_384
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Grant:
+    """One user's authorization of one client: one login. Its tokens are one family."""
+
+    name: str
+    """The login's name: `alice/1`."""
+    client_id: str
+    sub: str
+    scopes: tuple[str, ...]
+    """In alphabetical order."""
+    is_users: bool = True
+    """Whether a user approved it. Otherwise it is the client's own (RFC 6749 section 4.4)."""
+    refresh_tokens_revoked: str | None = None
+    """Why no refresh token of the family is valid; None if some may be."""
+    access_tokens_revoked: str | None = None
+    """Why no access token of the family is valid; None if some may be."""
+    delivered: AccessToken | None = None
+    """The latest access token that the client received in a response."""
+    delivered_until: float | None = None
+    """When that token expires according to the response."""
+    _issued: dict[Letter, int] = field(default_factory=dict, repr=False)
+
+    @property
+    def fresh_until(self) -> float | None:
+        """When the client has to expect that its latest access token expires; None if it has none,
+        or cannot know."""
+        if self.delivered is None or self.delivered.expires_at is None:
+            return None
+        if self.delivered_until is None:
+            return None
+        return min(self.delivered.expires_at, self.delivered_until)
+
+    def next_number(self, letter: Letter) -> int:
+        """Return the number of the next token of a kind: refresh token, access token, or code."""
+        number = self._issued.get(letter, 0) + 1
+        self._issued[letter] = number
+        return number
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Issued:
+    """A record of one value that can be used until it expires, is spent, or is revoked."""
+
+    expires_at: float | None
+    """Seconds since 1970; None is never."""
+    spent: str | None = None
+    """Which request used it up: `rotated by request 12`."""
+    revoked: str | None = None
+    """Who revoked it: `revoked by the test`."""
+
+    def has_expired(self, now: float) -> bool:
+        """Return whether its lifetime is over."""
+        return self.expires_at is not None and now >= self.expires_at
+
+    def flaw(self, now: float) -> tuple[State, str] | None:
+        """Return why it cannot be used now: a state, and the end of a sentence. None if it can."""
+        if self.spent is not None:
+            return "spent", self.spent
+        if (reason := self.revocation()) is not None:
+            return "revoked", reason
+        if self.has_expired(now):
+            return "expired", f"expired {now - (self.expires_at or 0):.0f} s ago"
+        return None
+
+    def revocation(self) -> str | None:
+        """Return why it is revoked; None if it is not."""
+        return self.revoked
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class IssuedToken(Issued):
+    """A record of a token or code, which belongs to a grant and has a name."""
+
+    letter: Letter = "r"
+    grant: Grant
+    number: int
+
+    @property
+    def name(self) -> str:
+        """Its name in the journal, which says nothing secret: `alice/1 r2`."""
+        return f"{self.grant.name} {self.letter}{self.number}"
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class RefreshToken(IssuedToken):
+    """A refresh token."""
+
+    value: str
+    family_since: float
+    """When the first refresh token of the family was issued."""
+    parent: RefreshToken | None = None
+    """The token that it replaced, until either is used again."""
+    spent_at: float | None = None
+    """When a refresh spent it; None while none has."""
+    successor: RefreshToken | None = None
+    """The latest token that replaced it, until that is used."""
+    successor_used: bool = False
+    """Whether a token that replaced it has been used."""
+
+    def revocation(self) -> str | None:
+        return self.revoked or self.grant.refresh_tokens_revoked
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class AuthorizationCode(IssuedToken):
+    """An authorization code, with the parameters of its authorization request."""
+
+    letter: Letter = "c"
+    redirect_uri: str | None
+    """None if the request had none."""
+    code_challenge: str | None
+    nonce: str | None
+
+    def revocation(self) -> str | None:
+        return self.revoked
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class AccessToken(IssuedToken):
+    """An access token."""
+
+    letter: Letter = "a"
+
+    def revocation(self) -> str | None:
+        return self.revoked or self.grant.access_tokens_revoked
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class SentPassword(Issued):
+    """An otp_token, with the one-time password that was sent for it."""
+
+    otp: str
+    otp_expires_at: float
+    client_id: str
+    auth_source_id: str
+    recipient: str
+
+
+_Record = TypeVar("_Record", bound=Issued)
+
+
+class Records(Generic[_Record]):
+    """The records of one kind, by value."""
+
+    def __init__(self) -> None:
+        self._by_value: dict[str, _Record] = {}
+        self._retired: deque[str] = deque()
+        self._sweep_at = KEPT
+
+    def __len__(self) -> int:
+        return len(self._by_value)
+
+    def __iter__(self) -> Iterator[_Record]:
+        return iter(self._by_value.values())
+
+    def add(self, value: str, record: _Record, now: float) -> None:
+        """Keep a new record."""
+        self._by_value[value] = record
+        if len(self._by_value) - len(self._retired) > self._sweep_at:
+            self._sweep(now)
+
+    def find(self, value: str) -> _Record | None:
+        """Return the record of a value, valid or not; None if it is unknown or forgotten."""
+        return self._by_value.get(value)
+
+    def retire(self, value: str) -> None:
+        """Let a record that nobody needs any more be forgotten in its turn."""
+        self._retired.append(value)
+        if len(self._retired) > KEPT:
+            self._by_value.pop(self._retired.popleft(), None)
+
+    def _sweep(self, now: float) -> None:
+        """Retire the records that cannot be used. The records left pay for the next sweep."""
+        retired = set(self._retired)
+        for value, record in list(self._by_value.items()):
+            if value not in retired and self._is_needless(record, now):
+                self.retire(value)
+        self._sweep_at = max(KEPT, 2 * (len(self._by_value) - len(self._retired)))
+
+    def _is_needless(self, record: _Record, now: float) -> bool:
+        return record.flaw(now) is not None
+
+
+class RefreshTokens(Records[RefreshToken]):
+    """Refresh tokens. A spent one is needed until its successor has been used or has expired."""
+
+    def spend(self, token: RefreshToken, successor: RefreshToken, now: float, spent: str) -> None:
+        """Replace a token. A client that lost the response may present it again."""
+        token.spent, token.spent_at, token.successor = spent, now, successor
+
+    def use(self, token: RefreshToken) -> None:
+        """Note that a token was used: nobody needs the one that it replaced."""
+        parent, token.parent = token.parent, None
+        if parent is not None and not parent.successor_used:
+            parent.successor_used, parent.successor = True, None
+            self.retire(parent.value)
+
+    def _is_needless(self, record: RefreshToken, now: float) -> bool:
+        successor = record.successor
+        if record.spent_at is not None and successor is not None:
+            return successor.flaw(now) is not None
+        return super()._is_needless(record, now)
+
+
+class Store:
+    """Everything that one server has issued."""
+
+    def __init__(self) -> None:
+        self.refresh_tokens = RefreshTokens()
+        self.codes: Records[AuthorizationCode] = Records()
+        self.otps: Records[SentPassword] = Records()
+        self._access_tokens: OrderedDict[bytes, AccessToken] = OrderedDict()
+        self._logins: Counter[str] = Counter()
+
+    def open_grant(
+        self,
+        client_id: str,
+        sub: str,
+        scopes: Iterable[str],
+        *,
+        owner: str | None = None,
+        is_users: bool = True,
+        is_preconfigured: bool = False,
+    ) -> Grant:
+        """Return a new grant. `owner` is the name of its user for people; None is the `sub`."""
+        kind = f"{owner or sub}/{'preconfigured' if is_preconfigured else ''}"
+        self._logins[kind] += 1
+        return Grant(
+            name=f"{kind}{self._logins[kind]}",
+            client_id=client_id,
+            sub=sub,
+            scopes=tuple(sorted(set(scopes))),
+            is_users=is_users,
+        )
+
+    def find(self, value: str) -> IssuedToken | None:
+        """Return the record of a refresh token, a code, or an access token, valid or not."""
+        return self.refresh_tokens.find(value) or self.codes.find(value) or self.access_token(value)
+
+    def named(self, name: str) -> IssuedToken | None:
+        """Return the record that has a name in the journal: `alice/1 r2`."""
+        return next((token for token in self._tokens() if token.name == name), None)
+
+    def add_access_token(self, value: str, token: AccessToken) -> None:
+        """Keep an access token under the value that the client gets."""
+        self._access_tokens[_digest(value)] = token
+        if len(self._access_tokens) > KEPT_ACCESS_TOKENS:
+            self._access_tokens.popitem(last=False)
+
+    def access_token(self, value: str) -> AccessToken | None:
+        """Return the record of an access token; None if it is unknown or forgotten."""
+        return self._access_tokens.get(_digest(value))
+
+    def revoke_grant(self, grant: Grant, reason: str, *, access_tokens: bool = True) -> None:
+        """Revoke every refresh token of a family, and its access tokens too unless told not to."""
+        grant.refresh_tokens_revoked = grant.refresh_tokens_revoked or reason
+        if access_tokens:
+            grant.access_tokens_revoked = grant.access_tokens_revoked or reason
+
+    def grants_of(self, sub: str) -> list[Grant]:
+        """Return the grants of a user of which some token is known."""
+        grants = dict.fromkeys(token.grant for token in self._tokens())
+        return [grant for grant in grants if grant.is_users and grant.sub == sub]
+
+    def _tokens(self) -> Iterator[IssuedToken]:
+        yield from self.refresh_tokens
+        yield from self.codes
+        yield from self._access_tokens.values()
+
+
+def grant_of(name: str) -> str:
+    """Return the grant's part of a token's name: `alice/1` of `alice/1 r2`."""
+    return name.rpartition(" ")[0]
+
+
+def together(names: Iterable[str]) -> str:
+    """Return names in one text, each grant once: `alice/1 r2 a3`."""
+    by_grant: dict[str, list[str]] = {}
+    for name in names:
+        grant, _, token = name.rpartition(" ")
+        by_grant.setdefault(grant, []).append(token)
+    return ", ".join(f"{grant} {' '.join(tokens)}" for grant, tokens in by_grant.items())
+
+
+def _digest(value: str) -> bytes:
+    # An access token has some 700 characters, of which nothing is needed but that they are equal.
+    return blake2b(value.encode(errors="surrogatepass"), digest_size=16).digest()

@@ -1,0 +1,550 @@
+"""`FakeOAuth`: one server, in process or on a socket, and everything that a test does to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from secrets import token_hex
+from threading import Event, RLock
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from weakref import WeakSet
+
+from fake_oauth.control.access import is_loopback
+from fake_oauth.dialects import Dialect, load_dialect
+from fake_oauth.faults.barrier import Barrier, Barriers
+from fake_oauth.faults.base import Fault, Outage, Rule, rules_of, standing
+from fake_oauth.faults.script import Script, StandingFault, Step, UnusedFaultError
+from fake_oauth.http.app import App
+from fake_oauth.http.listener import Listener, server_context
+from fake_oauth.journal import Exchange, Journal
+from fake_oauth.provider import admin, issuing
+from fake_oauth.provider.clock import Clock
+from fake_oauth.provider.errors import FakeOAuthError, SettingsError
+from fake_oauth.provider.ids import Ids, fresh_seed
+from fake_oauth.provider.keys import key_ring
+from fake_oauth.provider.model import Client, OneTimePassword, Resource, User
+from fake_oauth.provider.realm import Realm, registered_scopes
+from fake_oauth.provider.tokens import TokenSet
+from fake_oauth.settings import Settings, rule_problems
+from fake_oauth.structure import Problem
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from werkzeug.wrappers import Request, Response
+
+    from fake_oauth.behavior.assertions import ClientAssertions
+    from fake_oauth.behavior.checks import Violation
+    from fake_oauth.control.api import Control
+
+# The issuer of a server that is used in process only, unless the settings have one.
+_IN_PROCESS: Final = "http://localhost"
+_REVOKED: Final = "revoked by the test"
+
+STARTED: Final[WeakSet[FakeOAuth]] = WeakSet()
+"""The servers that were started and still exist, for failure reports."""
+
+
+class FakeOAuth:
+    """A fake OAuth 2.0 / OpenID Connect server: a WSGI app, and a server in a thread.
+
+    >>> with FakeOAuth() as server:
+    ...     server.token_url.removeprefix(server.url)
+    '/oauth2/token'
+
+    All its state belongs to this one object: for a clean state, create another. Raise
+    SettingsError, with every problem, for settings that cannot be used.
+    """
+
+    settings: Settings
+    """Its settings, with the clients and users that it has now."""
+    clock: Clock
+    """The clock of tokens, expiry, and responses."""
+    journal: Journal
+    """What the client sent, what the server responded, and why; oldest first."""
+    seed: int
+    """What its ids are made from; the same seed makes the same ids."""
+    control_token: str | None
+    """What the control API requires as `Authorization: Bearer`; None on loopback."""
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        watch: Callable[[Exchange], None] | None = None,
+    ) -> None:
+        """`watch` is called with each exchange when it is answered, in the answering thread."""
+        settings = Settings() if settings is None else settings
+        if problems := settings.problems():
+            raise SettingsError(problems)
+        self._given = settings
+        self._watch = watch
+        self._host, self._port = host, port
+        self._lock = RLock()
+        self._listener: Listener | None = None
+        self._stopped = Event()
+        self._ca_pem: str | None = None
+        # In hex: a token that begins with a hyphen would be an option on a command line.
+        self.control_token = None if is_loopback(host) else token_hex(16)
+        self._control: Control | None = None
+        if settings.control:
+            from fake_oauth.control.api import Control  # reads JSON with cattrs; few need it
+
+            self._control = Control(self)
+        self._begin(settings)
+
+    # Listening
+
+    def start(self) -> Self:
+        """Listen, and serve in a thread. Raise OSError if the address is not available."""
+        if self._listener is not None:
+            raise FakeOAuthError(
+                "this server is already running; create another FakeOAuth for a second server"
+            )
+        if self._app is not None and self.settings.issuer is None:
+            raise FakeOAuthError(
+                f"this server has been used in process as {_IN_PROCESS}; start it before its first "
+                "use, or set Settings(issuer=...)"
+            )
+        context = None
+        if self.settings.tls:
+            context, self._ca_pem = server_context(self._host)
+        self._listener = Listener(self._host, self._port, ssl_context=context)
+        self._listener.start(self)
+        self._serving()
+        STARTED.add(self)
+        return self
+
+    def stop(self) -> None:
+        """Stop listening, join every thread, and close every socket.
+
+        Raise an ExceptionGroup if the server had internal errors.
+        """
+        __tracebackhide__ = True
+        if self._listener is None:
+            return
+        self._stopped.set()
+        self._barriers.give_up("the server has stopped")
+        self._listener.stop()
+        failures, self._listener.failures = list(self._listener.failures), []
+        if failures:
+            raise ExceptionGroup("internal errors of fake_oauth while it served", failures)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        __tracebackhide__ = True
+        self.stop()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it listens."""
+        return self._listener is not None and not self._stopped.is_set()
+
+    @property
+    def url(self) -> str:
+        """Where it listens: `http://127.0.0.1:43210`."""
+        if self._listener is None:
+            raise FakeOAuthError("not listening; use it as a context manager, or call start()")
+        return self._listener.url
+
+    @property
+    def token_url(self) -> str:
+        """The URL of the token endpoint."""
+        return self.url + self.dialect.issuer_path + self.dialect.paths["token"]
+
+    @property
+    def resource_url(self) -> str:
+        """The URL of a protected resource that requires an access token (RFC 6750)."""
+        return self.url + self.dialect.issuer_path + self.dialect.paths["resource"]
+
+    @property
+    def issuer(self) -> str:
+        """The `iss` of every token: from the settings, or the URL it listens on.
+
+        In process, without a socket, it is `http://localhost`.
+        """
+        return self._realm.issuer
+
+    @property
+    def dialect(self) -> Dialect:
+        """The dialect: what it does as one particular kind of server."""
+        return load_dialect(self.settings.dialect)
+
+    @property
+    def ca_pem(self) -> str:
+        """The certificate, as PEM, that an HTTPS client must trust."""
+        if self._ca_pem is None:
+            raise FakeOAuthError("no certificate; start the server with Settings(tls=True)")
+        return self._ca_pem
+
+    # WSGI
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve as a WSGI application, for test clients and other WSGI servers."""
+        if self._control is not None and self._control.serves(environ.get("PATH_INFO", "")):
+            from werkzeug.wrappers import Request
+
+            return self._control.handle(Request(environ))(environ, start_response)
+        return self._serving()(environ, start_response)
+
+    def handle(self, request: Request) -> Response:
+        """Respond to one werkzeug request: a handler for pytest-httpserver."""
+        if self._control is not None and self._control.serves(request.path):
+            return self._control.handle(request)
+        return self._serving().handle(request)
+
+    # Tokens and logins
+
+    def issue_tokens(
+        self, user: str | None = None, client: str | None = None, scope: str | None = None
+    ) -> TokenSet:
+        """Return tokens, as if `user` had just logged in at `client`.
+
+        Pass a username or sub, a client_id, and scopes separated by spaces. Defaults: the first
+        user, the first client, and every scope of the client. Raise FakeOAuthError for an unknown
+        name.
+        """
+        realm = self._realm
+        owner = realm.client(client)
+        grant = issuing.log_in(realm, owner, realm.user(user), registered_scopes(owner, scope))
+        return issuing.first_tokens(realm, grant).tokens
+
+    def issue_code(
+        self,
+        user: str | None = None,
+        client: str | None = None,
+        scope: str | None = None,
+        *,
+        redirect_uri: str | None = None,
+        code_challenge: str | None = None,
+        nonce: str | None = None,
+    ) -> str:
+        """Return an authorization code, as if `user` had just logged in at `client` on the page.
+
+        The defaults are those of `issue_tokens`. The other arguments are parameters of the
+        authorization request; None is a parameter that it did not have. The `code_challenge` is of
+        method S256 (RFC 7636 section 4.2).
+        """
+        realm = self._realm
+        owner = realm.client(client)
+        grant = issuing.log_in(realm, owner, realm.user(user), registered_scopes(owner, scope))
+        return issuing.new_code(
+            realm, grant, redirect_uri=redirect_uri, code_challenge=code_challenge, nonce=nonce
+        )
+
+    def login(self, user: str | None = None) -> None:
+        """Treat every browser as logged in as `user`, so that no login page is shown.
+
+        Raise FakeOAuthError for a user who is unknown or not active.
+        """
+        realm = self._realm
+        found = realm.user(user)
+        if found.status != "active":
+            raise FakeOAuthError(f"user {found.login_name} is {found.status} and cannot log in")
+        realm.logged_in_everywhere = found.sub
+
+    def logout(self) -> None:
+        """End what `login` began: browsers without a session of their own see the login page."""
+        self._realm.logged_in_everywhere = None
+
+    @property
+    def outbox(self) -> Sequence[OneTimePassword]:
+        """The one-time passwords that were "sent", oldest first; the latest 1,000."""
+        return tuple(self._realm.outbox)
+
+    @property
+    def resource(self) -> Resource:
+        """The protected resource: its `calls`, its `scope`, its `skew_seconds`."""
+        return self._realm.resource
+
+    def rotate_keys(self, *, keep_old: bool = True) -> str:
+        """Sign with another key from now on. Return its `kid`.
+
+        The old key stays in the JWK Set until the next rotation. Without `keep_old`, it is removed
+        now.
+        """
+        realm = self._realm
+        with realm.lock:
+            realm.keys = realm.keys.rotated(keep_old=keep_old)
+            return realm.keys.signing.kid
+
+    # What happens behind the client's back
+
+    def expire(self, token: str) -> None:
+        """Expire a token immediately, whatever its lifetime.
+
+        Pass a refresh token, a code, an access token, or its name in the journal, such as
+        `alice/1 r2`. The JWT of an access token does not change. Raise FakeOAuthError for an
+        unknown token.
+        """
+        admin.expire(self._realm, token)
+
+    def revoke(self, token: str) -> None:
+        """Revoke a token, passed as in `expire`; a refresh token with its whole family."""
+        admin.revoke(self._realm, token, _REVOKED)
+
+    def revoke_user(self, user: str) -> None:
+        """Revoke every token and code of a user, and end the user's sessions.
+
+        Pass a username or sub. The user can log in again. Raise FakeOAuthError for an unknown user.
+        """
+        realm = self._realm
+        admin.revoke_user(realm, realm.user(user), _REVOKED)
+
+    def freeze_user(self, user: str) -> None:
+        """Block a user from logging in and refreshing until `unfreeze_user` is called."""
+        self._set_status(user, "frozen")
+
+    def unfreeze_user(self, user: str) -> None:
+        """Unblock a user that `freeze_user` blocked."""
+        self._set_status(user, "active")
+
+    def delete_user(self, user: str) -> None:
+        """Delete a user. The server refuses the user's refresh tokens and codes, and userinfo."""
+        deleted = self._realm.user(user)
+        self.replace_users([other for other in self.settings.users if other != deleted])
+
+    def replace_clients(self, clients: Sequence[Client]) -> None:
+        """Replace the clients. The server refuses requests of clients that are removed.
+
+        Raise SettingsError if a client has a problem, or if a step of the script needs a client
+        that is removed.
+        """
+        self._replace(clients=tuple(clients))
+
+    def replace_users(self, users: Sequence[User]) -> None:
+        """Replace the users. The server refuses refresh tokens and codes of those that are removed.
+
+        Raise SettingsError if a user has a problem.
+        """
+        self._replace(users=tuple(users))
+
+    def reset(self, settings: Settings | None = None) -> None:
+        """Reset the server to its initial settings, or to `settings` if given.
+
+        This is for a server that must keep its address; otherwise create another object. Raise
+        SettingsError for settings that cannot be used.
+        """
+        settings = self._given if settings is None else settings
+        if problems := settings.problems():
+            raise SettingsError(problems)
+        self._barriers.give_up("the server was reset")
+        self._script.clear()
+        with self._lock:
+            self._begin(settings)
+        self._serving()
+
+    # Faults
+
+    def script(self, *steps: Fault | Rule) -> None:
+        """Script faults for the next requests, in order, after the steps that are there already.
+
+        A bare fault applies to one request to the token endpoint. Use `faults.Rule` to choose which
+        requests, and how many. Raise SettingsError for a fault with a problem, for one that the
+        transport cannot deliver, and for a rule that can never apply.
+        """
+        __tracebackhide__ = True
+        self._add(steps)
+
+    def replace_script(self, *steps: Fault | Rule) -> None:
+        """Replace the whole script. Raise SettingsError as `script` does, and change nothing."""
+        __tracebackhide__ = True
+        self._script.replace(self._rules(steps, before=()))
+
+    def always(self, fault: Fault | Rule) -> StandingFault:
+        """Apply a fault to every request to the token endpoint until it is lifted.
+
+        Steps of `script` take precedence. Return an object with `lift()`, which is also a context
+        manager.
+        """
+        __tracebackhide__ = True
+        (step,) = self._add([standing(fault)])
+        return StandingFault(self._script, step)
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """The script: every step, used or not, and then the standing faults."""
+        return self._script.steps
+
+    def assert_script_used(self) -> None:
+        """Raise UnusedFaultError, with the journal, if a step of the script was not used.
+
+        The pytest plugin calls this at the end of each test that has passed so far.
+        """
+        __tracebackhide__ = True
+        if unused := self._script.unused():
+            raise UnusedFaultError(unused, self.journal.transcript(30))
+
+    def barrier(
+        self,
+        n: int,
+        *,
+        order: Sequence[int] | None = None,
+        timeout_seconds: float = 5,
+        endpoint: str = "token",
+        grant_type: str | None = None,
+        client_id: str | None = None,
+        when: Callable[[Exchange], bool] | None = None,
+    ) -> Barrier:
+        """Hold the next `n` requests until all have arrived, then serve them one by one.
+
+        Use it in a `with` or an `async with`. `order` says which arrival is served first, which
+        second: `[2, 0, 1]`; the default is the order of arrival. The other arguments select
+        requests as those of `faults.Rule` do. The end of the block waits until all are served. It
+        raises BarrierError if they do not arrive within `timeout_seconds` of real time, or if
+        serving one takes longer than that. Raise SettingsError for requests that can never arrive.
+        """
+        from fake_oauth.faults.refusals import Pass  # most tests script no fault
+
+        rule = Rule(
+            Pass(), endpoint=endpoint, grant_type=grant_type, client_id=client_id, when=when
+        )
+        problems = [
+            Problem(problem.path.replace("faults[0]", "barrier"), problem.message)
+            for problem in rule_problems([rule], self.settings)
+        ]
+        if problems:
+            raise SettingsError(problems)
+        return Barrier(rule, n, order, timeout_seconds, barriers=self._barriers)
+
+    # Judging the client
+
+    @property
+    def assert_client(self) -> ClientAssertions:
+        """Assertions about the client, over everything that the journal has."""
+        from fake_oauth.behavior.assertions import ClientAssertions  # loaded when first needed
+
+        return ClientAssertions(self.journal)
+
+    def violations(self) -> list[Violation]:
+        """Return what the client did wrong, as far as the journal shows it, in order."""
+        from fake_oauth.behavior.checks import violations  # loaded when first needed
+
+        return violations(self.journal)
+
+    # Internals
+
+    @property
+    def _realm(self) -> Realm:
+        return self._serving().realm
+
+    def _begin(self, settings: Settings) -> None:
+        """Set the state that `reset` replaces."""
+        self.settings = settings
+        self._keys = key_ring([key.read() for key in settings.keys])
+        self.clock = Clock(settings.start_time, frozen=settings.freeze_time)
+        self.journal = Journal(settings.journal_limit, settings.journal_bytes, self._watch)
+        self.seed = fresh_seed() if settings.seed is None else settings.seed
+        self._script = Script(self._begin_outage, self._end_outage)
+        self._barriers = Barriers()
+        self._app: App | None = None
+
+    def _serving(self) -> App:
+        """Return the app. It is made when first needed, because the issuer may need the port."""
+        with self._lock:
+            if self._app is None:
+                self._app = self._make_app()
+            return self._app
+
+    def _make_app(self) -> App:
+        settings, dialect = self.settings, self.dialect
+        url = _IN_PROCESS if self._listener is None else self._listener.url
+        realm = Realm(
+            issuer=url + dialect.issuer_path if settings.issuer is None else settings.issuer,
+            dialect=dialect,
+            clients=settings.clients,
+            users=settings.users,
+            auth_sources=settings.auth_sources,
+            terms=settings,
+            keys=self._keys,
+            clock=self.clock,
+            ids=Ids(self.seed, settings.ids),
+            session_seconds=settings.session_seconds,
+            resource=Resource(
+                scope=settings.resource_scope, skew_seconds=settings.resource_skew_seconds
+            ),
+        )
+        for token in settings.refresh_tokens:
+            issuing.preconfigure(realm, token)
+        if settings.auto_login is not None:
+            realm.logged_in_everywhere = realm.user(settings.auto_login).sub
+        self._add(settings.faults)
+        return App(
+            realm,
+            self.journal,
+            self._script,
+            self._barriers,
+            pause=self._pause,
+            write_json=dialect.json_writer(compact=settings.compact_json),
+            cors_origins=settings.cors_origins,
+        )
+
+    def _replace(self, **parties: Any) -> None:
+        realm = self._realm
+        with realm.lock:
+            changed = self.settings.changed(**parties)
+            rules = [step.rest for step in self.steps if step.rest is not None]
+            # What the settings preconfigured exists already.
+            checked = changed.changed(refresh_tokens=(), auto_login=None, faults=())
+            if problems := [*checked.problems(), *rule_problems(rules, changed)]:
+                raise SettingsError(problems)
+            realm.replace_clients(changed.clients)
+            realm.replace_users(changed.users)
+            self.settings = changed
+
+    def _set_status(self, name: str, status: Literal["active", "frozen"]) -> None:
+        changed = self._realm.user(name)
+        self.replace_users(
+            [
+                replace(user, status=status) if user == changed else user
+                for user in self.settings.users
+            ]
+        )
+
+    def _add(self, steps: Sequence[Fault | Rule]) -> list[Step]:
+        before = [step.rule for step in self._script.steps]
+        return self._script.add(self._rules(steps, before))
+
+    def _rules(self, steps: Sequence[Fault | Rule], before: Sequence[Rule]) -> list[Rule]:
+        """Return checked rules. Raise SettingsError with every problem."""
+        __tracebackhide__ = True
+        rules, problems = rules_of(steps)
+        problems = problems or list(
+            rule_problems(
+                rules,
+                self.settings,
+                standing=[rule for rule in before if rule.is_standing],
+                has_socket=self._listener is not None,
+            )
+        )
+        if problems:
+            raise SettingsError(problems)
+        return rules
+
+    def _pause(self, seconds: float) -> None:
+        if self._stopped.wait(seconds):
+            raise ConnectionAbortedError("the server stops")
+
+    def _begin_outage(self, outage: Outage) -> None:
+        assert self._listener is not None, "rule_problems requires a socket"
+        self._listener.shut(outage.seconds)
+
+    def _end_outage(self) -> None:
+        assert self._listener is not None, "rule_problems requires a socket"
+        self._listener.open()
+
+    def malformed(self, status: int, reason: str) -> Any:
+        """Respond to bytes on the socket that are not an HTTP request."""
+        return self._serving().malformed(status, reason)
+
+    def __repr__(self) -> str:
+        return f"<FakeOAuth {'in process' if self._listener is None else self.url}>"

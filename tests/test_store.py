@@ -1,0 +1,155 @@
+"""The store: bounded, and it remembers what happened to a token."""
+
+from __future__ import annotations
+
+from fake_oauth.provider.store import (
+    KEPT,
+    KEPT_ACCESS_TOKENS,
+    AccessToken,
+    Grant,
+    Issued,
+    Records,
+    RefreshToken,
+    Store,
+)
+
+MANY = 10_000
+
+
+def record(expires_at: float | None = None) -> Issued:
+    return Issued(expires_at=expires_at)
+
+
+def refresh_token(
+    store: Store, grant: Grant, value: str, expires_at: float, now: float = 0
+) -> RefreshToken:
+    token = RefreshToken(
+        value=value,
+        grant=grant,
+        number=grant.next_number("r"),
+        family_since=0,
+        expires_at=expires_at,
+    )
+    store.refresh_tokens.add(value, token, now)
+    return token
+
+
+def rotate(store: Store, token: RefreshToken, value: str, now: float = 0) -> RefreshToken:
+    """Replace a token as the refresh grant does."""
+    store.refresh_tokens.use(token)
+    successor = refresh_token(store, token.grant, value, 1e9, now)
+    successor.parent = token
+    store.refresh_tokens.spend(token, successor, 0, "rotated by request 1")
+    return successor
+
+
+def test_a_record_says_why_it_cannot_be_used() -> None:
+    assert record().flaw(1e9) is None
+    assert record(expires_at=10).flaw(9) is None
+    assert record(expires_at=10).flaw(22) == ("expired", "expired 12 s ago")
+    assert Issued(expires_at=10, revoked="revoked by x").flaw(22) == ("revoked", "revoked by x")
+    assert Issued(expires_at=10, spent="used", revoked="x").flaw(22) == ("spent", "used")
+
+
+def test_every_record_that_can_be_used_is_kept() -> None:
+    records: Records[Issued] = Records()
+    for index in range(MANY):
+        records.add(str(index), record(), now=0)
+    assert len(records) == MANY
+    assert all(records.find(str(index)) for index in range(MANY))
+
+
+def test_of_the_records_that_nobody_needs_the_latest_are_kept() -> None:
+    records: Records[Issued] = Records()
+    for index in range(MANY):
+        records.add(str(index), record(), now=0)
+        records.retire(str(index))
+    assert len(records) == KEPT
+    assert records.find("0") is None
+    assert records.find(str(MANY - 1)) is not None
+
+
+def test_expired_records_are_forgotten_in_time() -> None:
+    records: Records[Issued] = Records()
+    for now in range(5 * MANY):
+        records.add(str(now), record(expires_at=now + 10), now)
+    assert len(records) <= 3 * KEPT
+    assert records.find(str(5 * MANY - 1)) is not None
+
+
+def test_a_spent_token_is_kept_until_its_successor_is_used() -> None:
+    store = Store()
+    families = [
+        refresh_token(store, store.open_grant("web", "alice", ()), f"a{index}", 1e9)
+        for index in range(MANY)
+    ]
+    seconds = [rotate(store, first, f"b{index}") for index, first in enumerate(families)]
+    assert all(store.refresh_tokens.find(f"a{index}") for index in range(MANY))
+    for index, second in enumerate(seconds):
+        rotate(store, second, f"c{index}")
+    assert len(store.refresh_tokens) == 2 * MANY + KEPT
+    kept = [store.refresh_tokens.find(f"a{index}") is not None for index in (0, MANY - 1)]
+    assert kept == [False, True]
+
+
+def test_a_family_that_nobody_uses_again_is_forgotten_in_time() -> None:
+    store = Store()
+    for now in range(3 * MANY):
+        grant = store.open_grant("web", "alice", ())
+        first = refresh_token(store, grant, f"a{now}", now + 10, now)
+        rotate(store, first, f"b{now}", now).expires_at = now + 10
+    assert len(store.refresh_tokens) <= 4 * KEPT
+    assert store.refresh_tokens.find("a0") is None
+
+
+def test_a_chain_of_rotations_holds_no_token_that_is_forgotten() -> None:
+    store = Store()
+    token = refresh_token(store, store.open_grant("web", "alice", ()), "0", 1e9)
+    for index in range(3):
+        token = rotate(store, token, str(index + 1))
+    assert token.parent is not None
+    assert token.parent.parent is None
+    first = store.refresh_tokens.find("0")
+    assert first is not None
+    assert (first.successor_used, first.successor) == (True, None)
+
+
+def test_a_revoked_grant_revokes_its_tokens_and_no_others() -> None:
+    store = Store()
+    first, second = (store.open_grant("web", "u-1", ["openid"], owner="alice") for _ in range(2))
+    assert (first.name, second.name) == ("alice/1", "alice/2")
+    tokens = [AccessToken(grant=grant, number=1, expires_at=300.0) for grant in (first, second)]
+    store.revoke_grant(first, "revoked by request 1")
+    store.revoke_grant(first, "revoked again")
+    assert [token.flaw(0) for token in tokens] == [("revoked", "revoked by request 1"), None]
+    assert refresh_token(store, first, "r", 10).flaw(0) == ("revoked", "revoked by request 1")
+
+
+def test_a_family_can_be_revoked_without_its_access_tokens() -> None:
+    store = Store()
+    grant = store.open_grant("web", "alice", ())
+    store.revoke_grant(grant, "revoked", access_tokens=False)
+    assert AccessToken(grant=grant, number=1, expires_at=300).flaw(0) is None
+    assert refresh_token(store, grant, "r", 10).flaw(0) == ("revoked", "revoked")
+
+
+def test_the_latest_access_tokens_are_kept_even_if_all_are_valid() -> None:
+    store = Store()
+    grant = store.open_grant("web", "alice", ())
+    for number in range(KEPT_ACCESS_TOKENS + 1):
+        store.add_access_token(str(number), AccessToken(grant=grant, number=number, expires_at=300))
+    assert store.access_token("0") is None
+    assert store.access_token("1") is not None
+    found = store.find(str(KEPT_ACCESS_TOKENS))
+    assert found is not None
+    assert found.name == f"alice/1 a{KEPT_ACCESS_TOKENS}"
+
+
+def test_a_token_is_found_by_its_name() -> None:
+    store = Store()
+    grant = store.open_grant("web", "u-1", ["openid"], owner="alice")
+    token = refresh_token(store, grant, "secret", 10)
+    assert store.named("alice/1 r1") is token
+    assert store.named("alice/1 r2") is None
+    assert store.grants_of("u-1") == [grant]
+    assert store.grants_of("u-2") == []
