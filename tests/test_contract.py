@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,11 +28,12 @@ from fake_oauth.contract.cases import (
     read,
     to_toml,
 )
+from fake_oauth.contract.cli import dialect_for
 from fake_oauth.contract.client import ReceivedResponse, UnreachableError, WSGITransport
 from fake_oauth.contract.compare import Difference, differences
 from fake_oauth.contract.placeholders import Level, documented_names, fill, matches
 from fake_oauth.contract.runner import Outcome, Report, run, run_case
-from fake_oauth.contract.targets import ServerTarget, SkippedError
+from fake_oauth.contract.targets import ControlAPI, ServerTarget, SkippedError
 from fake_oauth.contract.terminal import curl, printable
 from fake_oauth.dialects import DIALECTS
 from fake_oauth.provider.dialect import Text
@@ -82,6 +84,13 @@ def test_an_invalid_case_gets_all_its_problems_at_once(tmp_path: Path) -> None:
         "a.toml: $.response: required, but missing",
         "a.toml: $.sorce: unknown key; did you mean 'source'?",
     ]
+
+
+def test_an_unknown_key_is_a_problem_though_the_rest_is_a_case(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(f"{to_toml(cases('ciam')[0])}\n[more]\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"^a\.toml: \$\.more: unknown key"):
+        read(path)
 
 
 @pytest.mark.parametrize("case", cases("ciam"), ids=lambda case: case.name)
@@ -789,6 +798,37 @@ def test_a_custom_dialect_has_no_cases(capsys: pytest.CaptureFixture[str]) -> No
         message = "no cases for the dialect 'acme'; pass --dialect ciam or rfc"
         assert message in capsys.readouterr().err
         assert main(["check", server.url, "--dialect", "rfc"]) == 0
+
+
+def test_a_custom_dialect_needs_cases(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "acme_dialect.py").write_text(
+        "from fake_oauth import dialects\n\n\nclass Acme(dialects.RFC):\n    name = 'acme'\n",
+        encoding="utf-8",
+    )
+    name = "acme_dialect:Acme"
+    home = str(folder() / "rfc" / "revoke")
+    with FakeOAuth(CONTROLLED.changed(dialect=name)) as server:
+        asked = ["check", server.url, "--dialect", name]
+        assert main(asked) == 2
+        assert "no cases for the dialect 'acme'" in capsys.readouterr().err
+        assert main([*asked, "--cases", home, "--spend"]) == 0
+        assert "5 match, 0 differ, 0 skipped" in capsys.readouterr().out
+        assert main(["check", server.url, "--dialect", "acme"]) == 2
+        assert "unknown dialect 'acme'" in capsys.readouterr().err
+
+
+def test_a_fake_cannot_name_a_class_to_import() -> None:
+    """Anyone can pretend to be a fake, so its dialect is only looked up."""
+    index = {"controls": [], "issuer": "https://idp", "dialect": "antigravity:fly"}
+    control = StubTransport(received(index))
+    name = ControlAPI(control).dialect_name()
+    options = Namespace(dialect=None, cases=None, prefix="--")
+    with pytest.raises(FakeOAuthError, match="no cases for the dialect 'antigravity:fly'"):
+        dialect_for(options, name)
+    assert "antigravity" not in sys.modules
 
 
 def test_a_server_of_the_standards_is_offered_their_dialect(

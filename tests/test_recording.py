@@ -32,10 +32,10 @@ from tests.support.contract import StubTransport, fake_target, received
 from tests.support.stub import stub
 
 CALLBACK = "https://web.example/cb?from=idp"
-CLIENT = {"client_id": "web-7", "client_secret": "s3cret/of+web="}
+CLIENT: Any = {"client_id": "web-7", "client_secret": "s3cret/of+web="}
 VERIFIER = "a-verifier-that-is-long-enough-to-be-one-of-43"
 SETTINGS = Settings(
-    clients=[Client(client_id="web-7", client_secret="s3cret/of+web=", redirect_uris=[CALLBACK])],
+    clients=[Client(**CLIENT, redirect_uris=[CALLBACK])],
     users=[
         User(
             sub="u-1",
@@ -195,6 +195,18 @@ def test_a_code_needs_what_its_request_has(tmp_path: Path) -> None:
     form = {"code": "c-2", "code_verifier": "v-1"}
     case, _ = record(tmp_path, received({"token_type": "Bearer"}), data=form)
     assert case.needs == {"code": {"code_challenge": s256("MOCK_CODE_VERIFIER")}}
+
+
+def test_a_refresh_token_that_expires_is_a_setting(tmp_path: Path) -> None:
+    form = {"refresh_token": "r-1", "grant_type": "refresh_token"}
+    case, _ = record(tmp_path, received({"token_type": "Bearer"}), data=form)
+    assert (case.settings, case.needs) == ({}, {})
+    assert case.spends == "the refresh token, if the server rotates it"
+    case, _ = record(tmp_path, received({"exp": 1700000000}), data=form)
+    (token,) = case.settings["refresh_tokens"]
+    assert token["value"] == "MOCK_REFRESH_TOKEN"
+    case, _ = record(tmp_path, received({"exp": 1700000000}), data={"otp": "1"})
+    assert (case.settings, case.spends) == ({}, None)
 
 
 def test_a_case_has_a_client_with_the_scopes_of_the_response(tmp_path: Path) -> None:
@@ -362,7 +374,7 @@ def test_two_members_make_metadata(tmp_path: Path) -> None:
     upstream = StubTransport(received(own, content_type="application/json"), metadata=METADATA)
     recorder = Recorder(upstream, tmp_path, {}, paths=["/.well-known/x"])
     reply = WSGIClient(recorder).get("/.well-known/x")
-    assert json.loads(reply.text)["token_endpoint"] == "http://localhost/realms/acme/protocol/token"
+    assert reply.get_json()["token_endpoint"] == "http://localhost/realms/acme/protocol/token"
     issuer = "https://sample.portal.tencentciam.com"
     body = json.loads(read(next(tmp_path.glob("*/*"))).response.body or "")
     assert body == {"issuer": issuer, "token_endpoint": "<url>"}

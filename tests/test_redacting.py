@@ -132,6 +132,7 @@ def basic(text: str) -> str:
     [
         (basic("web:s3cret"), basic("TENANT_CLIENT_ID:TENANT_CLIENT_SECRET")),
         (basic("other:"), basic("WRONG:")),
+        (basic("web:a:b"), basic("TENANT_CLIENT_ID:WRONG")),
         (basic("no colon"), "Basic WRONG"),
         ("Basic !", "Basic WRONG"),
         ("bearer token-1", "bearer WRONG"),

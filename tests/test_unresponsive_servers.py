@@ -160,6 +160,18 @@ def test_a_check_reports_the_cases_even_if_the_fake_stops(
     assert output.err == f"fake-oauth: {server.url}: no valid response: Connection refused\n"
 
 
+def test_https_needs_a_certificate_to_trust(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with FakeOAuth(Settings(tls=True, control=True)) as server:
+        assert main(["check", server.url]) == 2
+        assert "certificate verify failed" in capsys.readouterr().err
+        path = tmp_path / "ca.pem"
+        path.write_text(server.ca_pem, encoding="utf-8")
+        assert main(["check", server.url, "--ca-file", str(path)]) == 0
+    assert "0 differ" in capsys.readouterr().out
+
+
 def test_an_interrupted_check_resets_the_fake_to_its_settings(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

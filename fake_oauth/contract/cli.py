@@ -40,7 +40,7 @@ from fake_oauth.contract.terminal import (
     with_progress,
 )
 from fake_oauth.control import PREFIX
-from fake_oauth.dialects import DIALECTS, Dialect
+from fake_oauth.dialects import DIALECTS, Dialect, load_dialect
 from fake_oauth.http.listener import Listener
 from fake_oauth.provider.errors import FakeOAuthError
 from fake_oauth.settings import Settings
@@ -109,8 +109,12 @@ _CASE: Final = (
     "run only cases that match NAME, such as 'pkce.*', and assume that the server is set up for "
     "them"
 )
-_DIALECT: Final = "cases to run (default: those of recorded cases or of the fake, otherwise ciam)"
-_PATHS: Final = "paths of the cases (default: those that fit the server's metadata)"
+_DIALECTS: Final = f"{', '.join(DIALECTS)}, or package.module:Class"
+_DIALECT: Final = (
+    f"cases to run: {_DIALECTS}, which needs --cases (default: the dialect of recorded cases or "
+    "of the fake, otherwise ciam)"
+)
+_PATHS: Final = f"paths of the cases: {_DIALECTS} (default: those that fit the server's metadata)"
 _SECRETS: Final = "show secrets and tokens in the curl commands, so that you can run them"
 _KEEP: Final = "parameter or member whose words are not secret"
 
@@ -122,8 +126,8 @@ OPTIONS: Final = (
     Option("settings", _ALL, "FILE", "settings file that describes the server (TOML)", Path),
     Option("timeout", _ALL, "SECONDS", "time that a response may take in full", seconds, 10.0),
     Option("ca-file", _ALL, "FILE", "certificate to trust (PEM)", Path),
-    Option("dialect", _TARGET, tuple(DIALECTS), _DIALECT),
-    Option("dialect", _RECORD, tuple(DIALECTS), _PATHS),
+    Option("dialect", _TARGET, "NAME", _DIALECT),
+    Option("dialect", _RECORD, "NAME", _PATHS),
     Option("cases", _TARGET, "FOLDER", "run the cases in FOLDER, such as recorded ones", Path),
     Option("case", _TARGET, "NAME", _CASE, is_repeatable=True),
     Option("level", _TARGET, ("strict", "loose"), _LEVELS),
@@ -274,9 +278,16 @@ def dialect_for(options: argparse.Namespace, served: str | None = None) -> Diale
     """Return the dialect whose cases are run; `served` is that of a fake.
 
     It is the one in the options, else that of the recorded cases, else that of a fake, else `ciam`.
+    Only the options can name a class to import. Raise FakeOAuthError if there are no cases for it.
     """
-    recorded = {case.dialect for case in cases(options.cases)} if options.cases else set()
-    name = options.dialect or (recorded.pop() if len(recorded) == 1 else None) or served or "ciam"
+    if options.dialect is not None:
+        dialect = load_dialect(options.dialect)
+        name = dialect.name
+        if options.cases is not None:
+            return dialect
+    else:
+        recorded = {case.dialect for case in cases(options.cases)} if options.cases else set()
+        name = (recorded.pop() if len(recorded) == 1 else None) or served or "ciam"
     if name not in DIALECTS:
         raise FakeOAuthError(
             f"no cases for the dialect {printable(name)!r}; pass {options.prefix}dialect "
@@ -356,7 +367,7 @@ def record(options: argparse.Namespace) -> int:
         upstream,
         options.out,
         given_values(options),
-        None if options.dialect is None else DIALECTS[options.dialect],
+        None if options.dialect is None else load_dialect(options.dialect),
         watch=lambda line: _say(f"  {line}"),
         keep=options.keep,
         paths=options.path,

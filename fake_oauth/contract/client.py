@@ -26,6 +26,7 @@ from fake_oauth.control import PREFIX
 from fake_oauth.dialects import DIALECTS, Dialect
 from fake_oauth.http.endpoints import ENDPOINTS
 from fake_oauth.provider.errors import FakeOAuthError
+from fake_oauth.reply import Response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -43,12 +44,8 @@ class UnreachableError(FakeOAuthError):
 
 
 @dataclass(frozen=True)
-class ReceivedResponse:
-    """A response of a server."""
-
-    status: int
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
+class ReceivedResponse(Response):
+    """A response of a server, and its text and JSON as far as they can be read."""
 
     @cached_property
     def fields(self) -> Mapping[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
-from http import HTTPStatus
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
@@ -48,7 +47,6 @@ _NOT_FORWARDED: Final = frozenset(
     }
 )
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
-_PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
 _WITHOUT_BODY: Final = (204, 304)
 _LIFETIME_SECONDS: Final = 3600
 
@@ -122,7 +120,7 @@ class Recorder:
             is_head = request.method == "HEAD"
             length = response.fields.get("content-length") if is_head else None
             headers.append(("Content-Length", length or str(len(body))))
-        start_response(f"{response.status} {_PHRASES.get(response.status, 'Unknown')}", headers)
+        start_response(response.status_line, headers)
         return [b"" if request.method == "HEAD" else body]
 
     def malformed(self, status: int, reason: str) -> HTTPResponse:

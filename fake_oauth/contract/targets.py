@@ -18,11 +18,10 @@ from fake_oauth.contract.client import Metadata, ReceivedResponse, Transport
 from fake_oauth.contract.placeholders import DOCUMENTED, Level, documented_names, parameters
 from fake_oauth.contract.terminal import printable, shortened
 from fake_oauth.control import PREFIX
-from fake_oauth.dialects import Dialect
+from fake_oauth.dialects import DIALECTS, Dialect
 from fake_oauth.provider.errors import FakeOAuthError
+from fake_oauth.reply import FORM, JSON
 
-FORM: Final = "application/x-www-form-urlencoded"
-JSON: Final = "application/json"
 OWN_OPTIONS: Final = ("client_id", "client_secret", "refresh_token")
 """The values that have an option of their own; for the others there is --value."""
 
@@ -260,8 +259,10 @@ class FakeTarget:
 
     @contextmanager
     def prepare(self, case: Case) -> Iterator[Mapping[str, str]]:
-        settings = {"dialect": self.dialect.name, **case.settings}
-        self._control.call("/reset", {"settings": settings})
+        kind = type(self.dialect)
+        is_known = self.dialect.name in DIALECTS
+        name = self.dialect.name if is_known else f"{kind.__module__}:{kind.__qualname__}"
+        self._control.call("/reset", {"settings": {"dialect": name, **case.settings}})
         values: dict[str, str] = {}
         for name, parameters_ in case.needs.items():
             if name == "code":
