@@ -225,7 +225,7 @@ def _address_problem(error: OSError, host: str, port: int) -> str:
 class _Output:
     """One line per exchange on standard output, written by a thread of its own.
 
-    A request never waits for a reader. If nobody reads, the oldest lines are dropped.
+    A request never waits for a reader. If the output is not read, the oldest lines are dropped.
     """
 
     _LIMIT: Final = 10_000

@@ -88,11 +88,6 @@ class FakeOAuth:
         self._ca_pem: str | None = None
         # In hex: a token that begins with a hyphen would be an option on a command line.
         self.control_token = None if is_loopback(host) else token_hex(16)
-        self._control: Control | None = None
-        if settings.control:
-            from fake_oauth.control.api import Control  # reads JSON with cattrs; few need it
-
-            self._control = Control(self)
         self._begin(settings)
 
     # Listening
@@ -332,10 +327,15 @@ class FakeOAuth:
         """Reset the server to its initial settings, or to `settings` if given.
 
         This is for a server that must keep its address; otherwise create another object. Raise
-        SettingsError for settings that cannot be used.
+        SettingsError for settings that cannot be used, and for another `tls` than that of a
+        running server.
         """
         settings = self._given if settings is None else settings
-        if problems := settings.problems():
+        problems = settings.problems()
+        if self._listener is not None and settings.tls != self.settings.tls:
+            message = "a running server cannot change it; stop the server first"
+            problems = [*problems, Problem("$.tls", message)]
+        if problems:
             raise SettingsError(problems)
         self._barriers.give_up("the server was reset")
         self._script.clear()
@@ -446,6 +446,11 @@ class FakeOAuth:
         self.seed = fresh_seed() if settings.seed is None else settings.seed
         self._script = Script(self._begin_outage, self._end_outage)
         self._barriers = Barriers()
+        self._control: Control | None = None
+        if settings.control:
+            from fake_oauth.control.api import Control  # reads JSON with cattrs; few need it
+
+            self._control = Control(self)
         self._app: App | None = None
 
     def _serving(self) -> App:

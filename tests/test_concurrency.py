@@ -12,7 +12,7 @@ import pytest
 
 from fake_oauth import Exchange, FakeOAuth, PreconfiguredRefreshToken, Settings
 from tests.support.client import DOCUMENTED, ask, claims
-from tests.support.wire import Answer, request, told
+from tests.support.wire import Answer, request, responses_to
 
 MANY = 32
 VALUES = [f"token-{index}" for index in range(MANY)]
@@ -33,7 +33,7 @@ def in_process(fake: FakeOAuth, form: dict[str, str]) -> Answer:
 
 
 def over_a_socket(fake: FakeOAuth, form: dict[str, str]) -> Answer:
-    (response,) = told(fake.url, request(urlencode(form).encode()))
+    (response,) = responses_to(fake.url, request(urlencode(form).encode()))
     return response
 
 

@@ -17,7 +17,7 @@ from fake_oauth import FakeOAuth, faults
 from fake_oauth.http.connection import INTERRUPT, Application, Connection
 from fake_oauth.http.listener import Listener
 from fake_oauth.reply import Response
-from tests.support.wire import BODY, connect, get, received, request, told
+from tests.support.wire import BODY, connect, get, received, request, responses_to
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -223,7 +223,7 @@ def interrupted(fault: faults.Fault, asked: bytes | None = None) -> tuple[list[b
 
 def whole_body() -> bytes:
     with FakeOAuth() as server:
-        (answer,) = told(server.url, request())
+        (answer,) = responses_to(server.url, request())
     return answer.body
 
 

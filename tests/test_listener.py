@@ -21,7 +21,7 @@ from fake_oauth import FakeOAuth, FakeOAuthError, Settings, faults
 from fake_oauth.http import listener as listener_module
 from fake_oauth.http.listener import Listener, server_context
 from fake_oauth.reply import Response
-from tests.support.wire import connect, get, received, request, told
+from tests.support.wire import connect, get, received, request, responses_to
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -77,7 +77,7 @@ def listener() -> Iterator[Listener]:
 
 def serves(listener: Listener) -> bool:
     """Return whether a new client gets a response."""
-    return [answer.body for answer in told(listener.url, get())] == [b"hello, world"]
+    return [answer.body for answer in responses_to(listener.url, get())] == [b"hello, world"]
 
 
 def refuses(listener: Listener) -> bool:
@@ -130,7 +130,7 @@ def failing(error: Exception) -> Callable[[], object]:
 def test_an_error_of_the_app_is_kept_and_ends_the_connection(error: Exception) -> None:
     listener = Listener("127.0.0.1", 0)
     listener.start(App(act=failing(error)))
-    assert told(listener.url, get()) == []
+    assert responses_to(listener.url, get()) == []
     listener.stop()
     assert listener.failures == [error]
 
@@ -138,7 +138,7 @@ def test_an_error_of_the_app_is_kept_and_ends_the_connection(error: Exception) -
 def test_a_response_that_is_not_http_is_an_error_of_the_app() -> None:
     listener = Listener("127.0.0.1", 0)
     listener.start(App(length="11"))
-    assert told(listener.url, get()) == []
+    assert responses_to(listener.url, get()) == []
     listener.stop()
     (failure,) = listener.failures
     assert "Content-Length" in str(failure)
@@ -147,7 +147,7 @@ def test_a_response_that_is_not_http_is_an_error_of_the_app() -> None:
 def test_an_app_that_the_stop_interrupts_has_no_error() -> None:
     listener = Listener("127.0.0.1", 0)
     listener.start(App(act=failing(ConnectionAbortedError("the server stops"))))
-    assert told(listener.url, get()) == []
+    assert responses_to(listener.url, get()) == []
     listener.stop()
     assert listener.failures == []
 
@@ -156,7 +156,7 @@ def test_a_limited_number_of_errors_is_kept() -> None:
     listener = Listener("127.0.0.1", 0)
     listener.start(App(act=failing(ValueError())))
     for _ in range(listener_module._FAILURES + 1):
-        assert told(listener.url, get()) == []
+        assert responses_to(listener.url, get()) == []
     listener.stop()
     assert len(listener.failures) == listener_module._FAILURES
 

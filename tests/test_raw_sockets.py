@@ -36,8 +36,8 @@ from tests.support.wire import (
     get,
     received,
     request,
+    responses_to,
     still_serves,
-    told,
 )
 
 CHUNKED = ("Transfer-Encoding: chunked",)
@@ -75,7 +75,7 @@ def hasty(capfd: pytest.CaptureFixture[str]) -> Iterator[tuple[Listener, Journal
     )
     yield listener, journal
     good = b"client_id=web&client_secret=s3cret&grant_type=refresh_token&refresh_token=R1"
-    assert [answer.status for answer in told(listener.url, request(good))] == [200]
+    assert [answer.status for answer in responses_to(listener.url, request(good))] == [200]
     listener.stop()
     assert listener.failures == []
     assert capfd.readouterr() == ("", "")
@@ -91,7 +91,7 @@ def stub_url() -> Iterator[str]:
 
 def statuses(server: FakeOAuth, data: bytes, *, half_close: bool = True) -> list[int]:
     """Return the statuses of the responses, each of which the contract or HTTP allows."""
-    said = told(server.url, data, half_close=half_close)
+    said = responses_to(server.url, data, half_close=half_close)
     for answer in said:
         assert_of_the_contract(answer, statuses=BELOW_THE_CONTRACT)
     return [answer.status for answer in said]
@@ -99,7 +99,7 @@ def statuses(server: FakeOAuth, data: bytes, *, half_close: bool = True) -> list
 
 def refused(server: FakeOAuth, data: bytes, *, half_close: bool = True) -> tuple[int, str | None]:
     """Return the status and the error of the only response."""
-    (answer,) = told(server.url, data, half_close=half_close)
+    (answer,) = responses_to(server.url, data, half_close=half_close)
     assert_of_the_contract(answer, statuses=BELOW_THE_CONTRACT)
     assert server.journal[-1].status == answer.status
     assert server.journal[-1].reason
@@ -180,7 +180,7 @@ def test_a_request_cut_off_by_a_half_close_is_refused_and_not_run(
 
 
 def test_a_half_close_before_any_request_ends_the_connection(server: FakeOAuth) -> None:
-    assert told(server.url, b"") == []
+    assert responses_to(server.url, b"") == []
     assert len(server.journal) == 0
 
 
@@ -282,28 +282,28 @@ def test_any_bytes_get_responses_in_http(server: FakeOAuth) -> None:
 
 def test_http_1_0_has_one_request_per_connection(server: FakeOAuth) -> None:
     asked = request(version="HTTP/1.0")
-    (answer,) = told(server.url, asked + asked, half_close=False)
+    (answer,) = responses_to(server.url, asked + asked, half_close=False)
     assert (answer.status, answer.headers["connection"]) == (200, "close")
 
 
 def test_http_1_0_gets_no_keep_alive(server: FakeOAuth) -> None:
     """RFC 9112 section 9.3 leaves that to the server."""
     asked = request(BODY, "Connection: keep-alive", version="HTTP/1.0")
-    (answer,) = told(server.url, asked + asked, half_close=False)
+    (answer,) = responses_to(server.url, asked + asked, half_close=False)
     assert (answer.status, answer.headers["connection"]) == (200, "close")
 
 
 @pytest.mark.parametrize("value", ["close", "Close", "close ", "close, TE", "TE, close"])
 def test_a_client_can_request_the_end_of_the_connection(server: FakeOAuth, value: str) -> None:
     asked = request(BODY, f"Connection: {value}")
-    (answer,) = told(server.url, asked + asked)
+    (answer,) = responses_to(server.url, asked + asked)
     assert (answer.status, answer.headers.get("connection")) == (200, "close")
 
 
 def test_an_upgrade_to_http_2_is_ignored(server: FakeOAuth) -> None:
     """RFC 9110 section 7.8; some clients request one with each connection."""
     asked = request(BODY, "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: ")
-    first, second = told(server.url, asked + request())
+    first, second = responses_to(server.url, asked + request())
     assert (first.status, first.headers.get("connection")) == (200, None)
     assert second.status == 200
 
@@ -521,7 +521,7 @@ def test_large_incomplete_chunks_are_invalid_requests(
 ) -> None:
     top = request(b"", content_type="text/plain", framing=CHUNKED)
     for sent in (0, 100, 0x8FFF):
-        (answer,) = told(stub_url, top + whole + b"%x\r\n" % size + b"y" * sent)
+        (answer,) = responses_to(stub_url, top + whole + b"%x\r\n" % size + b"y" * sent)
         assert (answer.status, answer.error) == (400, "invalid_request")
 
 
@@ -753,7 +753,7 @@ def test_every_target_gets_a_response(server: FakeOAuth, target: str, status: in
 
 def test_the_host_of_an_absolute_target_is_not_the_issuer(server: FakeOAuth) -> None:
     target = "http://evil.example/.well-known/openid-configuration"
-    (answer,) = told(server.url, get(target))
+    (answer,) = responses_to(server.url, get(target))
     assert answer.json["issuer"] == server.url
 
 
@@ -763,7 +763,7 @@ def test_the_host_of_an_absolute_target_is_not_the_issuer(server: FakeOAuth) -> 
 )
 def test_head_gets_no_body(server: FakeOAuth, target: str, status: int) -> None:
     head = get(target, method="HEAD")
-    said = told(server.url, head + head, bodies=False)
+    said = responses_to(server.url, head + head, bodies=False)
     assert [answer.status for answer in said] == [status] * 2
     for answer in said:
         assert_of_the_contract(answer, head=True)
@@ -771,13 +771,13 @@ def test_head_gets_no_body(server: FakeOAuth, target: str, status: int) -> None:
 
 def test_a_malformed_head_request_gets_no_body(server: FakeOAuth) -> None:
     head = get("/oauth2/jwks", "Content-Length: abc", method="HEAD")
-    (answer,) = told(server.url, head, bodies=False)
+    (answer,) = responses_to(server.url, head, bodies=False)
     assert answer.status == 400
 
 
 @pytest.mark.parametrize("method", ["OPTIONS", "TRACE", "PUT", "DELETE", "GET", "M-SEARCH", "!"])
 def test_another_method_gets_the_allowed_methods(server: FakeOAuth, method: str) -> None:
-    said = told(server.url, request(method=method) + request())
+    said = responses_to(server.url, request(method=method) + request())
     assert [answer.status for answer in said] == [405, 200]
     assert (said[0].headers["allow"], said[0].body) == ("POST", b"")
 
@@ -789,7 +789,7 @@ def test_a_method_is_case_sensitive(server: FakeOAuth, method: str) -> None:
 
 
 def test_a_lower_case_get_is_another_method(server: FakeOAuth) -> None:
-    (answer,) = told(server.url, get(method="get"))
+    (answer,) = responses_to(server.url, get(method="get"))
     assert (answer.status, answer.headers.get("allow")) == (405, "GET, HEAD")
 
 
@@ -828,7 +828,7 @@ def test_a_request_that_stalls_gets_a_408_and_is_not_run(
     hasty: tuple[Listener, Journal], sent: bytes
 ) -> None:
     listener, journal = hasty
-    (answer,) = told(listener.url, sent, half_close=False)
+    (answer,) = responses_to(listener.url, sent, half_close=False)
     assert_of_the_contract(answer, statuses=BELOW_THE_CONTRACT)
     assert (answer.status, answer.error) == (408, "invalid_request")
     assert answer.headers["connection"] == "close"
@@ -843,7 +843,9 @@ def test_a_client_can_wait_between_two_requests(
         patient.sendall(get())
         assert read_answer(patient).status == 200
         # Another client stalls for longer than the server allows within a request.
-        assert [answer.status for answer in told(listener.url, b"P", half_close=False)] == [408]
+        assert [answer.status for answer in responses_to(listener.url, b"P", half_close=False)] == [
+            408
+        ]
         patient.sendall(get())
         assert read_answer(patient).status == 200
 

@@ -18,6 +18,7 @@ import httpx
 import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug.serving import WSGIRequestHandler
+from werkzeug.test import Client as WSGIClient
 
 from fake_oauth import (
     Client,
@@ -322,3 +323,22 @@ def test_a_stopped_server_answers_nobody() -> None:
         connection.request("GET", "/oauth2/jwks")
         connection.getresponse()
     connection.close()
+
+
+def test_reset_applies_the_control_setting() -> None:
+    fake = FakeOAuth()
+    assert WSGIClient(fake).get("/_fake/").status_code == 404
+    fake.reset(Settings(control=True))
+    assert WSGIClient(fake).get("/_fake/").status_code == 200
+    fake.reset()
+    assert WSGIClient(fake).get("/_fake/").status_code == 404
+
+
+def test_reset_refuses_another_tls_while_the_server_runs() -> None:
+    with FakeOAuth() as fake:
+        with pytest.raises(SettingsError) as caught:
+            fake.reset(Settings(tls=True, seed=7))
+        assert list(map(str, caught.value.problems)) == [
+            "$.tls: a running server cannot change it; stop the server first"
+        ]
+        assert (fake.settings.tls, fake.settings.seed) == (False, None)

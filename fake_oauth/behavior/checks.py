@@ -1,8 +1,8 @@
-"""`CHECKS`: what a correct client does, and the functions that find in a journal where one did not.
+"""`CHECKS`: the rules of a correct client, and the functions that find violations in a journal.
 
-A check is a function of a `History`. It yields once for each request that it has something to say
-about: the request, and what the client did wrong, or None. So a check that found nothing wrong can
-be told from one that had nothing to judge. To add a check, write its function, add its row, and add
+A check is a function of a `History`. It yields once for each request that it judges: the request,
+and a text if the client broke the rule, otherwise None. So a check that found no violation differs
+from a check that had nothing to judge. To add a check, write its function, add its row, and add
 a method of the same name to `ClientAssertions`.
 
 A check blames a client only for what the client could know: responses that had reached it when it

@@ -3,7 +3,7 @@
 A case is written with the documented values, so that it reads like the documentation. For another
 server, its values replace the documented ones: in a form, in JSON, in a query, inside
 `Authorization: Basic`. In an expected response, a placeholder such as `<jwt>` matches a value that
-nobody can know.
+differs in each response.
 
 To add a documented value, add a row to `DOCUMENTED`. To add a placeholder, add a row to
 `_PLACEHOLDERS` and a word to `fixtures/README.md`.
@@ -77,7 +77,7 @@ _TEXTS: Final = "|".join(
     re.escape(text) for text in sorted(DOCUMENTED.values(), key=len, reverse=True)
 )
 _DOCUMENTED: Final = re.compile(_TEXTS)
-# The documented values that can only be told from others by the name of their member.
+# These documented values are ordinary words; only the name of the member identifies them.
 _MEMBER: Final = (
     r'(?P<before>"(?P<name>sub|scope|scopes_supported)"\s*:\s*)'
     rf'(?P<value>"{DOCUMENTED["username"]}"|"{DOCUMENTED_SCOPE}"'

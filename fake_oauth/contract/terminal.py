@@ -94,7 +94,7 @@ def show(
     requests: Callable[[Outcome], Sequence[str]],
     hints: Sequence[str],
 ) -> None:
-    """Print a report. Raise OSError if nobody reads the output.
+    """Print a report. Raise OSError if the output is closed.
 
     `only` selects a verdict; `requests` returns the requests of a case to print.
     """

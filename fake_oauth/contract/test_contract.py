@@ -35,20 +35,20 @@ _SETTINGS: Final = Settings(control=True)
 
 @contextmanager
 def in_process() -> Iterator[Transport]:
-    """A fake without a socket."""
+    """Provide a fake without a socket."""
     yield WSGITransport(FakeOAuth(_SETTINGS))
 
 
 @contextmanager
 def in_a_thread() -> Iterator[Transport]:
-    """A fake that listens."""
+    """Provide a fake that listens."""
     with FakeOAuth(_SETTINGS) as fake:
         yield HTTPTransport(fake.url)
 
 
 @contextmanager
 def as_a_stub() -> Iterator[Transport]:
-    """The stub server, in a process of its own."""
+    """Provide the stub server, in a separate process."""
     command = (sys.executable, "-m", "fake_oauth", "serve", "--port", "0")
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         assert process.stdout is not None

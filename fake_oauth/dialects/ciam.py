@@ -141,14 +141,14 @@ class CIAM(Dialect):
     }
 
     def error_code(self, error: OAuthError) -> str | None:
-        """A public client's code that is refused is `invalid_client` (CIAM 1441/64396)."""
+        """Return `invalid_client` for a refused code of a public client (CIAM 1441/64396)."""
         is_public = error.client is not None and error.client.is_public
         if is_public and error.cause in _CODE_CAUSES:
             return "invalid_client"
         return super().error_code(error)
 
     def challenge(self, error: BearerError) -> ErrorResponse:
-        """The refusals of userinfo are documented (CIAM 1148/51476); the resource is not."""
+        """Return the documented refusal of userinfo (CIAM 1148/51476), or that of RFC 6750."""
         if error.cause == "bearer_user":
             return self.json_error(error)
         if error.endpoint != "userinfo" or error.cause not in self.texts:
@@ -159,19 +159,19 @@ class CIAM(Dialect):
         return self.challenge_response(members | {"error_uri": str(text.uri)})
 
     def redirects(self, error: RedirectError) -> bool:
-        """An invalid response_type is refused without a redirect (CIAM 1441/64348)."""
+        """Return False for an invalid response_type (CIAM 1441/64348)."""
         return error.cause not in ("response_type", "response_type_unsupported")
 
     def expires_in(self, lifetime_seconds: int) -> int:
-        """The lifetime less one (CIAM 1441/64400)."""
+        """Return the lifetime less one second (CIAM 1441/64400)."""
         return lifetime_seconds - 1
 
     def access_token_header(self, key: Key) -> dict[str, str]:
-        """The members in the documented order (CIAM 1441/64400)."""
+        """Return the members in the documented order (CIAM 1441/64400)."""
         return {"kid": key.kid, "typ": "JWT", "alg": key.alg}
 
     def access_token_claims(self, token: TokenDetails) -> dict[str, Any]:
-        """The claims in the documented order (CIAM 1441/64400)."""
+        """Return the claims in the documented order (CIAM 1441/64400)."""
         return {
             "sub": token.sub,
             "aud": token.client_id,
@@ -185,7 +185,7 @@ class CIAM(Dialect):
         }
 
     def id_token_header(self, key: Key) -> dict[str, str]:
-        """The same header as an access token's (CIAM 1441/64400)."""
+        """Return the same header as that of an access token (CIAM 1441/64400)."""
         return self.access_token_header(key)
 
     def is_access_token(self, header: Mapping[str, Any], claims: Mapping[str, Any]) -> bool:
@@ -193,18 +193,18 @@ class CIAM(Dialect):
         return "azp" not in claims
 
     def write_jwt_json(self, members: Mapping[str, Any]) -> str:
-        """The layout of json-smart, which writes `/` as `\\/`."""
+        """Return JSON in the layout of json-smart, which writes `/` as `\\/`."""
         text = compact_json(members).replace("/", "\\/")
         if not text.isascii():
             text = _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04X}", text)
         return text
 
     def write_json(self, data: Any) -> str:
-        """The layout of Jackson's default pretty printer, as documented (CIAM 1441/64400)."""
+        """Return JSON as Jackson's default pretty printer writes it (CIAM 1441/64400)."""
         return pretty_json(data)
 
     def grant_type(self, name: str, issuer: str) -> str:
-        """The OTP grant types with the vendor's host, or with the issuer's own, http or https."""
+        """Return the row of an OTP grant type, with the host of the vendor or of the issuer."""
         if "/" not in name:
             return name
         for row in (SMS, EMAIL):
@@ -216,5 +216,5 @@ class CIAM(Dialect):
         return name
 
     def credentials(self, basic: Credentials | None, form: Parameters) -> Credentials:
-        """With both methods at once, `Authorization: Basic` decides."""
+        """Return the credentials of `Authorization: Basic`, otherwise those of the form."""
         return form_credentials(form) if basic is None else basic

@@ -66,7 +66,7 @@ class Fault:
         return iter(())
 
     def __str__(self) -> str:
-        """The fault as an expression, without arguments at their defaults."""
+        """Return the fault as an expression, without arguments at their defaults."""
         changed = changed_fields(self)
         required = [f.name for f in fields(self) if f.default is f.default_factory is MISSING]
         arguments = [_expression(changed.pop(name)) for name in required]

@@ -188,7 +188,7 @@ class Records(Generic[_Record]):
         return self._by_value.get(value)
 
     def retire(self, value: str) -> None:
-        """Let a record that nobody needs any more be forgotten in its turn."""
+        """Forget a record that is no longer needed, after the records retired before it."""
         self._retired.append(value)
         if len(self._retired) > KEPT:
             self._by_value.pop(self._retired.popleft(), None)
@@ -213,7 +213,7 @@ class RefreshTokens(Records[RefreshToken]):
         token.spent, token.spent_at, token.successor = spent, now, successor
 
     def use(self, token: RefreshToken) -> None:
-        """Note that a token was used: nobody needs the one that it replaced."""
+        """Note that a token was used, so that the token before it is no longer needed."""
         parent, token.parent = token.parent, None
         if parent is not None and not parent.successor_used:
             parent.successor_used, parent.successor = True, None
@@ -276,7 +276,7 @@ class Store:
         return self._access_tokens.get(_digest(value))
 
     def revoke_grant(self, grant: Grant, reason: str, *, access_tokens: bool = True) -> None:
-        """Revoke every refresh token of a family, and its access tokens too unless told not to."""
+        """Revoke the refresh tokens of a family and, by default, its access tokens."""
         grant.refresh_tokens_revoked = grant.refresh_tokens_revoked or reason
         if access_tokens:
             grant.access_tokens_revoked = grant.access_tokens_revoked or reason

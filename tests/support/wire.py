@@ -118,7 +118,9 @@ def received(connection: socket.socket) -> bytes:
     return bytes(data)
 
 
-def told(url: str, data: bytes, *, half_close: bool = True, bodies: bool = True) -> list[Answer]:
+def responses_to(
+    url: str, data: bytes, *, half_close: bool = True, bodies: bool = True
+) -> list[Answer]:
     """Return the responses to some bytes on a new connection.
 
     Without a half-close, the server must end the connection.
@@ -151,4 +153,4 @@ def answers(data: bytes, *, bodies: bool = True) -> Iterable[Answer]:
 
 def still_serves(server: FakeOAuth) -> bool:
     """Return whether the documented request succeeds on a new connection."""
-    return [answer.status for answer in told(server.url, request())] == [200]
+    return [answer.status for answer in responses_to(server.url, request())] == [200]
