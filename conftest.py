@@ -1,7 +1,8 @@
 """What every test file shares."""
 
-# httpx loads it when it is first used. Within a run of pytester's, which forgets the modules that
-# it loaded, that would leave httpx with exceptions that nobody raises any more.
+# Both are loaded when they are first used. A run of pytester forgets the modules that it loaded,
+# and what was loaded earlier would then not recognize the exceptions of the second copy.
+import cattrs  # noqa: F401
 import httpcore  # noqa: F401
 
 pytest_plugins = ["pytester"]

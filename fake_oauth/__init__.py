@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from fake_oauth.settings import SigningKey as SigningKey
     from fake_oauth.structure import Problem as Problem
 
+__version__ = "0.1.0"
+
 _MODULES: Final = {
     "ALL_POLICIES": "provider.policies",
     "AuthSource": "provider.model",
@@ -71,4 +73,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, "__version__"]

@@ -13,13 +13,13 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Condition, Thread
 from typing import Final
 
-from fake_oauth.contract import cli as contract
+from fake_oauth import __version__
+from fake_oauth.contract import options as contract
 from fake_oauth.control import PREFIX
 from fake_oauth.dialects import DIALECTS, load_dialect
 from fake_oauth.http.endpoints import ENDPOINTS
@@ -59,9 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="fake-oauth", description="A fake OAuth 2.0 / OpenID Connect server for tests."
     )
-    parser.add_argument(
-        "--version", action="version", version=f"fake-oauth {version('fake_oauth')}"
-    )
+    parser.add_argument("--version", action="version", version=f"fake-oauth {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     serve = commands.add_parser("serve", help="run a stub server until Ctrl-C")
     serve.add_argument(
@@ -97,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--seed", type=int, metavar="N", help="seed of the ids, to repeat a run")
     serve.set_defaults(run=_serve)
 
-    contract.add_to(commands)
+    contract.add_to(commands, check=_check, record=_record)
     described = commands.add_parser("openapi", help="print an OpenAPI 3.1 description")
     described.add_argument(
         "--url", default="http://127.0.0.1:8080", help="URL of the server (default: %(default)s)"
@@ -181,6 +179,18 @@ def _serve(options: argparse.Namespace) -> int:
     return 0
 
 
+def _check(options: argparse.Namespace) -> int:
+    from fake_oauth.contract.cli import check  # the server starts without it
+
+    return check(options)
+
+
+def _record(options: argparse.Namespace) -> int:
+    from fake_oauth.contract.cli import record
+
+    return record(options)
+
+
 def _describe(options: argparse.Namespace) -> int:
     from fake_oauth.openapi import document
 
@@ -200,7 +210,7 @@ def _heading(server: FakeOAuth) -> str:
     warning = "Its private keys are public: its tokens prove nothing."
     return "\n".join(
         (
-            f"fake-oauth {version('fake_oauth')}, a fake for tests. {warning}",
+            f"fake-oauth {__version__}, a fake for tests. {warning}",
             f"fake-oauth listening on {server.url}",
             *served,
             f"  issuer {server.issuer}",

@@ -100,10 +100,14 @@ class Exchange:
     @property
     def size(self) -> int:
         """About how much memory the exchange uses, in bytes."""
-        parameters = (*self.query.pairs(), *self.form.pairs())
-        texts = sum(len(name) + len(value) + 150 for name, value in parameters)
-        headers = sum(len(name) + len(value) + 100 for name, value in self.raw_headers)
-        return _OVERHEAD + 2 * texts + headers + len(self.path) + len(self.body)
+        size = _OVERHEAD + len(self.path) + len(self.body)
+        for name, value in self.raw_headers:
+            size += len(name) + len(value) + 100
+        for parameters in (self.query, self.form):
+            if parameters:
+                for name, value in parameters.pairs():
+                    size += 2 * (len(name) + len(value) + 150)
+        return size
 
     def __str__(self) -> str:
         """Return one line, in which secrets are hidden and tokens have their names."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
-from importlib.metadata import version
 from typing import Any, Final, get_args, get_type_hints
 
+from fake_oauth import __version__
 from fake_oauth.dialects import DIALECTS, Dialect
 from fake_oauth.http.endpoints import ENDPOINTS, Endpoint, Responses
 from fake_oauth.provider.errors import BearerError, Cause
@@ -55,7 +55,7 @@ def document(url: str, dialect: Dialect = DIALECTS["ciam"]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "fake_oauth",
-            "version": version("fake_oauth"),
+            "version": __version__,
             "description": f"What the fake serves in its dialect `{dialect.name}`.",
         },
         "servers": [{"url": url}],

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
@@ -30,6 +31,7 @@ _VIOLATIONS: Final = "oauth_server_violations"
 _UNUSED_ALLOWED: Final = "allow_unused_faults"
 _VIOLATIONS_ALLOWED: Final = "allow_violations"
 _CONTRACT: Final = "fake_oauth.contract"
+_PACKAGE: Final = Path(__file__).parent
 _LOOPBACK: Final = "127.0.0.1"
 # How many exchanges of each server a report shows.
 _SHOWN: Final = 30
@@ -215,6 +217,8 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add the journals to the report of a test that failed."""
+    if call.excinfo is not None:
+        _hide_package(call.excinfo)
     report = yield
     if report.when == "call":
         item.stash[_HAS_PASSED] = report.passed
@@ -229,6 +233,22 @@ def pytest_runtest_makereport(
             if unsaid := [text for text in found if text not in message]:
                 _add_section(report, f"violations of the client of {server.url}", "\n".join(unsaid))
     return report
+
+
+def _hide_package(excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+    """Show no frame of this package for an error that tells people what to do.
+
+    Its place is the line of the test; `pytest --full-trace` shows every frame.
+    """
+
+    def is_for_people(shown: pytest.ExceptionInfo[BaseException]) -> bool:
+        module = sys.modules.get("fake_oauth.provider.errors")
+        return module is not None and isinstance(shown.value, module.FakeOAuthError)
+
+    for entry in excinfo.traceback:
+        if Path(entry.path).is_relative_to(_PACKAGE):
+            # pytest asks each frame, and then the module of the frame.
+            entry.frame.f_globals["__tracebackhide__"] = is_for_people
 
 
 def _servers(item: pytest.Item) -> list[FakeOAuth]:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 from weakref import WeakSet
 
+from fake_oauth.control import is_control
 from fake_oauth.control.access import is_loopback
 from fake_oauth.dialects import Dialect, load_dialect
 from fake_oauth.faults.barrier import Barrier, Barriers
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     from fake_oauth.behavior.assertions import ClientAssertions
     from fake_oauth.behavior.checks import Violation
-    from fake_oauth.control.api import Control
 
 # The issuer of a server that is used in process only, unless the settings have one.
 _IN_PROCESS: Final = "http://localhost"
@@ -185,16 +185,18 @@ class FakeOAuth:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve as a WSGI application, for test clients and other WSGI servers."""
-        if self._control is not None and self._control.serves(environ.get("PATH_INFO", "")):
-            from werkzeug.wrappers import Request
+        if self.settings.control and is_control(environ.get("PATH_INFO", "")):
+            from werkzeug.wrappers import Request  # most tests ask only the endpoints
 
-            return self._control.handle(Request(environ))(environ, start_response)
+            return self.handle(Request(environ))(environ, start_response)
         return self._serving()(environ, start_response)
 
     def handle(self, request: Request) -> Response:
         """Respond to one werkzeug request: a handler for pytest-httpserver."""
-        if self._control is not None and self._control.serves(request.path):
-            return self._control.handle(request)
+        if self.settings.control and is_control(request.path):
+            from fake_oauth.control.api import Control  # most tests ask only the endpoints
+
+            return Control(self).handle(request)
         return self._serving().handle(request)
 
     # Tokens and logins
@@ -352,12 +354,10 @@ class FakeOAuth:
         requests, and how many. Raise SettingsError for a fault with a problem, for one that the
         transport cannot deliver, and for a rule that can never apply.
         """
-        __tracebackhide__ = True
         self._add(steps)
 
     def replace_script(self, *steps: Fault | Rule) -> None:
         """Replace the whole script. Raise SettingsError as `script` does, and change nothing."""
-        __tracebackhide__ = True
         self._script.replace(self._rules(steps, before=()))
 
     def always(self, fault: Fault | Rule) -> StandingFault:
@@ -366,7 +366,6 @@ class FakeOAuth:
         Steps of `script` take precedence. Return an object with `lift()`, which is also a context
         manager.
         """
-        __tracebackhide__ = True
         (step,) = self._add([standing(fault)])
         return StandingFault(self._script, step)
 
@@ -380,7 +379,6 @@ class FakeOAuth:
 
         The pytest plugin calls this at the end of each test that has passed so far.
         """
-        __tracebackhide__ = True
         if unused := self._script.unused():
             raise UnusedFaultError(unused, self.journal.transcript(30))
 
@@ -446,11 +444,6 @@ class FakeOAuth:
         self.seed = fresh_seed() if settings.seed is None else settings.seed
         self._script = Script(self._begin_outage, self._end_outage)
         self._barriers = Barriers()
-        self._control: Control | None = None
-        if settings.control:
-            from fake_oauth.control.api import Control  # reads JSON with cattrs; few need it
-
-            self._control = Control(self)
         self._app: App | None = None
 
     def _serving(self) -> App:
@@ -521,7 +514,6 @@ class FakeOAuth:
 
     def _rules(self, steps: Sequence[Fault | Rule], before: Sequence[Rule]) -> list[Rule]:
         """Return checked rules. Raise SettingsError with every problem."""
-        __tracebackhide__ = True
         rules, problems = rules_of(steps)
         problems = problems or list(
             rule_problems(

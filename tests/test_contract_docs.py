@@ -13,7 +13,7 @@ from werkzeug.test import Client as WSGIClient
 from fake_oauth import FakeOAuth, Settings
 from fake_oauth.__main__ import main
 from fake_oauth.contract.cases import Case, ExpectedResponse, cases
-from fake_oauth.contract.cli import options_of
+from fake_oauth.contract.options import options_of
 from fake_oauth.contract.placeholders import _PLACEHOLDERS
 from fake_oauth.contract.recorder import Recorder
 from fake_oauth.structure import structure

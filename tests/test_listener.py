@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
+from urllib.request import urlopen
 
 import pytest
 
@@ -462,7 +463,10 @@ def test_lifting_an_outage_says_that_another_process_has_taken_the_port() -> Non
         outage = server.always(faults.Down())
         with thief(port), pytest.raises(FakeOAuthError, match="cannot open the port again"):
             outage.lift()
+        assert [str(step) for step in server.steps] == ["always Down()"]
         outage.lift()
+        assert server.steps == []
+        assert urlopen(f"{server.url}/oauth2/jwks").status == 200
 
 
 @posix

@@ -44,17 +44,14 @@ class ClientAssertions:
 
         A client that lost the response with the replacement can present the token again.
         """
-        __tracebackhide__ = True
         self._assert("never_presented_a_spent_token")
 
     def used_the_latest_refresh_token(self) -> None:
         """Assert that each refresh presented the refresh token that was received last."""
-        __tracebackhide__ = True
         self._assert("used_the_latest_refresh_token")
 
     def kept_its_refresh_token(self) -> None:
         """Assert that the refresh token was kept when a response had none (RFC 6749 section 6)."""
-        __tracebackhide__ = True
         self._assert("kept_its_refresh_token")
 
     def refreshed_once_per_expiry(self) -> None:
@@ -64,7 +61,6 @@ class ClientAssertions:
         after a resource of this server refused the access token with 401, but not if the resource
         then refuses the new access token as well.
         """
-        __tracebackhide__ = True
         self._assert("refreshed_once_per_expiry")
 
     def refreshed_only_when_needed(self, leeway_seconds: float = LEEWAY_SECONDS) -> None:
@@ -72,7 +68,6 @@ class ClientAssertions:
 
         A refresh after a resource of this server refused the access token with 401 was needed.
         """
-        __tracebackhide__ = True
         self._assert("refreshed_only_when_needed", leeway_seconds=leeway_seconds)
 
     def stopped_after_a_terminal_error(self) -> None:
@@ -81,12 +76,10 @@ class ClientAssertions:
         Terminal errors are invalid_grant, invalid_client, and unauthorized_client (RFC 6749
         section 5.2). After the last two, a request with other credentials is not a retry.
         """
-        __tracebackhide__ = True
         self._assert("stopped_after_a_terminal_error")
 
     def honored_retry_after(self) -> None:
         """Assert that the client waited until the time in Retry-After, by the server's clock."""
-        __tracebackhide__ = True
         self._assert("honored_retry_after")
 
     def backed_off(self, at_least_seconds: float = 1) -> None:
@@ -94,42 +87,34 @@ class ClientAssertions:
 
         `violations()` does not include this check: an immediate first retry is sound.
         """
-        __tracebackhide__ = True
         self._assert("backed_off", at_least_seconds=at_least_seconds)
 
     def sent_no_secret_in_a_url(self) -> None:
         """Assert that no secret and no token was sent in a query string."""
-        __tracebackhide__ = True
         self._assert("sent_no_secret_in_a_url")
 
     def sent_readable_bodies(self) -> None:
         """Assert that parameters were sent as a form, with its Content-Type."""
-        __tracebackhide__ = True
         self._assert("sent_readable_bodies")
 
     def requested_no_wider_scope(self) -> None:
         """Assert that no refresh requested a scope that was not granted (RFC 6749 section 6)."""
-        __tracebackhide__ = True
         self._assert("requested_no_wider_scope")
 
     def used_each_code_verifier_once(self) -> None:
         """Assert that no code_verifier was used for two codes (RFC 7636 section 4.1)."""
-        __tracebackhide__ = True
         self._assert("used_each_code_verifier_once")
 
     def sent_each_token_where_it_belongs(self) -> None:
         """Assert that each token was sent only to the endpoint and as the parameter it is for."""
-        __tracebackhide__ = True
         self._assert("sent_each_token_where_it_belongs")
 
     def behaved(self) -> None:
         """Assert that `violations()` is empty. This does not fail if no request arrived."""
-        __tracebackhide__ = True
         if found := violations(self._journal):
             raise BehaviorError("the client misbehaved:", found, self._journal.transcript(_SHOWN))
 
     def _assert(self, name: str, **options: float) -> None:
-        __tracebackhide__ = True
         judged = list(judge(name, History(self._journal), **options))
         found = [violation for violation in judged if violation is not None]
         transcript = self._journal.transcript(_SHOWN)

@@ -14,10 +14,13 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from fake_oauth.provider.errors import FakeOAuthError, SettingsError
 from fake_oauth.structure import Problem, structure, suggestion, unstructure
+
+Verdict = Literal["matches", "differs", "skipped"]
+"""How a case ended."""
 
 # The characters that TOML's literal strings cannot contain.
 _NOT_LITERAL: Final = re.compile(r"'''|'$|[^\n\t\x20-\x7e\x80-\U0010ffff]")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from fake_oauth.contract.cli import options_of
+from fake_oauth.contract.options import options_of
 
 PREFIX = "--oauth-"
 

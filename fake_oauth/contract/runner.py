@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, get_args
 from urllib.parse import quote, quote_plus
 from xml.etree import ElementTree as ET
 
-from fake_oauth.contract.cases import Case, Request
+from fake_oauth.contract.cases import Case, Request, Verdict
 from fake_oauth.contract.client import ReceivedResponse, UnreachableError
 from fake_oauth.contract.compare import Difference, differences
 from fake_oauth.contract.placeholders import SECRETS, Level, fill, leaves, url_parameters
@@ -21,8 +21,6 @@ from fake_oauth.contract.signatures import signature_differences
 from fake_oauth.contract.targets import SkippedError, Target
 from fake_oauth.contract.terminal import curl, printable, shortened
 from fake_oauth.parameters import names_of
-
-Verdict = Literal["matches", "differs", "skipped"]
 
 # How many cases in a row may get no response at a path, until no more requests are sent there.
 _PATIENCE: Final = 3

@@ -15,15 +15,13 @@ from urllib.parse import urlencode
 
 from fake_oauth.contract.cases import Case, Request
 from fake_oauth.contract.client import Metadata, ReceivedResponse, Transport
+from fake_oauth.contract.options import OWN_OPTIONS
 from fake_oauth.contract.placeholders import DOCUMENTED, Level, documented_names, parameters
 from fake_oauth.contract.terminal import printable, shortened
 from fake_oauth.control import PREFIX
 from fake_oauth.dialects import DIALECTS, Dialect
 from fake_oauth.provider.errors import FakeOAuthError
 from fake_oauth.reply import FORM, JSON
-
-OWN_OPTIONS: Final = ("client_id", "client_secret", "refresh_token")
-"""The values that have an option of their own; for the others there is --value."""
 
 # What matches if a value is not given that the server makes, or knows.
 _MADE: Final = ("code", "otp_token", "p_state", "kid", "access_token", "email", "phone_number")

@@ -21,11 +21,11 @@ from fake_oauth.contract.cli import (
     chosen_cases,
     dialect_for,
     given_values,
-    options_of,
     target_of,
 )
 from fake_oauth.contract.client import HTTPTransport, Transport, WSGITransport
 from fake_oauth.contract.conftest import PREFIX
+from fake_oauth.contract.options import options_of
 from fake_oauth.contract.runner import Report, run_case
 from fake_oauth.contract.targets import FakeTarget, Target
 from fake_oauth.dialects import DIALECTS, Dialect

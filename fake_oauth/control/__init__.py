@@ -8,3 +8,8 @@ from typing import Final
 
 PREFIX: Final = "/_fake"
 """The path of the control API."""
+
+
+def is_control(path: str) -> bool:
+    """Return whether a path belongs to the control API, known or not."""
+    return f"{path}/".startswith(f"{PREFIX}/")

@@ -44,11 +44,6 @@ class Control:
     def __init__(self, server: FakeOAuth) -> None:
         self._server = server
 
-    @staticmethod
-    def serves(path: str) -> bool:
-        """Return whether a path belongs to the control API, known or not."""
-        return f"{path}/".startswith(f"{PREFIX}/")
-
     def handle(self, request: Request) -> Response:
         """Respond to one request; every refusal is JSON with an `error`."""
         status, headers = 200, {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}

@@ -79,3 +79,7 @@ def __getattr__(name: str) -> Any:
         if name in kinds:
             return kinds[name]
     raise AttributeError(f"module 'fake_oauth.faults' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*_MODULES, *import_module("fake_oauth.faults.kinds").KINDS]

@@ -171,10 +171,14 @@ class Script:
         with self._lock:
             for steps in (self._counted, self._over, self._standing):
                 if step in steps:
+                    others = [
+                        other
+                        for other in self._standing
+                        if other is not step and isinstance(other.rule.fault, Outage)
+                    ]
+                    if isinstance(step.rule.fault, Outage) and not others:
+                        self._end_outages()  # If this fails, the step can be lifted again.
                     steps.remove(step)
-                    outages = [s for s in self._standing if isinstance(s.rule.fault, Outage)]
-                    if isinstance(step.rule.fault, Outage) and not outages:
-                        self._end_outages()
 
     def clear(self) -> None:
         """Remove every step."""

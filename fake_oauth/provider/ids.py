@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from threading import Lock
 from typing import Literal, get_args
-from uuid import UUID
 
 IdKind = Literal["jti", "refresh_token", "code", "otp", "otp_token", "p_state", "session"]
 
@@ -38,10 +37,20 @@ class Ids:
                 return self._given[kind].popleft()
             stream = self._streams[kind]
             if kind == "jti":
-                return str(UUID(int=stream.getrandbits(128), version=4))
+                return _uuid4(stream.getrandbits(128))
             if digits:
                 return "".join(stream.choices("0123456789", k=digits))
             return urlsafe_b64encode(stream.randbytes(96)).decode()
+
+
+def _uuid4(bits: int) -> str:
+    """Return the text of the UUID that these bits make (RFC 9562 section 5.4).
+
+    `uuid.UUID` takes twice as long, and every token has one.
+    """
+    bits = bits & ~(0xF000 << 64) & ~(0xC000 << 48) | 4 << 76 | 2 << 62
+    digits = f"{bits:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def fresh_seed() -> int:

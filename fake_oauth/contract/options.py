@@ -1,0 +1,156 @@
+"""The options of `fake-oauth check`, `fake-oauth record`, and the test suite.
+
+To add an option, add a row to `OPTIONS`. An option for the target is also an option of
+`pytest --pyargs fake_oauth.contract`, with the prefix `--oauth-`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+from fake_oauth.contract.cases import Verdict
+from fake_oauth.contract.placeholders import NAMES
+from fake_oauth.dialects import DIALECTS
+
+OWN_OPTIONS: Final = ("client_id", "client_secret", "refresh_token")
+"""The values that have an option of their own; for the others there is --value."""
+
+
+def seconds(text: str) -> float:
+    """Return a time to wait. Raise ArgumentTypeError unless it is positive and finite."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0
+    if not 0 < number < inf:
+        raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, got {text}")
+    return number
+
+
+Command = Literal["check", "record", "pytest"]
+_CHECK: Final = ("check",)
+_RECORD: Final = ("record",)
+_TARGET: Final = ("check", "pytest")
+_ALL: Final = ("check", "record", "pytest")
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A row of `OPTIONS`: how argparse and pytest parse it, and what it is for."""
+
+    name: str
+    commands: Sequence[Command]
+    value: str | tuple[str, ...] | None
+    """The name of its value in the help, or the possible values; None for a flag."""
+    help: str
+    type: Any = str
+    default: Any = None
+    is_repeatable: bool = False
+    short: str | None = None
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """The keyword arguments of argparse's `add_argument`, and of pytest's `addoption`."""
+        if self.value is None:
+            return {"help": self.help, "action": "store_true"}
+        values = {"metavar" if isinstance(self.value, str) else "choices": self.value}
+        if self.is_repeatable:
+            more = f"{self.help} (repeatable)"
+            return {"help": more, "action": "append", "default": [], "type": self.type, **values}
+        shown = "" if self.default is None else " (default: %(default)s)"
+        return {"help": self.help + shown, "default": self.default, "type": self.type, **values}
+
+
+_VALUES: Final = ", ".join(name for name in NAMES if name not in OWN_OPTIONS)
+_LEVELS: Final = (
+    "compare byte for byte ('strict') or by meaning ('loose') "
+    "(default: strict for a fake with the control API, otherwise loose)"
+)
+_SPEND: Final = (
+    "also run cases that use up codes, tokens, or OTPs; without values, reset a fake with the "
+    "control API for each case"
+)
+_CASE: Final = (
+    "run only cases that match NAME, such as 'pkce.*', and assume that the server is set up for "
+    "them"
+)
+_DIALECTS: Final = f"{', '.join(DIALECTS)}, or package.module:Class"
+_DIALECT: Final = (
+    f"cases to run: {_DIALECTS}, which needs --cases (default: the dialect of recorded cases or "
+    "of the fake, otherwise ciam)"
+)
+_PATHS: Final = f"paths of the cases: {_DIALECTS} (default: those that fit the server's metadata)"
+_SECRETS: Final = "show secrets and tokens in the curl commands, so that you can run them"
+_KEEP: Final = "parameter or member whose words are not secret"
+
+OPTIONS: Final = (
+    Option("client-id", _ALL, "ID", "client id"),
+    Option("client-secret", _ALL, "SECRET", "client secret"),
+    Option("refresh-token", _ALL, "TOKEN", "refresh token of this client"),
+    Option("value", _ALL, "NAME=VALUE", f"another value: {_VALUES}", is_repeatable=True),
+    Option("settings", _ALL, "FILE", "settings file that describes the server (TOML)", Path),
+    Option("timeout", _ALL, "SECONDS", "time that a response may take in full", seconds, 10.0),
+    Option("ca-file", _ALL, "FILE", "certificate to trust (PEM)", Path),
+    Option("dialect", _TARGET, "NAME", _DIALECT),
+    Option("dialect", _RECORD, "NAME", _PATHS),
+    Option("cases", _TARGET, "FOLDER", "run the cases in FOLDER, such as recorded ones", Path),
+    Option("case", _TARGET, "NAME", _CASE, is_repeatable=True),
+    Option("level", _TARGET, ("strict", "loose"), _LEVELS),
+    Option("spend", _TARGET, None, _SPEND),
+    Option("control-token", _TARGET, "TOKEN", "token that a fake elsewhere printed at startup"),
+    Option("only", _CHECK, get_args(Verdict), "show only cases with this verdict"),
+    Option("verbose", _CHECK, None, "show each request as a curl command", short="-v"),
+    Option("show-secrets", _CHECK, None, _SECRETS),
+    Option("junit", _CHECK, "FILE", "write JUnit XML to FILE, or - for standard output", Path),
+    Option("json", _CHECK, "FILE", "write JSON to FILE, or -, and print no table", Path),
+    Option("out", _RECORD, "FOLDER", "folder to write to", Path, Path("cases")),
+    Option("host", _RECORD, "HOST", "address to listen on", str, "127.0.0.1"),
+    Option("port", _RECORD, "PORT", "port to listen on, 0 for a free one", int, 8081),
+    Option("path", _RECORD, "PATH", "path of another endpoint to record", is_repeatable=True),
+    Option("keep", _RECORD, "NAME", _KEEP, is_repeatable=True),
+)
+"""The options of the commands and of the test suite."""
+
+
+def options_of(command: Command) -> list[Option]:
+    """Return the options of a command."""
+    return [option for option in OPTIONS if command in option.commands]
+
+
+Run = Callable[[argparse.Namespace], int]
+"""A command: it returns its exit code."""
+
+
+def add_to(commands: Any, *, check: Run, record: Run) -> None:
+    """Add the commands to a parser."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "check",
+        help="test a server against the documented exchanges",
+        description="Run every case that the given values allow. The exit code is 0 if every case "
+        "that ran matches, 1 if any differs, and 2 if no case ran.",
+    )
+    parser.add_argument("url", metavar="URL", help="server to test: http://127.0.0.1:8080")
+    _add_options(parser, "check")
+    parser.set_defaults(run=check, prefix="--")
+    parser = commands.add_parser(
+        "record",
+        help="record the responses of a server as cases",
+        description="Pass requests on to a server, and write each exchange as a case. Point a "
+        "client at this proxy instead of the server. Cases have no secrets and no personal data: "
+        "documented values replace known ones, and WRONG or a placeholder replaces the others.",
+    )
+    upstream = "server to record: https://idp.example"
+    parser.add_argument("--upstream", required=True, metavar="URL", help=upstream)
+    _add_options(parser, "record")
+    parser.set_defaults(run=record, prefix="--")
+
+
+def _add_options(parser: argparse.ArgumentParser, command: Command) -> None:
+    for option in options_of(command):
+        short = () if option.short is None else (option.short,)
+        parser.add_argument(f"--{option.name}", *short, **option.keywords)
