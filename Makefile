@@ -21,8 +21,8 @@ ARGS ?=
 
 .PHONY: serve test check format lint types coverage wheel fuzz fuzz-quick bench clean
 
-serve: .venv/$(MAIN)/ready
-	$(BIN)/fake-oauth serve $(ARGS)
+serve: .venv/serve/ready
+	.venv/serve/bin/fake-oauth serve $(ARGS)
 
 test: .venv/$(MAIN)/ready
 	$(BIN)/python -m pytest $(ARGS)
@@ -65,6 +65,14 @@ fuzz-quick: .venv/fuzz/ready
 
 bench: .venv/$(MAIN)/ready
 	$(BIN)/python benchmarks/bench.py $(ARGS)
+
+# The server needs nothing of what the tests need.
+.venv/serve/ready: pyproject.toml
+	@echo "setting up .venv/serve (once)"
+	@rm -rf .venv/serve
+	@$(call python_of,$(MAIN)) -m venv .venv/serve
+	@.venv/serve/bin/python -m pip install -q --disable-pip-version-check -e '.[tls]'
+	@touch $@
 
 # schemathesis has plugins and pins of its own, which the tests are better off without.
 .venv/fuzz/ready: pyproject.toml

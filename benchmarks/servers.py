@@ -46,7 +46,7 @@ class Bare:
         reply = Response(json.dumps(REPLY), content_type="application/json")
         return reply(environ, start_response)
 
-    def malformed(self, status: int, reason: str) -> RawResponse:
+    def respond_to_malformed(self, status: int, reason: str) -> RawResponse:
         return RawResponse(status, (), reason.encode())
 
 
@@ -70,7 +70,7 @@ class Repeating:
             fake = self._fake
         return fake(environ, start_response)
 
-    def malformed(self, status: int, reason: str) -> RawResponse:
+    def respond_to_malformed(self, status: int, reason: str) -> RawResponse:
         return RawResponse(status, (), reason.encode())
 
 

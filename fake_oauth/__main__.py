@@ -1,34 +1,30 @@
 """The command line: `fake-oauth serve`, `check`, `record`, and `openapi`.
 
-Options of `serve` that more than one run needs belong in the settings file.
+A setting that several runs need belongs in the settings file, not in an option of `serve`.
 """
 
 from __future__ import annotations
 
 import argparse
-import errno
 import json
 import os
-import signal
 import sys
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from queue import SimpleQueue
 from threading import Condition, Thread
 from typing import Final
 
 from fake_oauth import __version__
-from fake_oauth.contract import options as contract
+from fake_oauth.contract.options import DIALECT_NAMES, add_commands, port
 from fake_oauth.control import PREFIX
-from fake_oauth.dialects import DIALECTS, load_dialect
+from fake_oauth.dialects import load_dialect
 from fake_oauth.http.endpoints import ENDPOINTS
 from fake_oauth.journal import Exchange
+from fake_oauth.process import address_problem, signals
 from fake_oauth.provider.errors import FakeOAuthError
 from fake_oauth.server import FakeOAuth
 from fake_oauth.settings import Settings
-
-_DIALECT_HELP: Final = f"{', '.join(DIALECTS)}, or package.module:Class"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,12 +63,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve.add_argument(
         "--port",
-        type=_port,
+        type=port,
         default=8080,
         help="port to listen on, 0 for a free one (default: %(default)s)",
     )
     source = serve.add_mutually_exclusive_group()
-    source.add_argument("--config", type=Path, metavar="FILE", help="TOML file with the settings")
+    source.add_argument("--settings", type=Path, metavar="FILE", help="TOML file with the settings")
     source.add_argument(
         "--documented",
         action="store_true",
@@ -81,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--dialect",
         metavar="NAME",
-        help=f"dialect to serve: {_DIALECT_HELP} (default: from the settings file, or ciam)",
+        help=f"dialect to serve: {DIALECT_NAMES} (default: from the settings file, or ciam)",
     )
     serve.add_argument(
         "--issuer",
@@ -95,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--seed", type=int, metavar="N", help="seed of the ids, to repeat a run")
     serve.set_defaults(run=_serve)
 
-    contract.add_to(commands, check=_check, record=_record)
+    add_commands(commands, check=_check, record=_record)
     described = commands.add_parser("openapi", help="print an OpenAPI 3.1 description")
     described.add_argument(
         "--url", default="http://127.0.0.1:8080", help="URL of the server (default: %(default)s)"
@@ -104,25 +100,20 @@ def _parser() -> argparse.ArgumentParser:
         "--dialect",
         metavar="NAME",
         default="ciam",
-        help=f"dialect to describe: {_DIALECT_HELP} (default: %(default)s)",
+        help=f"dialect to describe: {DIALECT_NAMES} (default: %(default)s)",
     )
     described.set_defaults(run=_describe)
     return parser
 
 
-def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"expected 0 to 65535, got {port}")
-    return port
-
-
 def _settings(options: argparse.Namespace) -> Settings:
     settings = Settings.documented() if options.documented else Settings()
-    if options.config is not None:
-        settings = Settings.from_toml(options.config)
+    if options.settings is not None:
+        settings = Settings.from_toml(options.settings)
     if options.ca_file is not None and not (options.tls or settings.tls):
-        raise FakeOAuthError("--ca-file needs --tls")
+        raise FakeOAuthError(
+            "--ca-file: requires HTTPS; add --tls, or set tls = true in the settings file"
+        )
     changes = {
         "dialect": options.dialect,
         "seed": options.seed,
@@ -137,7 +128,7 @@ def _issuer(options: argparse.Namespace, settings: Settings) -> str | None:
     """Return the issuer on the command line; by default with the host as it was typed."""
     if options.issuer is not None:
         if "{port}" in options.issuer and options.port == 0:
-            raise FakeOAuthError("--issuer: {port} needs a --port other than 0")
+            raise FakeOAuthError("--issuer: {port} requires a --port other than 0")
         issuer: str = options.issuer.replace("{port}", str(options.port))
         return issuer
     is_set = settings.issuer is not None or options.port == 0
@@ -155,15 +146,11 @@ def _serve(options: argparse.Namespace) -> int:
         server = FakeOAuth(_settings(options), host=host, port=port, watch=output)
     except FakeOAuthError as error:
         raise FakeOAuthError(f"the server was not started\n{error}") from None
-    # Event.set would wait for itself if the signal arrives while Event.wait begins.
-    ended: SimpleQueue[int] = SimpleQueue()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, _: ended.put(received))
+    ended = signals()
     try:
         server.start()
     except OSError as error:
-        print(_address_problem(error, host, port), file=sys.stderr)
-        return 2
+        raise FakeOAuthError(address_problem(error, host, port)) from None
     try:
         if ca_file is not None:
             ca_file.write_text(server.ca_pem, encoding="utf-8")
@@ -223,17 +210,8 @@ def _heading(server: FakeOAuth) -> str:
     )
 
 
-def _address_problem(error: OSError, host: str, port: int) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return (
-            f"fake-oauth: port {port} on {host} is in use; "
-            "choose another with --port, or --port 0 for a free one"
-        )
-    return f"fake-oauth: cannot listen on {host}, port {port}: {error.strerror or error}"
-
-
 class _Output:
-    """One line per exchange on standard output, written by a thread of its own.
+    """One line per exchange on standard output, written by a separate thread.
 
     A request never waits for a reader. If the output is not read, the oldest lines are dropped.
     """
@@ -258,7 +236,7 @@ class _Output:
         self._thread.start()
 
     def stop(self) -> None:
-        """Write what is left, if somebody reads it within a moment."""
+        """Write the remaining lines; give up after half a second."""
         with self._changed:
             self._is_stopped = True
             self._changed.notify()

@@ -62,7 +62,9 @@ class Exchange:
     peer: str | None = None
     """The client's address and port; None in process."""
     digest: Hashable = field(default=None, repr=False)
-    """Equal for requests that are the same byte for byte."""
+    """Equal for requests with the same method, path, query, Authorization, and body."""
+    answered_at: float | None = None
+    """When the response was decided, or when the connection ended without one."""
     answered_before: int | None = None
     """The number of the first request that arrived after the response."""
     raw_headers: Sequence[tuple[str, str]] = field(default=(), repr=False)
@@ -70,7 +72,7 @@ class Exchange:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The headers of the request; those that carry credentials are hidden."""
+        """The headers of the request except Content-Type; those with credentials are hidden."""
         named = ((name[5:].replace("_", "-").title(), value) for name, value in self.raw_headers)
         return {name: "***" if name in _HIDDEN_HEADERS else value for name, value in named}
 
@@ -163,11 +165,12 @@ class Journal(Sequence[Exchange]):
         body: bytes,
         reason: str,
         *,
+        at: float,
         headers: Mapping[str, str] | None = None,
         issued: tuple[str, ...] = (),
     ) -> None:
         """Complete an exchange with its response. A status of None is no response."""
-        exchange.body, exchange.reason = body, reason
+        exchange.body, exchange.reason, exchange.answered_at = body, reason, at
         exchange.response_headers, exchange.issued = headers or {}, issued
         exchange.status = status
         with self._lock:

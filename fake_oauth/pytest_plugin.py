@@ -36,7 +36,7 @@ _LOOPBACK: Final = "127.0.0.1"
 # How many exchanges of each server a report shows.
 _SHOWN: Final = 30
 # Settings that a running server cannot change.
-_FIXED: Final = ("control", "tls")
+_FIXED: Final = ("tls",)
 
 _SERVERS: Final[pytest.StashKey[list[FakeOAuth]]] = pytest.StashKey()
 """The servers of a test's fixtures."""
@@ -123,7 +123,7 @@ def make_oauth_server(
     The seeds are 0, 1, … unless they are set. The servers stop when the test ends. Raise
     SettingsError for settings that cannot be used, and OSError for a port that is in use.
     """
-    from fake_oauth.provider.errors import SettingsError
+    from fake_oauth.provider.errors import FakeOAuthError
     from fake_oauth.server import FakeOAuth
 
     servers = request.node.stash.setdefault(_SERVERS, [])
@@ -144,7 +144,7 @@ def make_oauth_server(
                 changes = {"seed": len(own)} | changes
             try:
                 server = FakeOAuth(settings.changed(**changes), host=host, port=port).start()
-            except (SettingsError, OSError) as error:
+            except (FakeOAuthError, OSError) as error:
                 # The test's own line is the place of the error, and none of this package's.
                 raise error.with_traceback(None) from None
             stack.callback(server.stop)
@@ -169,8 +169,9 @@ def session_oauth_server(
 ) -> Iterator[FakeOAuth]:
     """Provide one fake OAuth server for the whole session, for fixtures that need its address.
 
-    The ini options `oauth_server_host` and `oauth_server_port` set the address. Tests use the same
-    server as `shared_oauth_server`.
+    The ini options `oauth_server_host` and `oauth_server_port` set the address. Every test that
+    uses it, directly or by another fixture, gets it as `shared_oauth_server` does: reset, checked,
+    and reported.
     """
     from fake_oauth.server import FakeOAuth
 
@@ -207,8 +208,15 @@ def shared_oauth_server(
     _check(request, [session_oauth_server])
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Note which servers were stopped before this test, so that its report leaves them out."""
+    """Let a test that reaches the server of the session get it reset, checked, and reported.
+
+    Note which servers were stopped before the test, so that its report leaves them out.
+    """
+    names = getattr(item, "fixturenames", [])
+    if "session_oauth_server" in names and "shared_oauth_server" not in names:
+        names.append("shared_oauth_server")
     item.stash[_STOPPED] = WeakSet(server for server in _started() if not server.is_running)
 
 
@@ -327,9 +335,9 @@ def _one_message() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        from fake_oauth.provider.errors import SettingsError
+        from fake_oauth.provider.errors import FakeOAuthError
 
-        if isinstance(error, SettingsError | OSError):
+        if isinstance(error, FakeOAuthError | OSError):
             message = f"oauth_server cannot start:\n{error}"
             raise pytest.fail.Exception(message, pytrace=False) from None
         raise

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 from weakref import WeakSet
 
-from fake_oauth.control import is_control
+from fake_oauth.control import BODY_LIMIT, is_control
 from fake_oauth.control.access import is_loopback
 from fake_oauth.dialects import Dialect, load_dialect
 from fake_oauth.faults.barrier import Barrier, Barriers
@@ -106,7 +106,9 @@ class FakeOAuth:
         context = None
         if self.settings.tls:
             context, self._ca_pem = server_context(self._host)
-        self._listener = Listener(self._host, self._port, ssl_context=context)
+        self._listener = Listener(
+            self._host, self._port, ssl_context=context, body_limit=BODY_LIMIT + 1
+        )
         self._listener.start(self)
         self._serving()
         STARTED.add(self)
@@ -115,7 +117,8 @@ class FakeOAuth:
     def stop(self) -> None:
         """Stop listening, join every thread, and close every socket.
 
-        Raise an ExceptionGroup if the server had internal errors.
+        Raise an ExceptionGroup of the errors with which requests failed in the server: a function
+        of the test that failed, or a bug of this package.
         """
         __tracebackhide__ = True
         if self._listener is None:
@@ -125,7 +128,7 @@ class FakeOAuth:
         self._listener.stop()
         failures, self._listener.failures = list(self._listener.failures), []
         if failures:
-            raise ExceptionGroup("internal errors of fake_oauth while it served", failures)
+            raise ExceptionGroup(f"{self.url}: requests failed in the server", failures)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -539,9 +542,9 @@ class FakeOAuth:
         assert self._listener is not None, "rule_problems requires a socket"
         self._listener.open()
 
-    def malformed(self, status: int, reason: str) -> Any:
+    def respond_to_malformed(self, status: int, reason: str) -> Any:
         """Respond to bytes on the socket that are not an HTTP request."""
-        return self._serving().malformed(status, reason)
+        return self._serving().respond_to_malformed(status, reason)
 
     def __repr__(self) -> str:
         return f"<FakeOAuth {'in process' if self._listener is None else self.url}>"

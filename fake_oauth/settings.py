@@ -359,9 +359,11 @@ def _origin_problems(path: str, origin: str) -> Iterator[Problem]:
 
 
 def _with_hint(problem: Problem) -> Problem:
-    """Return a problem with a hint for a setting that stands below the header of a table."""
+    """Return a problem with a hint for a setting that belongs somewhere else."""
     _, _, name = problem.path.rpartition(".")
     is_in_table = problem.path.startswith(("$.clients[", "$.users["))
+    if problem.path in ("$.host", "$.port"):
+        return Problem(problem.path, f"unknown key; the command line has --{name}")
     if is_in_table and problem.message.startswith("unknown key") and name in _SETTINGS:
         hint = f"unknown key; to set {name} for the server, move it above the first [[table]]"
         return Problem(problem.path, hint)

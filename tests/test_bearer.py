@@ -12,7 +12,7 @@ from werkzeug.test import Client as WSGIClient
 from werkzeug.test import TestResponse
 
 from fake_oauth import Client, FakeOAuth, Settings, User, faults
-from fake_oauth.faults.base import Server, TokenFault
+from fake_oauth.faults.base import FaultContext, TokenFault
 from fake_oauth.provider.dialect import compact_json
 from fake_oauth.provider.keys import base64url, key_ring, public_key
 from fake_oauth.provider.tokens import InvalidTokenError, decode, encode
@@ -241,7 +241,7 @@ def test_a_token_that_another_server_with_the_same_keys_issued_can_be_revoked() 
 class Opaque(TokenFault):
     """A token that is no JWT."""
 
-    def tamper(self, token: str, server: Server) -> str:
+    def tamper(self, token: str, context: FaultContext) -> str:
         return "opaque"
 
 

@@ -83,7 +83,7 @@ def test_a_settings_file_is_served(tmp_path: Path) -> None:
         """,
         encoding="utf-8",
     )
-    with stub("--config", str(path)) as running:
+    with stub("--settings", str(path)) as running:
         reply = json.loads(running.refresh(client_id="web", client_secret="s3cret"))
         assert reply["refresh_token"] != "MOCK_REFRESH_TOKEN"
         code, _ = running.end()
@@ -105,7 +105,7 @@ def test_a_wrong_file_gets_all_its_problems_at_once_and_nothing_is_started(
 ) -> None:
     path = tmp_path / "fake.toml"
     path.write_text("sed = 1\nfreeze_time = 'yes'\n", encoding="utf-8")
-    assert main(["serve", "--config", str(path), "--port", "0"]) == 2
+    assert main(["serve", "--settings", str(path), "--port", "0"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
@@ -144,8 +144,8 @@ def test_an_address_that_is_not_ours_is_one_clear_line(capsys: pytest.CaptureFix
     [
         ([], "required: COMMAND"),
         (["serve", "--port", "65536"], "argument --port: expected 0 to 65535, got 65536"),
-        (["serve", "--port", "http"], "argument --port: invalid _port value: 'http'"),
-        (["serve", "--documented", "--config", "x"], "not allowed with argument --documented"),
+        (["serve", "--port", "http"], "argument --port: expected 0 to 65535, got http"),
+        (["serve", "--documented", "--settings", "x"], "not allowed with argument --documented"),
     ],
 )
 def test_wrong_arguments_are_told(
@@ -166,7 +166,7 @@ def test_it_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_port_in_an_issuer_must_be_known(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--port", "0", "--issuer", "http://idp.example:{port}"]) == 2
-    assert "--issuer: {port} needs a --port other than 0" in capsys.readouterr().err
+    assert "--issuer: {port} requires a --port other than 0" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ class App:
         start_response("200 OK", [("Content-Length", str(len(self.body)))])
         return [self.body]
 
-    def malformed(self, status: int, reason: str) -> Response:
+    def respond_to_malformed(self, status: int, reason: str) -> Response:
         headers = (("Content-Length", str(len(reason))),)
         return Response(status, headers, reason.encode())
 
@@ -52,6 +52,7 @@ class Server:
 
     app: Application
     stall_seconds: float = 10
+    body_limit: int = 64 * 1024
     host: str = "127.0.0.1"
     port: int = 80
     outages: int = 0

@@ -12,6 +12,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
+import httpx
 import pytest
 from werkzeug.test import Client as WSGIClient
 from werkzeug.test import EnvironBuilder, TestResponse
@@ -709,7 +710,7 @@ def test_a_reset_can_have_other_settings_until_the_next_reset(
     assert [client.client_id for client in fake.settings.clients] == ["other"]
     assert fake.settings.control, "a reset does not end the control API"
     assert problems(control("POST", "/reset", {"settings": {"sed": 1}})) == [
-        "$.sed: unknown key; did you mean 'seed'?"
+        "$.settings.sed: unknown key; did you mean 'seed'?"
     ]
     with pytest.raises(SettingsError):
         fake.reset(Settings(issuer="nowhere"))
@@ -765,6 +766,14 @@ def test_a_control_without_parameters_accepts_no_member(control: Control) -> Non
 def test_a_body_has_at_most_one_mebibyte(control: Control, size: int, status: int) -> None:
     body = b'{"advance_seconds": 1}'.ljust(size)
     response = control("POST", "/clock", data=body, headers=JSON)
+    assert response.status_code == status
+
+
+@pytest.mark.parametrize(("size", "status"), [(1024 * 1024, 200), (1024 * 1024 + 1, 413)])
+def test_a_body_over_a_socket_has_the_same_limit(size: int, status: int) -> None:
+    body = b'{"advance_seconds": 1}'.ljust(size)
+    with FakeOAuth(SETTINGS) as server:
+        response = httpx.post(f"{server.url}/_fake/clock", content=body, headers=JSON)
     assert response.status_code == status
 
 
@@ -856,7 +865,9 @@ def test_a_form_is_refused(fake: FakeOAuth, control: Control, content_type: str 
     response = control("POST", "/clock", data=b'{"advance_seconds": 1}', headers=headers)
     assert response.status_code == 415
     sent = content_type or "a body without a Content-Type"
-    assert description(response) == f"expected application/json, got {sent}"
+    assert (
+        description(response) == f"expected a body with Content-Type: application/json, got {sent}"
+    )
     assert fake.clock.now() == before
 
 

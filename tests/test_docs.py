@@ -208,8 +208,8 @@ def test_the_readmes_problems_are_real(
     monkeypatch.chdir(tmp_path)
     text = 'access_token_seconds = 0\n[[clients]]\nclient_id = "web"\nredirect_uri = "x:y"\n'
     Path("fake.toml").write_text(text, encoding="utf-8")
-    assert main(["serve", "--config", "fake.toml"]) == 2
-    assert f"$ fake-oauth serve --config fake.toml\n{capsys.readouterr().err}```" in README
+    assert main(["serve", "--settings", "fake.toml"]) == 2
+    assert f"$ fake-oauth serve --settings fake.toml\n{capsys.readouterr().err}```" in README
 
 
 @pytest.mark.parametrize("page", [README, TESTING], ids=["README", "testing"])
@@ -243,7 +243,7 @@ def test_every_method_and_property_of_a_server_is_described_with_its_parameters(
             expected.append(f"{name}({', '.join(shown)})")
         elif isinstance(member, property) and not name.startswith("_"):
             expected.append(name)
-    expected.remove("malformed(status, reason)")  # It is for the listener.
+    expected.remove("respond_to_malformed(status, reason)")  # It is for the listener.
     assert sorted(described) == sorted(expected)
 
 

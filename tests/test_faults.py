@@ -12,10 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from hashlib import sha256
-from inspect import signature
+from inspect import Parameter, signature
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast, get_args
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import jwt
@@ -26,14 +27,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm
 from werkzeug.test import Client as WSGIClient
 
-from fake_oauth import Clock, FakeOAuth, FakeOAuthError, Settings, faults
+from fake_oauth import BehaviorError, Clock, FakeOAuth, FakeOAuthError, Settings, faults
 from fake_oauth.faults import KINDS, Fault, Rule
-from fake_oauth.faults.base import Conditions, Server, Stage
+from fake_oauth.faults.base import Conditions, FaultContext, Stage
 from fake_oauth.faults.tables import plain
 from fake_oauth.provider.tokens import decode, encode
 from fake_oauth.reply import Reply, Response
 from tests.support.client import DOCUMENTED, FORM, ask
 from tests.support.stub import stub
+from tests.support.wire import connect, request, wait_until
 
 # For clients that are to give up; the others have all the time that a busy machine needs.
 IMPATIENCE_SECONDS = 0.2
@@ -390,10 +392,22 @@ def test_every_fault_is_described_with_its_arguments_at_its_stage() -> None:
         rows = re.findall(r"^\| `(\w+)\((.*?)\)` \| [^|]+ \|$", section, re.MULTILINE)
         # Arguments that can be passed by position come first.
         assert rows == [
-            (name, ", ".join(signature(kind).parameters))
+            (name, ", ".join(map(as_argument, signature(kind).parameters.values())))
             for name, kind in KINDS.items()
             if kind.stage == stage
         ]
+
+
+def as_argument(parameter: Parameter) -> str:
+    """Return a parameter as the page writes it, without a default that is a whole body."""
+    default = parameter.default
+    if default is Parameter.empty:
+        return parameter.name
+    if parameter.name == "headers":
+        return "headers={}"
+    if parameter.name == "body" and default is not None:
+        return "body=…"
+    return f"{parameter.name}={json.dumps(default) if isinstance(default, str) else default}"
 
 
 def test_every_condition_of_a_rule_is_described_with_its_default() -> None:
@@ -492,7 +506,7 @@ def test_a_script_is_the_same_in_a_thread_and_in_a_process_of_its_own(tmp_path: 
     tables = [plain(Rule(fault)) for fault in SCRIPTED]
     config = tmp_path / "stub.toml"
     config.write_text("\n".join([*lines, f"faults = {as_toml(tables)}"]))
-    with stub("--config", str(config)) as running:
+    with stub("--settings", str(config)) as running:
         replies = [seen(running.url, fault) for fault in SCRIPTED]
     assert replies == in_a_thread(SCRIPTED)
 
@@ -660,12 +674,90 @@ def test_a_function_that_fails_or_returns_no_response_is_an_error_of_the_test() 
         return Response(200, (*response.headers, ("X", "a\r\nb")), response.body)
 
     for function, message in (
-        (broken, r"the function of Change\(broken\) failed: KeyError\(200\)"),
-        (none_at_all, r"the function of Change\(none_at_all\) returned no Response, but b'"),
-        (split, r"the function of Change\(split\): headers.X: expected one line of Latin-1"),
+        (broken, r"Change\(broken\): the function failed: KeyError\(200\)"),
+        (none_at_all, "expected the function to return a Response or None, got b'"),
+        (split, "returned a Response with headers.X: expected one line of Latin-1"),
+        (lambda r: r.changed(content_type="a\nb"), "headers.Content-Type: expected one line"),
+        (lambda r: r.changed(content_type="\u8bfb"), "headers.Content-Type: expected one line"),
+        (lambda r: r.changed(content_length="7"), "headers.Content-Length: set by the server"),
+        (lambda r: Response(99, r.headers, r.body), "status: expected 200 to 599, got 99"),
+        (
+            lambda r: Response(200, r.headers, cast("bytes", "text")),
+            "body: expected bytes, got 'text'",
+        ),
     ):
         with pytest.raises(FakeOAuthError, match=message):
             reply_to(faults.Change(function))
+
+
+def test_tokens_that_a_combined_fault_changes_keep_their_names() -> None:
+    fake, reply = reply_to(faults.Combined([faults.Claim("x", 1), faults.MissingField("id_token")]))
+    assert fake.journal[-1].issued == (
+        "MOCK_USERNAME/preconfigured1 r1",
+        "MOCK_USERNAME/preconfigured1 a1",
+    )
+    bearer = {"Authorization": f"Bearer {reply.json['access_token']}"}
+    client = WSGIClient(fake)
+    assert client.get("/resource", headers=bearer).status_code == 200
+    fake.revoke(reply.json["access_token"])
+    assert client.get("/resource", headers=bearer).status_code == 401
+    assert fake.journal[-1].tokens == {"bearer": "MOCK_USERNAME/preconfigured1 a1"}
+
+
+@pytest.mark.parametrize("seconds", [10**400, -(10**400)])
+def test_a_number_of_any_size_can_be_sent(seconds: int) -> None:
+    _, reply = reply_to(faults.Field("expires_in", seconds))
+    assert reply.json["expires_in"] == seconds
+    for name in ("exp", "nbf"):
+        fake, reply = reply_to(faults.Claim(name, seconds))
+        bearer = {"Authorization": f"Bearer {reply.json['access_token']}"}
+        is_valid = (name == "exp") == (seconds > 0)
+        assert WSGIClient(fake).get("/resource", headers=bearer).status_code == (
+            200 if is_valid else 401
+        )
+
+
+def test_a_scripted_error_of_the_authorization_endpoint_goes_to_the_client() -> None:
+    uri = "https://example.com/callback"
+    fake = FakeOAuth()
+    refuse = faults.Refuse("temporarily_unavailable", "later", uri="https://example.com/why")
+    fake.script(Rule(refuse, endpoint="authorize", times=2))
+    asked = {"client_id": "TENANT_CLIENT_ID", "response_type": "code", "state": "s"}
+    reply = WSGIClient(fake).get("/oauth2/authorize", query_string=asked | {"redirect_uri": uri})
+    assert reply.status_code == 302
+    where = urlsplit(reply.location)
+    assert dict(parse_qsl(where.query)) == {
+        "error": "temporarily_unavailable",
+        "error_description": "later",
+        "error_uri": "https://example.com/why",
+        "state": "s",
+    }
+    # Without a valid redirect URI there is nowhere to send it.
+    other = asked | {"redirect_uri": "https://evil.example"}
+    assert WSGIClient(fake).get("/oauth2/authorize", query_string=other).status_code == 400
+
+
+def test_the_pause_after_a_hang_begins_when_the_client_gives_up() -> None:
+    with FakeOAuth() as server:
+        server.script(faults.Hang())
+        with connect(server.url) as client:
+            client.sendall(request())
+            wait_until(lambda: server.journal)
+            server.clock.advance(10)
+        first = server.journal[0]
+        wait_until(lambda: (first.answered_at or 0) >= first.at + 10)
+        assert ask(server).status_code == 200
+        with pytest.raises(BehaviorError, match=r"was sent \S+ s after request 1 had failed"):
+            server.assert_client.backed_off(at_least_seconds=5)
+
+
+def test_a_scripted_challenge_has_the_uri() -> None:
+    fake = FakeOAuth()
+    refuse = faults.Refuse("invalid_token", uri="https://example.com/why")
+    fake.script(Rule(refuse, endpoint="resource"))
+    reply = WSGIClient(fake).get("/resource")
+    assert reply.status_code == 401
+    assert 'error_uri="https://example.com/why"' in reply.headers["WWW-Authenticate"]
 
 
 def test_a_function_can_change_the_status() -> None:
@@ -722,7 +814,7 @@ def test_token_faults_work_with_other_algorithms() -> None:
     realm: Any = SimpleNamespace(
         clock=Clock(NOW), keys=SimpleNamespace(signing=key, stranger=stranger), dialect=layout
     )
-    server = Server(
+    server = FaultContext(
         realm=realm, pause=lambda _: None, error_reply=lambda _: Reply(reason=""), write_json=repr
     )
     token = encode({"alg": "ES256", "kid": "a"}, {"sub": "x"}, cast("Any", key), json.dumps)

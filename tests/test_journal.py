@@ -126,6 +126,6 @@ def test_a_response_to_a_request_that_is_forgotten_is_not_counted() -> None:
         "query": Parameters(),
     }
     first, second = journal.arrived(**arrived), journal.arrived(**arrived)
-    journal.answered(first, 200, b"x" * 2_000_000, "late")
+    journal.answered(first, 200, b"x" * 2_000_000, "late", at=1.0)
     assert list(journal) == [second]
     assert journal.forgotten == 1

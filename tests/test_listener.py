@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 from typing import TYPE_CHECKING
 from urllib.request import urlopen
 
@@ -22,7 +22,7 @@ from fake_oauth import FakeOAuth, FakeOAuthError, Settings, faults
 from fake_oauth.http import listener as listener_module
 from fake_oauth.http.listener import Listener, server_context
 from fake_oauth.reply import Response
-from tests.support.wire import connect, get, received, request, responses_to
+from tests.support.wire import connect, get, received, request, responses_to, wait_until
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -60,7 +60,7 @@ class App:
         start_response("200 OK", [("Content-Length", self.length)])
         return self.body
 
-    def malformed(self, status: int, reason: str) -> Response:
+    def respond_to_malformed(self, status: int, reason: str) -> Response:
         return Response(status, (("Content-Length", str(len(reason))),), reason.encode())
 
 
@@ -88,13 +88,6 @@ def refuses(listener: Listener) -> bool:
     except ConnectionRefusedError:
         return True
     return False
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    deadline = monotonic() + 20
-    while not condition():
-        assert monotonic() < deadline
-        sleep(0.001)
 
 
 def join_connections(listener: Listener) -> None:

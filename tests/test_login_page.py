@@ -220,6 +220,14 @@ def test_for_tests_without_a_browser_a_user_is_logged_in_everywhere(fake: FakeOA
     assert "/portal/login?" in authorize(Browser(fake)).headers["Location"]
 
 
+def test_a_browser_can_log_in_when_the_user_of_everywhere_is_gone(fake: FakeOAuth) -> None:
+    fake.login("bob")
+    fake.freeze_user("bob")
+    browser = Browser(fake)
+    assert "code" in answer(choose(browser, login_page(browser), sub="u-alice"))
+    assert "code" in answer(authorize(browser))
+
+
 def test_the_settings_may_say_so_too() -> None:
     fake = FakeOAuth(SETTINGS.changed(auto_login="bob"))
     assert "code" in answer(authorize(Browser(fake)))

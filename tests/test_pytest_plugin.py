@@ -467,7 +467,7 @@ def test_a_bug_of_the_server_fails_the_test(pytester: pytest.Pytester) -> None:
     """
     result = run(pytester, tests)
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*internal errors of fake_oauth while it served*", "*a bug"])
+    result.stdout.fnmatch_lines(["*: requests failed in the server*", "*a bug"])
     result.stdout.no_fnmatch_line("*the script has unused*")
     result.stdout.no_fnmatch_line("*During handling*")
 

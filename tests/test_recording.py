@@ -476,7 +476,9 @@ def test_what_the_command_cannot_use_is_one_line(
     with FakeOAuth() as server:
         port = server.url.rpartition(":")[2]
         assert main(["record", "--upstream", server.url, "--out", out, "--port", port]) == 2
-    assert f"cannot listen on 127.0.0.1, port {port}: Address already" in capsys.readouterr().err
+    assert (
+        f"port {port} on 127.0.0.1 is in use; choose another with --port" in capsys.readouterr().err
+    )
     (tmp_path / "file").write_text("", encoding="utf-8")
     assert main(["record", "--upstream", "http://x", "--out", str(tmp_path / "file")]) == 2
     assert f"cannot create the folder {tmp_path / 'file'}: File exists" in capsys.readouterr().err

@@ -152,10 +152,11 @@ def test_a_function_can_choose_the_requests() -> None:
 def test_a_function_that_fails_is_an_error_of_the_test() -> None:
     fake = FakeOAuth()
     fake.script(Rule(faults.Pass(), when=lambda request: request.form["scope"] == "x"))
-    with pytest.raises(
-        FakeOAuthError, match=r"`when` of step 1 Pass\(\) failed for request 1: KeyErr"
-    ):
+    message = r"when=<lambda>: the function failed for request 1: KeyError\('scope'\)"
+    with pytest.raises(FakeOAuthError, match=message):
         ask(fake)
+    assert fake.journal[0].status is None
+    assert str(fake.journal[0].reason).startswith("the request failed: when=<lambda>: ")
 
 
 def test_a_standing_fault_holds_until_it_is_lifted() -> None:
@@ -725,12 +726,12 @@ WRONG: list[tuple[Any, dict[str, Any], list[str]]] = [
     (
         faults.Down(),
         {"fault": "Down"},
-        ['$.faults[0].seconds: required, unless the rule has times = "always"'],
+        ['$.faults[0].seconds: required; or use always(), or times = "always"'],
     ),
     (
         Rule(faults.Down(1), times="always"),
         {"fault": "Down", "seconds": 1, "times": "always"},
-        ['$.faults[0].seconds: cannot be set with times = "always"'],
+        ["$.faults[0].seconds: a standing outage lasts until it is lifted; remove seconds"],
     ),
     (
         Rule(faults.Down(1), client_id="web"),
@@ -866,7 +867,7 @@ def test_problems_that_only_python_can_have() -> None:
         "$.faults[3].when: expected a function, got 'x'",
         "$.faults[4].function: expected a function, got 'x'",
         "$.faults[5].parts: expected a list, got EmptyBody()",
-        "$.faults[6].parts[0]: expected a ReplyFault or a TokenFault, got Pass()",
+        "$.faults[6].parts[0]: expected a ResponseFault or a TokenFault, got Pass()",
         "$.faults[6].parts[1].name: expected a string, got 1",
         "$.faults[7].parts[0]: expected a single fault; list its parts here",
     ]
@@ -936,10 +937,10 @@ def test_a_request_that_comes_past_the_socket_cannot_be_interrupted() -> None:
 
     with FakeOAuth() as server:
         server.script(Rule(faults.HangUp(), times=2))
-        with pytest.raises(FakeOAuthError, match=r"HangUp\(\) needs a connection of this server's"):
+        with pytest.raises(FakeOAuthError, match=r"HangUp\(\) works only over a socket"):
             ask(server)
         builder = EnvironBuilder("/oauth2/token", method="POST", data=DOCUMENTED)
-        with pytest.raises(FakeOAuthError, match=r"HangUp\(\) needs a connection of this server's"):
+        with pytest.raises(FakeOAuthError, match=r"HangUp\(\) works only over a socket"):
             server.handle(Request(builder.get_environ()))
 
 
@@ -1066,7 +1067,7 @@ def test_what_waits_ends_with_the_server(fault: faults.Fault) -> None:
 def test_the_stub_reads_its_script_from_its_file(tmp_path: Any) -> None:
     config = tmp_path / "stub.toml"
     config.write_text('[[faults]]\nfault = "Status"\ncode = 503\nretry_after_seconds = 2\n')
-    with stub("--config", str(config)) as running:
+    with stub("--settings", str(config)) as running:
         with pytest.raises(HTTPError) as caught:
             running.refresh()
         assert (caught.value.code, caught.value.headers["Retry-After"]) == (503, "2")

@@ -68,7 +68,10 @@ def test_a_certificate_file_requires_https(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["serve", "--ca-file", str(tmp_path / "ca.pem")]) == 2
-    error = "fake-oauth: the server was not started\n--ca-file needs --tls\n"
+    error = (
+        "fake-oauth: the server was not started\n"
+        "--ca-file: requires HTTPS; add --tls, or set tls = true in the settings file\n"
+    )
     assert capsys.readouterr().err == error
     assert not list(tmp_path.iterdir())
 

@@ -110,9 +110,12 @@ class ClientAssertions:
         self._assert("sent_each_token_where_it_belongs")
 
     def behaved(self) -> None:
-        """Assert that `violations()` is empty. This does not fail if no request arrived."""
+        """Assert that `violations()` is empty, and that a request arrived."""
         if found := violations(self._journal):
             raise BehaviorError("the client misbehaved:", found, self._journal.transcript(_SHOWN))
+        if not self._journal:
+            heading = "behaved: nothing to judge; the journal has no request"
+            raise BehaviorError(heading, [], "")
 
     def _assert(self, name: str, **options: float) -> None:
         judged = list(judge(name, History(self._journal), **options))

@@ -352,10 +352,14 @@ def backed_off(history: History, at_least_seconds: float = 1) -> Judgments:
         for request, answered in in_time(requests):
             failed = next((other for other in reversed(answered) if _has_failed(other)), failed)
             if failed is not None:
-                pause = request.exchange.at - failed.exchange.at
+                pause = request.exchange.at - _answered_at(failed.exchange)
                 text = f"was sent {pause:g} s after request {failed.number} had failed"
                 yield request, text if pause < at_least_seconds else None
                 failed = None
+
+
+def _answered_at(exchange: Exchange) -> float:
+    return exchange.at if exchange.answered_at is None else exchange.answered_at
 
 
 def _has_failed(request: Request) -> bool:
@@ -372,7 +376,7 @@ def _retry_at(exchange: Exchange) -> float | None:
     if value is None:
         return None
     if value.isascii() and value.isdigit():
-        return exchange.at + float(value)
+        return _answered_at(exchange) + float(value)
     try:
         moment = parsedate_to_datetime(value)
     except (ValueError, OverflowError):

@@ -122,7 +122,10 @@ def select(names: Sequence[str], among: Sequence[Case]) -> Sequence[Case]:
     """
     for name in names:
         if not any(fnmatchcase(case.name, name) for case in among):
-            hint = suggestion(name, [case.name for case in among])
+            names = [case.name for case in among]
+            hint = suggestion(name, names, page="the table that `check` prints without --case")
+            if any(known.startswith(name) for known in names):
+                hint = f"did you mean '{name}*'?"
             raise FakeOAuthError(f"unknown case {name!r}; {hint}")
     return [c for c in among if not names or any(fnmatchcase(c.name, name) for name in names)]
 

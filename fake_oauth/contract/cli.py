@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import ssl
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from queue import SimpleQueue
 from threading import Thread
 from typing import Final
 
 from fake_oauth.contract.cases import Case, cases, select
-from fake_oauth.contract.client import HTTPTransport, UnreachableError, dialect_of, server_url
+from fake_oauth.contract.client import (
+    BODY_LIMIT,
+    HTTPTransport,
+    UnreachableError,
+    dialect_of,
+    server_url,
+)
 from fake_oauth.contract.options import OWN_OPTIONS
 from fake_oauth.contract.placeholders import NAMES
 from fake_oauth.contract.recorder import Recorder
@@ -37,6 +41,7 @@ from fake_oauth.contract.terminal import (
 from fake_oauth.control import PREFIX
 from fake_oauth.dialects import DIALECTS, Dialect, load_dialect
 from fake_oauth.http.listener import Listener
+from fake_oauth.process import address_problem, signals
 from fake_oauth.provider.errors import FakeOAuthError
 from fake_oauth.settings import Settings
 from fake_oauth.structure import suggestion, unstructure
@@ -51,7 +56,9 @@ _GRACE_SECONDS: Final = 2
 
 def check(options: argparse.Namespace) -> int:
     """Run the cases and report. Return the exit code."""
-    if options.json is None:
+    if options.json == options.junit == _STDOUT:
+        raise FakeOAuthError("--json - and --junit -: only one can be printed; write one to a file")
+    if _has_table(options):
         require_rich()
     target, values = target_of(options)
     chosen = chosen_cases(options, target.dialect)
@@ -71,16 +78,20 @@ def check(options: argparse.Namespace) -> int:
     return 0
 
 
+def _has_table(options: argparse.Namespace) -> bool:
+    return options.json is None and options.junit != _STDOUT
+
+
 def _write_report(options: argparse.Namespace, report: Report, target: Target) -> None:
     def requests(outcome: Outcome) -> Sequence[str]:
         has_secrets = options.show_secrets
         shown = report.requests(outcome, target.url_of, has_secrets=has_secrets)
         return shown if options.verbose else ()
 
-    if options.json is None:
+    if _has_table(options):
         hints = list(_hints(options, report, target))
         show(report, only=options.only, requests=requests, hints=hints)
-    else:
+    if options.json is not None:
         text = json.dumps(report.as_json(), indent=2, ensure_ascii=False)
         _write(options.json, f"{text}\n".encode(errors="backslashreplace"))
     if options.junit is not None:
@@ -100,7 +111,7 @@ def _hints(options: argparse.Namespace, report: Report, target: Target) -> Itera
         try:
             fitting = dialect_of(_transport_of(options))
         except UnreachableError:
-            return  # It has ended; the report is what matters.
+            return  # The server has stopped; the report is complete without this hint.
         if fitting is not own:
             yield (
                 f"The server's metadata names other endpoints than the dialect {own.name}: "
@@ -179,10 +190,12 @@ def given_values(options: argparse.Namespace) -> dict[str, str]:
     for text in options.value:
         name, equals, value = text.partition("=")
         if not equals:
-            raise FakeOAuthError(f"{options.prefix}value {text}: expected NAME=VALUE")
+            raise FakeOAuthError(
+                f"{options.prefix}value: expected NAME=VALUE, got a text without ="
+            )
         if name not in NAMES:
             hint = suggestion(name, NAMES)
-            raise FakeOAuthError(f"{options.prefix}value {text}: unknown name {name!r}, {hint}")
+            raise FakeOAuthError(f"{options.prefix}value: unknown name {name!r}; {hint}")
         values[name] = value
     own = {name: getattr(options, name) for name in OWN_OPTIONS}
     return values | {name: value for name, value in own.items() if value is not None}
@@ -205,7 +218,8 @@ def _transport_to(url: str, options: argparse.Namespace) -> HTTPTransport:
 
 def _write(path: Path, data: bytes) -> None:
     if path == _STDOUT:
-        sys.stdout.write(data.decode())
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
         return
     try:
         path.write_bytes(data)
@@ -222,10 +236,7 @@ def record(options: argparse.Namespace) -> int:
     Raise FakeOAuthError if it cannot start: the server does not respond, or the folder or the
     address cannot be used.
     """
-    # Event.set would wait for itself if the signal arrives while Event.wait begins.
-    ended: SimpleQueue[int] = SimpleQueue()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, _: ended.put(received))
+    ended = signals()
     upstream = _transport_to(options.upstream, options)
     recorder = Recorder(
         upstream,
@@ -237,10 +248,9 @@ def record(options: argparse.Namespace) -> int:
         paths=options.path,
     )
     try:
-        listener = Listener(options.host, options.port)
+        listener = Listener(options.host, options.port, body_limit=BODY_LIMIT + 1)
     except OSError as error:
-        where = f"{options.host}, port {options.port}"
-        raise FakeOAuthError(f"cannot listen on {where}: {error.strerror}") from None
+        raise FakeOAuthError(address_problem(error, options.host, options.port)) from None
     listener.start(recorder)
     name = recorder.dialect.name
     _say(f"Recording {upstream.url} at {listener.url} into {options.out}/ (dialect {name})")

@@ -10,15 +10,15 @@ import pytest
 
 from fake_oauth.contract.options import options_of
 
-PREFIX = "--oauth-"
+OPTION_PREFIX = "--oauth-"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("fake_oauth", "contract tests of fake_oauth")
     group.addoption(
-        f"{PREFIX}url",
+        f"{OPTION_PREFIX}url",
         metavar="URL",
         help="server to test (default: the fake itself, over three transports)",
     )
     for option in options_of("pytest"):
-        group.addoption(f"{PREFIX}{option.name}", **option.keywords)
+        group.addoption(f"{OPTION_PREFIX}{option.name}", **option.keywords)

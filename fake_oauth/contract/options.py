@@ -21,7 +21,14 @@ OWN_OPTIONS: Final = ("client_id", "client_secret", "refresh_token")
 """The values that have an option of their own; for the others there is --value."""
 
 
-def seconds(text: str) -> float:
+def port(text: str) -> int:
+    """Return a port to listen on. Raise ArgumentTypeError unless it is one."""
+    if not (text.isascii() and text.isdigit() and int(text) <= 65535):
+        raise argparse.ArgumentTypeError(f"expected 0 to 65535, got {text}")
+    return int(text)
+
+
+def positive_seconds(text: str) -> float:
     """Return a time to wait. Raise ArgumentTypeError unless it is positive and finite."""
     try:
         number = float(text)
@@ -79,12 +86,15 @@ _CASE: Final = (
     "run only cases that match NAME, such as 'pkce.*', and assume that the server is set up for "
     "them"
 )
-_DIALECTS: Final = f"{', '.join(DIALECTS)}, or package.module:Class"
+DIALECT_NAMES: Final = f"{', '.join(DIALECTS)}, or package.module:Class"
+"""What an option for a dialect can be, for its help."""
 _DIALECT: Final = (
-    f"cases to run: {_DIALECTS}, which needs --cases (default: the dialect of recorded cases or "
-    "of the fake, otherwise ciam)"
+    f"cases to run: {DIALECT_NAMES}, which requires --cases (default: the dialect of recorded "
+    "cases or of the fake, otherwise ciam)"
 )
-_PATHS: Final = f"paths of the cases: {_DIALECTS} (default: those that fit the server's metadata)"
+_PATHS: Final = (
+    f"paths of the cases: {DIALECT_NAMES} (default: those that fit the server's metadata)"
+)
 _SECRETS: Final = "show secrets and tokens in the curl commands, so that you can run them"
 _KEEP: Final = "parameter or member whose words are not secret"
 
@@ -94,7 +104,14 @@ OPTIONS: Final = (
     Option("refresh-token", _ALL, "TOKEN", "refresh token of this client"),
     Option("value", _ALL, "NAME=VALUE", f"another value: {_VALUES}", is_repeatable=True),
     Option("settings", _ALL, "FILE", "settings file that describes the server (TOML)", Path),
-    Option("timeout", _ALL, "SECONDS", "time that a response may take in full", seconds, 10.0),
+    Option(
+        "timeout",
+        _ALL,
+        "SECONDS",
+        "seconds that a complete response may take",
+        positive_seconds,
+        10.0,
+    ),
     Option("ca-file", _ALL, "FILE", "certificate to trust (PEM)", Path),
     Option("dialect", _TARGET, "NAME", _DIALECT),
     Option("dialect", _RECORD, "NAME", _PATHS),
@@ -102,15 +119,32 @@ OPTIONS: Final = (
     Option("case", _TARGET, "NAME", _CASE, is_repeatable=True),
     Option("level", _TARGET, ("strict", "loose"), _LEVELS),
     Option("spend", _TARGET, None, _SPEND),
-    Option("control-token", _TARGET, "TOKEN", "token that a fake elsewhere printed at startup"),
+    Option(
+        "control-token",
+        _TARGET,
+        "TOKEN",
+        "control token that a fake on another machine printed at startup",
+    ),
     Option("only", _CHECK, get_args(Verdict), "show only cases with this verdict"),
     Option("verbose", _CHECK, None, "show each request as a curl command", short="-v"),
     Option("show-secrets", _CHECK, None, _SECRETS),
-    Option("junit", _CHECK, "FILE", "write JUnit XML to FILE, or - for standard output", Path),
-    Option("json", _CHECK, "FILE", "write JSON to FILE, or -, and print no table", Path),
+    Option(
+        "junit",
+        _CHECK,
+        "FILE",
+        "write JUnit XML to FILE, or - for standard output without a table",
+        Path,
+    ),
+    Option(
+        "json",
+        _CHECK,
+        "FILE",
+        "write JSON to FILE, or - for standard output, and print no table",
+        Path,
+    ),
     Option("out", _RECORD, "FOLDER", "folder to write to", Path, Path("cases")),
     Option("host", _RECORD, "HOST", "address to listen on", str, "127.0.0.1"),
-    Option("port", _RECORD, "PORT", "port to listen on, 0 for a free one", int, 8081),
+    Option("port", _RECORD, "PORT", "port to listen on, 0 for a free one", port, 8081),
     Option("path", _RECORD, "PATH", "path of another endpoint to record", is_repeatable=True),
     Option("keep", _RECORD, "NAME", _KEEP, is_repeatable=True),
 )
@@ -126,7 +160,7 @@ Run = Callable[[argparse.Namespace], int]
 """A command: it returns its exit code."""
 
 
-def add_to(commands: Any, *, check: Run, record: Run) -> None:
+def add_commands(commands: Any, *, check: Run, record: Run) -> None:
     """Add the commands to a parser."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "check",

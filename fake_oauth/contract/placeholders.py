@@ -273,7 +273,7 @@ def _quoted(value: str) -> str:
 
 
 def _changed(request: Request, change: Callable[[str], str]) -> Request:
-    """Return a request with every value changed, written as it was."""
+    """Return a request with every value changed; query and body are encoded again."""
     headers = {name: _changed_header(value, change) for name, value in request.headers.items()}
     path, _, query = request.path.partition("?")
     if query:
@@ -305,6 +305,8 @@ def _changed_header(value: str, change: Callable[[str], str]) -> str:
 def _changed_json(data: Any, change: Callable[[str], str]) -> Any:
     if isinstance(data, dict):
         return {name: _changed_json(value, change) for name, value in data.items()}
+    if isinstance(data, list):
+        return [_changed_json(item, change) for item in data]
     return change(data) if isinstance(data, str) else data
 
 

@@ -123,7 +123,7 @@ class Recorder:
         start_response(response.status_line, headers)
         return [b"" if request.method == "HEAD" else body]
 
-    def malformed(self, status: int, reason: str) -> HTTPResponse:
+    def respond_to_malformed(self, status: int, reason: str) -> HTTPResponse:
         """Return the response to bytes that are not HTTP; they are not passed on."""
         return HTTPResponse(status, (("Content-Length", "0"),), b"")
 

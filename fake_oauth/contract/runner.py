@@ -22,7 +22,7 @@ from fake_oauth.contract.targets import SkippedError, Target
 from fake_oauth.contract.terminal import curl, printable, shortened
 from fake_oauth.parameters import names_of
 
-# How many cases in a row may get no response at a path, until no more requests are sent there.
+# How many cases may get no response at a path before no more requests are sent there.
 _PATIENCE: Final = 3
 _HIDDEN: Final = "REDACTED"
 # Tokens by their form: a JWT, a long text without spaces.

@@ -25,7 +25,10 @@ def signature_differences(
     """
     keys = jwks.get("keys") if isinstance(jwks, dict) else None
     listed = keys if isinstance(keys, list) else []
-    published = {_kid(key): key for key in listed if isinstance(key, dict)}
+    published: dict[str | None, list[Mapping[str, Any]]] = {}
+    for key in listed:
+        if isinstance(key, dict):
+            published.setdefault(_kid(key), []).append(key)
     for member in members:
         halves = decode_jwt(response.get(member))
         if halves is not None:
@@ -36,7 +39,7 @@ def _differences(
     member: str,
     token: str,
     header: Mapping[str, Any],
-    published: Mapping[str | None, Mapping[str, Any]],
+    published: Mapping[str | None, Sequence[Mapping[str, Any]]],
 ) -> Iterator[Difference]:
     algorithm, kid = str(header.get("alg")), header.get("kid")
     if algorithm == "none":
@@ -47,16 +50,16 @@ def _differences(
     if not isinstance(kid, str | None):
         yield Difference(f"{member} header kid", "a text", str(kid))
         return
-    key = published.get(kid)
+    keys = published.get(kid)
     if kid is None and len(published) == 1:
-        (key,) = published.values()
-    if key is None:
+        (keys,) = published.values()
+    if keys is None:
         known = ", ".join(map(str, published)) or "(none)"
         yield Difference(f"{member} header kid", f"a key of the JWK Set: {known}", str(kid))
         return
-    problem = _verify(token, algorithm, key)
-    if problem is not None:
-        yield Difference(f"{member} signature", f"by key {kid}, {algorithm}", problem)
+    problems = [_verify(token, algorithm, key) for key in keys]
+    if None not in problems:
+        yield Difference(f"{member} signature", f"by key {kid}, {algorithm}", problems[-1] or "")
 
 
 def _verify(token: str, algorithm: str, jwk: Mapping[str, Any]) -> str | None:

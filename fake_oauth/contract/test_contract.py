@@ -24,7 +24,7 @@ from fake_oauth.contract.cli import (
     target_of,
 )
 from fake_oauth.contract.client import HTTPTransport, Transport, WSGITransport
-from fake_oauth.contract.conftest import PREFIX
+from fake_oauth.contract.conftest import OPTION_PREFIX
 from fake_oauth.contract.options import options_of
 from fake_oauth.contract.runner import Report, run_case
 from fake_oauth.contract.targets import FakeTarget, Target
@@ -59,10 +59,10 @@ def as_a_stub() -> Iterator[Transport]:
 
 @contextmanager
 def _fake(
-    transport: Callable[[], AbstractContextManager[Transport]], name: str
+    transport: Callable[[], AbstractContextManager[Transport]], dialect: Dialect
 ) -> Iterator[Target]:
     with transport() as own:
-        yield FakeTarget(own, DIALECTS[name])
+        yield FakeTarget(own, dialect)
 
 
 @contextmanager
@@ -100,8 +100,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def _options(config: pytest.Config) -> argparse.Namespace:
     names = ("url", *(option.name for option in options_of("pytest")))
-    given = {name.replace("-", "_"): config.getoption(f"{PREFIX}{name}") for name in names}
-    return argparse.Namespace(prefix=PREFIX, **given)
+    given = {name.replace("-", "_"): config.getoption(f"{OPTION_PREFIX}{name}") for name in names}
+    return argparse.Namespace(prefix=OPTION_PREFIX, **given)
 
 
 def _targets(options: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Any], Dialect]]:
@@ -114,7 +114,7 @@ def _targets(options: argparse.Namespace) -> Iterator[tuple[str, Callable[[], An
     for dialect in [dialect_for(options)] if one_only else DIALECTS.values():
         for transport in (in_process, in_a_thread, as_a_stub):
             name = f"{dialect.name}-{transport.__name__}"
-            yield name, partial(_fake, transport, dialect.name), dialect
+            yield name, partial(_fake, transport, dialect), dialect
 
 
 def test_the_response_matches(case: Case, target: Target, options: argparse.Namespace) -> None:

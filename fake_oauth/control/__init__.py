@@ -8,6 +8,8 @@ from typing import Final
 
 PREFIX: Final = "/_fake"
 """The path of the control API."""
+BODY_LIMIT: Final = 1024 * 1024
+"""The longest body of a request to the control API, in bytes."""
 
 
 def is_control(path: str) -> bool:

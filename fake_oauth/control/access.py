@@ -1,4 +1,7 @@
-"""Who may use the control API: programs of this machine, and no page in a browser."""
+"""Which requests can use the control API.
+
+Those from this machine or with the control token can, and none from a page of another origin.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ _NO_OTHER_PAGE: Final = "no page of another origin can use the control API"
 
 
 @dataclass(frozen=True, slots=True)
-class Denial:
+class AccessRefusal:
     """Why a request may not use the control API."""
 
     status: int
@@ -29,7 +32,9 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def denial(headers: Mapping[str, str], *, scheme: str, token: str | None) -> Denial | None:
+def refusal_of(
+    headers: Mapping[str, str], *, scheme: str, token: str | None
+) -> AccessRefusal | None:
     """Return why a request may not use the control API; None if it may.
 
     `token` is the one that `Authorization: Bearer` must have. It is None if only this machine can
@@ -40,7 +45,7 @@ def denial(headers: Mapping[str, str], *, scheme: str, token: str | None) -> Den
         sent_scheme, _, sent = headers.get("Authorization", "").partition(" ")
         is_right = hmac.compare_digest(sent.strip().encode(), token.encode())
         if sent_scheme.lower() != "bearer" or not is_right:
-            return Denial(
+            return AccessRefusal(
                 401,
                 "the control token is missing or invalid; send Authorization: Bearer TOKEN with "
                 "the token that was printed at startup",
@@ -49,15 +54,17 @@ def denial(headers: Mapping[str, str], *, scheme: str, token: str | None) -> Den
     # A page can have a host name that points to this machine (DNS rebinding). It sends that name,
     # and it does not know the token, if there is one.
     elif not is_loopback(_host_name(host)):
-        return Denial(403, f"Host {host!r} does not name this machine; use 127.0.0.1 or localhost")
+        return AccessRefusal(
+            403, f"Host {host!r} does not name this machine; use 127.0.0.1 or localhost"
+        )
     # A browser names the origin of a page that sends a form or a script's request.
     origin = headers.get("Origin")
     if origin is not None and origin != f"{scheme}://{host}":
-        return Denial(403, f"Origin {origin!r} is foreign; {_NO_OTHER_PAGE}")
+        return AccessRefusal(403, f"Origin {origin!r} is foreign; {_NO_OTHER_PAGE}")
     # For an image or a script, a browser says so in another way (Fetch Metadata, section 2.4).
     site = headers.get("Sec-Fetch-Site", "none")
     if site not in ("none", "same-origin"):
-        return Denial(403, f"Sec-Fetch-Site is {site!r}; {_NO_OTHER_PAGE}")
+        return AccessRefusal(403, f"Sec-Fetch-Site is {site!r}; {_NO_OTHER_PAGE}")
     return None
 
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, get_type_hints
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request, Response
 
-from fake_oauth.control import PREFIX
-from fake_oauth.control.access import denial
+from fake_oauth.control import BODY_LIMIT, PREFIX
+from fake_oauth.control.access import refusal_of
 from fake_oauth.faults.base import Rule
 from fake_oauth.faults.tables import converter, plain
 from fake_oauth.journal import Exchange
@@ -32,8 +32,6 @@ from fake_oauth.structure import Problem, structure, unstructure
 
 if TYPE_CHECKING:
     from fake_oauth.server import FakeOAuth
-
-_BODY_LIMIT: Final = 1024 * 1024
 
 Row = Callable[..., Mapping[str, Any] | None] | str
 
@@ -50,7 +48,7 @@ class Control:
         data: Mapping[str, Any]
         try:
             data = self._run(request)
-        except _DeniedError as error:
+        except _RefusedError as error:
             status, headers = error.status, headers | error.headers
             data = {"error": "refused", "error_description": str(error)}
         except SettingsError as error:
@@ -65,16 +63,18 @@ class Control:
         )
 
     def _run(self, request: Request) -> Mapping[str, Any]:
-        no = denial(dict(request.headers), scheme=request.scheme, token=self._server.control_token)
+        no = refusal_of(
+            dict(request.headers), scheme=request.scheme, token=self._server.control_token
+        )
         if no is not None:
-            raise _DeniedError(no.status, no.description, **no.headers)
+            raise _RefusedError(no.status, no.description, **no.headers)
         path = request.path.removeprefix(PREFIX) or "/"
         methods = [method for method, at in CONTROLS if at == path]
         if not methods:
-            raise _DeniedError(404, f"unknown path {PREFIX}{path}; GET {PREFIX}/ lists the paths")
+            raise _RefusedError(404, f"unknown path {PREFIX}{path}; GET {PREFIX}/ lists the paths")
         if request.method not in methods:
             allowed = ", ".join(methods)
-            raise _DeniedError(
+            raise _RefusedError(
                 405, f"expected {allowed} for {PREFIX}{path}, got {request.method}", Allow=allowed
             )
         row = CONTROLS[request.method, path]
@@ -158,7 +158,7 @@ def list_clients(server: FakeOAuth) -> dict[str, Any]:
 
 
 def replace_clients(server: FakeOAuth, clients: Sequence[Client]) -> dict[str, Any]:
-    """Replace the clients. The tokens of removed clients are refused."""
+    """Replace the clients. The server refuses token requests of removed clients."""
     server.replace_clients(clients)
     return list_clients(server)
 
@@ -169,7 +169,7 @@ def list_users(server: FakeOAuth) -> dict[str, Any]:
 
 
 def replace_users(server: FakeOAuth, users: Sequence[User]) -> dict[str, Any]:
-    """Replace the users. The tokens of removed users are refused."""
+    """Replace the users. The server refuses refresh tokens and codes of removed users."""
     server.replace_users(users)
     return list_users(server)
 
@@ -258,10 +258,14 @@ def rotate_keys(server: FakeOAuth, *, keep_old: bool = True) -> dict[str, Any]:
 
 
 def reset(server: FakeOAuth, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Reset the server to its initial settings, or to others."""
+    """Reset the server to its initial settings, or to `settings`."""
     changed = None
     if settings is not None:
-        changed = Settings.from_mapping(settings).changed(control=True)
+        try:
+            changed = Settings.from_mapping(settings).changed(control=True)
+        except SettingsError as error:
+            below = [Problem(f"$.settings{p.path[1:]}", p.message) for p in error.problems]
+            raise SettingsError(below) from None
     server.reset(changed)
     return index(server)
 
@@ -300,7 +304,7 @@ CONTROLS: Final[Mapping[tuple[str, str], Row]] = {
 }
 
 
-class _DeniedError(Exception):
+class _RefusedError(Exception):
     def __init__(self, status: int, description: str, **headers: str) -> None:
         super().__init__(description)
         self.status = status
@@ -309,15 +313,15 @@ class _DeniedError(Exception):
 
 def _read(request: Request) -> object:
     """Return the JSON in the body; an empty object if there is no body."""
-    request.max_content_length = _BODY_LIMIT
+    request.max_content_length = BODY_LIMIT
     try:
         body = request.get_data()
     except HTTPException as error:
-        raise _DeniedError(error.code or 400, f"cannot read the body: {error.name}") from None
+        raise _RefusedError(error.code or 400, f"cannot read the body: {error.name}") from None
     # Any page can send a form, and a form cannot say that it is JSON.
     if body and request.mimetype != "application/json":
         sent = request.mimetype or "a body without a Content-Type"
-        raise _DeniedError(415, f"expected application/json, got {sent}")
+        raise _RefusedError(415, f"expected a body with Content-Type: application/json, got {sent}")
     try:
         return json.loads(body or b"{}", parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:

@@ -156,7 +156,7 @@ class CIAM(Dialect):
         text = self.texts[error.cause]
         code = "invalid_request" if error.cause == "bearer_missing" else error.code
         members = {"error": code, "error_description": error.description or text.description}
-        return self.challenge_response(members | {"error_uri": str(text.uri)})
+        return self.challenge_response(members | {"error_uri": error.uri or str(text.uri)})
 
     def redirects(self, error: RedirectError) -> bool:
         """Return False for an invalid response_type (CIAM 1441/64348)."""

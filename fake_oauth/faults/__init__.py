@@ -1,7 +1,7 @@
 """What can be made to go wrong, and for which requests.
 
     base                                    a fault and its stages; a rule and its conditions
-    refusals tokens replies connections     the faults, by stage
+    refusals tokens responses connections   the faults, by stage
     kinds                                   KINDS: every fault by its name
     malformed                               MALFORMED: successes that a client must not accept
     script barrier                          which request uses which fault; which waits for which
@@ -35,18 +35,18 @@ if TYPE_CHECKING:
     from fake_oauth.faults.refusals import Refuse as Refuse
     from fake_oauth.faults.refusals import Slow as Slow
     from fake_oauth.faults.refusals import Status as Status
-    from fake_oauth.faults.replies import BrokenGzip as BrokenGzip
-    from fake_oauth.faults.replies import Change as Change
-    from fake_oauth.faults.replies import Combined as Combined
-    from fake_oauth.faults.replies import DuplicateKey as DuplicateKey
-    from fake_oauth.faults.replies import EmptyBody as EmptyBody
-    from fake_oauth.faults.replies import Field as Field
-    from fake_oauth.faults.replies import HTMLBody as HTMLBody
-    from fake_oauth.faults.replies import HugeBody as HugeBody
-    from fake_oauth.faults.replies import MissingField as MissingField
-    from fake_oauth.faults.replies import NotJSONBody as NotJSONBody
-    from fake_oauth.faults.replies import WrongCharset as WrongCharset
-    from fake_oauth.faults.replies import WrongContentType as WrongContentType
+    from fake_oauth.faults.responses import BrokenGzip as BrokenGzip
+    from fake_oauth.faults.responses import Change as Change
+    from fake_oauth.faults.responses import Combined as Combined
+    from fake_oauth.faults.responses import DuplicateKey as DuplicateKey
+    from fake_oauth.faults.responses import EmptyBody as EmptyBody
+    from fake_oauth.faults.responses import Field as Field
+    from fake_oauth.faults.responses import HTMLBody as HTMLBody
+    from fake_oauth.faults.responses import HugeBody as HugeBody
+    from fake_oauth.faults.responses import MissingField as MissingField
+    from fake_oauth.faults.responses import NotJSONBody as NotJSONBody
+    from fake_oauth.faults.responses import WrongCharset as WrongCharset
+    from fake_oauth.faults.responses import WrongContentType as WrongContentType
     from fake_oauth.faults.tokens import AlgNone as AlgNone
     from fake_oauth.faults.tokens import BadSignature as BadSignature
     from fake_oauth.faults.tokens import Claim as Claim
@@ -74,11 +74,15 @@ _MODULES: Final = {
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return getattr(import_module(_MODULES[name]), name)
-    if not name.startswith("_"):
-        kinds = import_module("fake_oauth.faults.kinds").KINDS
-        if name in kinds:
-            return kinds[name]
-    raise AttributeError(f"module 'fake_oauth.faults' has no attribute {name!r}")
+    if name.startswith("_"):
+        raise AttributeError(f"module 'fake_oauth.faults' has no attribute {name!r}")
+    kinds = import_module("fake_oauth.faults.kinds").KINDS
+    if name not in kinds:
+        hint = import_module("fake_oauth.structure").suggestion(
+            name, __dir__(), page="docs/faults.md"
+        )
+        raise AttributeError(f"module 'fake_oauth.faults' has no attribute {name!r}; {hint}")
+    return kinds[name]
 
 
 def __dir__() -> list[str]:

@@ -115,7 +115,7 @@ class Barrier:
         """
         with self._changed:
             if error is not None:
-                self.give_up(self._too_few())
+                self.give_up(f"{self._arrivals()} when the block failed\n{self._lines()}".rstrip())
             self._until(lambda: len(self.arrived) == self._n, self._too_few)
             self._until(lambda: len(self.served) == self._n, self._too_slow)
         self._barriers.close(self)
@@ -154,16 +154,23 @@ class Barrier:
                 self.give_up(failure())
 
     def _too_few(self) -> str:
-        arrived = "\n".join(map(str, self.arrived))
         return (
-            f"{len(self.arrived)} of {self._n} requests arrived at the barrier"
-            f"{self._conditions.text} within {self._timeout_seconds:g} s\n{arrived}".rstrip()
-        )
+            f"{self._arrivals()} within {self._timeout_seconds:g} s; send them concurrently (in a "
+            f"coroutine: async with), or pass a smaller n\n{self._lines()}"
+        ).rstrip()
+
+    def _arrivals(self) -> str:
+        where = f"the barrier{self._conditions.text}"
+        return f"{len(self.arrived)} of {self._n} requests arrived at {where}"
+
+    def _lines(self) -> str:
+        return "\n".join(map(str, self.arrived))
 
     def _too_slow(self) -> str:
         return (
             f"{len(self.served)} of {self._n} requests at the barrier{self._conditions.text} were "
-            f"served; the next one took more than {self._timeout_seconds:g} s"
+            f"served; the next one took more than {self._timeout_seconds:g} s; pass a larger "
+            "timeout_seconds"
         )
 
 

@@ -4,7 +4,7 @@ A fault is a frozen value with one method, that of its stage:
 
     request     Refusal          `refuse`     before the endpoint; nothing has changed
     token       TokenFault       `tamper`     one token of the response
-    response    ReplyFault       `damage`     the endpoint's work is done; the response is not sent
+    response    ResponseFault    `damage`     the endpoint's work is done; the response is not sent
     connection  ConnectionFault  `interrupt`  what is sent, and how it ends
                 Outage           -            the port; no request uses it
 
@@ -41,7 +41,7 @@ _FRAMING: Final = frozenset({"connection", "content-length", "transfer-encoding"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
+class FaultContext:
     """The part of the server that a fault can use."""
 
     realm: Realm
@@ -81,7 +81,7 @@ class Refusal(Fault, ABC):
     stage: ClassVar[Stage] = "request"
 
     @abstractmethod
-    def refuse(self, server: Server) -> Reply | None:
+    def refuse(self, context: FaultContext) -> Reply | None:
         """Return the response instead of the endpoint's; None lets the request through."""
 
 
@@ -102,7 +102,7 @@ class TokenFault(Fault, ABC):
         return ("access_token", "id_token") if self.token == "both" else (self.token,)
 
     @abstractmethod
-    def tamper(self, token: str, server: Server) -> str | None:
+    def tamper(self, token: str, context: FaultContext) -> str | None:
         """Return the token that is sent instead; None if there is nothing in it to change.
 
         Raise InvalidTokenError for a text that is not a JWT.
@@ -110,13 +110,18 @@ class TokenFault(Fault, ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class ReplyFault(Fault, ABC):
+class ResponseFault(Fault, ABC):
     """A fault in the response, after the endpoint has done its work."""
 
     stage: ClassVar[Stage] = "response"
 
+    @property
+    def changes_tokens(self) -> bool:
+        """Whether the tokens in the response are others, which are the server's own, too."""
+        return False
+
     @abstractmethod
-    def damage(self, response: Response, server: Server) -> Response | None:
+    def damage(self, response: Response, context: FaultContext) -> Response | None:
         """Return the response that is sent instead; None if there is nothing in it to change."""
 
 
@@ -145,7 +150,7 @@ class ConnectionFault(Fault, ABC):
 
     stage: ClassVar[Stage] = "connection"
     needs_socket: ClassVar[bool] = True
-    loses_reply: ClassVar[bool] = True
+    loses_response: ClassVar[bool] = True
     """Whether the client gets nothing of the response that it can use."""
 
     @property
@@ -204,13 +209,25 @@ class Conditions:
         return self.times == "always"
 
     def matches(self, exchange: Exchange) -> bool:
-        """Return whether a request is one that the conditions describe."""
-        return (
+        """Return whether a request is one that the conditions describe.
+
+        Raise FakeOAuthError if the function `when` fails.
+        """
+        if not (
             self.endpoint in ("any", exchange.endpoint)
             and self.grant_type in (None, exchange.grant_type)
             and self.client_id in (None, exchange.client_id)
-            and (self.when is None or self.when(exchange))
-        )
+        ):
+            return False
+        if self.when is None:
+            return True
+        try:
+            return bool(self.when(exchange))
+        except Exception as error:
+            raise FakeOAuthError(
+                f"when={name_of(self.when)}: the function failed for request {exchange.number}: "
+                f"{error!r}"
+            ) from error
 
     def changed(self) -> dict[str, Any]:
         """Return the conditions that differ from their defaults."""
@@ -277,9 +294,11 @@ class Rule(Conditions):
                 message = f"no request uses {self.fault}, so it cannot have conditions"
                 yield Problem("fault", message)
             if self.is_standing and self.fault.seconds is not None:
-                yield Problem("seconds", 'cannot be set with times = "always"')
+                yield Problem(
+                    "seconds", "a standing outage lasts until it is lifted; remove seconds"
+                )
             elif not self.is_standing and self.fault.seconds is None:
-                message = 'required, unless the rule has times = "always"'
+                message = 'required; or use always(), or times = "always"'
                 yield Problem("seconds", message)
 
     def __str__(self) -> str:
@@ -346,4 +365,5 @@ def _expression(value: object) -> str:
 def _not_a_rule(step: object) -> str:
     if isinstance(step, type) and issubclass(step, Fault):
         return f"expected a fault, got the class {step.__name__}; write {step.__name__}(...)"
-    return f"expected a fault or a rule, got {step!r}"
+    hint = "; write script(*steps)" if isinstance(step, list | tuple) else ""
+    return f"expected a fault or a rule, got {step!r}{hint}"

@@ -24,7 +24,7 @@ _FASTEST: Final = 10**9
 class Truncated(ConnectionFault):
     """A body that ends after `at` bytes, although its Content-Length promises all of it."""
 
-    loses_reply: ClassVar[bool] = False
+    loses_response: ClassVar[bool] = False
 
     at: int
 
@@ -49,7 +49,7 @@ class Truncated(ConnectionFault):
 class Drip(ConnectionFault):
     """A whole body that arrives slowly, at this many bytes per (real) second."""
 
-    loses_reply: ClassVar[bool] = False
+    loses_response: ClassVar[bool] = False
 
     bytes_a_second: int
 
@@ -72,14 +72,14 @@ class Drip(ConnectionFault):
 
 
 @dataclass(frozen=True, slots=True)
-class _LostReply(ConnectionFault):
+class _LostResponse(ConnectionFault):
     """A fault that loses the whole response."""
 
     after_commit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class HangUp(_LostReply):
+class HangUp(_LostResponse):
     """A connection that is closed without a response."""
 
     def interrupt(self, connection: Connection, response: Response) -> None:
@@ -87,7 +87,7 @@ class HangUp(_LostReply):
 
 
 @dataclass(frozen=True, slots=True)
-class Reset(_LostReply):
+class Reset(_LostResponse):
     """A connection that is reset (TCP RST) without a response."""
 
     def interrupt(self, connection: Connection, response: Response) -> None:
@@ -95,7 +95,7 @@ class Reset(_LostReply):
 
 
 @dataclass(frozen=True, slots=True)
-class Garbage(_LostReply):
+class Garbage(_LostResponse):
     """A response that is not HTTP."""
 
     def interrupt(self, connection: Connection, response: Response) -> None:
@@ -103,7 +103,7 @@ class Garbage(_LostReply):
 
 
 @dataclass(frozen=True, slots=True)
-class BadChunk(_LostReply):
+class BadChunk(_LostResponse):
     """A chunked response (RFC 9112 section 7.1) that ends in a chunk whose size is not a number."""
 
     def interrupt(self, connection: Connection, response: Response) -> None:
@@ -113,7 +113,7 @@ class BadChunk(_LostReply):
 
 
 @dataclass(frozen=True, slots=True)
-class Hang(_LostReply):
+class Hang(_LostResponse):
     """No response until the client gives up or the server stops."""
 
     def interrupt(self, connection: Connection, response: Response) -> None:

@@ -22,7 +22,7 @@ from fake_oauth.faults.refusals import (
     Slow,
     Status,
 )
-from fake_oauth.faults.replies import (
+from fake_oauth.faults.responses import (
     BrokenGzip,
     Change,
     Combined,

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from fake_oauth.faults.base import Fault
 from fake_oauth.faults.refusals import Refuse
-from fake_oauth.faults.replies import (
+from fake_oauth.faults.responses import (
     BrokenGzip,
     DuplicateKey,
     EmptyBody,

@@ -12,8 +12,8 @@ from typing import Any, Final, Literal
 
 from fake_oauth.faults.base import (
     LONGEST_SECONDS,
+    FaultContext,
     Refusal,
-    Server,
     header_problems,
     header_value_problems,
 )
@@ -29,7 +29,7 @@ _REDIRECTS: Final = (301, 302, 303, 307, 308)
 class Pass(Refusal):
     """No fault: the request is served normally. It fills a place in a sequence."""
 
-    def refuse(self, server: Server) -> None:
+    def refuse(self, context: FaultContext) -> None:
         return None
 
 
@@ -37,9 +37,11 @@ class Pass(Refusal):
 class Refuse(Refusal):
     """An OAuth error with a documented code or any other, as the endpoint responds with it.
 
-    At the token endpoint it is a JSON body (RFC 6749 section 5.2); at userinfo and the protected
-    resource it is a challenge (RFC 6750 section 3). By default the status is the one that the
-    server has for the code. A `status` of 200 is an error that looks like a success.
+    It is a JSON body (RFC 6749 section 5.2). At the authorization endpoint it is a redirect to the
+    client (section 4.1.2.1). At userinfo and the protected resource, `invalid_request`,
+    `invalid_token`, and `insufficient_scope` are a challenge (RFC 6750 section 3); for another code
+    there, such as `use_dpop_nonce`, pass `headers` and `status`. By default the status is the one
+    that the server has for the code. A `status` of 200 is an error that looks like a success.
     """
 
     error: str
@@ -49,11 +51,11 @@ class Refuse(Refusal):
     headers: Mapping[str, str] = field(default_factory=dict, kw_only=True)
     """Further headers, such as `DPoP-Nonce`. They replace those of the same name."""
 
-    def refuse(self, server: Server) -> Reply:
+    def refuse(self, context: FaultContext) -> Reply:
         error = OAuthError(
             self.error, "scripted", cause="scripted", description=self.description, uri=self.uri
         )
-        reply = _with_headers(server.error_reply(error), self.headers)
+        reply = _with_headers(context.error_reply(error), self.headers)
         return reply if self.status is None else replace(reply, status=self.status)
 
     def problems(self) -> Iterator[Problem]:
@@ -81,10 +83,10 @@ class Status(Refusal):
     headers: Mapping[str, str] = field(default_factory=dict, kw_only=True)
     """Further headers, such as those of a rate limit. They replace those of the same name."""
 
-    def refuse(self, server: Server) -> Reply:
+    def refuse(self, context: FaultContext) -> Reply:
         headers: tuple[tuple[str, str], ...] = ()
         if self.retry_after_seconds is not None:
-            headers = (("Retry-After", self._retry_after(server.realm.clock.now())),)
+            headers = (("Retry-After", self._retry_after(context.realm.clock.now())),)
         if self.location is not None:
             headers = (*headers, ("Location", self.location))
         reply = Reply(
@@ -132,8 +134,8 @@ class Slow(Refusal):
 
     seconds: float
 
-    def refuse(self, server: Server) -> None:
-        server.pause(self.seconds)
+    def refuse(self, context: FaultContext) -> None:
+        context.pause(self.seconds)
 
     def problems(self) -> Iterator[Problem]:
         if not 0 <= self.seconds <= 3600:

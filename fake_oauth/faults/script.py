@@ -63,7 +63,7 @@ class Step:
 
     def use(self, exchange: Exchange) -> bool:
         """Return whether this request uses the step, and count it."""
-        if not self._matches(exchange):
+        if not self.rule.matches(exchange):
             return False
         key = self._key(exchange)
         if key is not None and key in self._latest:
@@ -83,14 +83,6 @@ class Step:
             if len(self._latest) > _REMEMBERED:
                 self._latest.popitem(last=False)
         return used
-
-    def _matches(self, exchange: Exchange) -> bool:
-        try:
-            return self.rule.matches(exchange)
-        except Exception as error:
-            raise FakeOAuthError(
-                f"the function `when` of {self} failed for request {exchange.number}: {error!r}"
-            ) from error
 
     def _key(self, exchange: Exchange) -> object:
         """Return what counts once; None if every request counts."""
@@ -167,7 +159,7 @@ class Script:
             return self.add(rules)
 
     def lift(self, step: Step) -> None:
-        """Remove a step. One that has been removed can be lifted again."""
+        """Remove a step. A step that is not in the script is ignored."""
         with self._lock:
             for steps in (self._counted, self._over, self._standing):
                 if step in steps:
@@ -228,7 +220,7 @@ class Script:
                 self._begin_outage(step.rule.fault)
 
     def _retire(self, over: Sequence[Step]) -> None:
-        """Take steps out of the search that no request can use any more."""
+        """Stop searching steps that no request can use anymore."""
         for step in over:
             self._counted.remove(step)
             self._over.append(step)
@@ -246,7 +238,7 @@ class StandingFault:
         self._step = step
 
     def lift(self) -> None:
-        """End the fault. One that has ended can be lifted again."""
+        """End the fault. A second call does nothing."""
         self._script.lift(self._step)
 
     def __enter__(self) -> Self:

@@ -15,9 +15,9 @@ from dataclasses import fields
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from fake_oauth.faults.base import Conditions, Fault, ReplyFault, Rule, TokenFault
+from fake_oauth.faults.base import Conditions, Fault, ResponseFault, Rule, TokenFault
 from fake_oauth.faults.kinds import KINDS
-from fake_oauth.faults.replies import Combined
+from fake_oauth.faults.responses import Combined
 from fake_oauth.structure import (
     StructureError,
     attempt,
@@ -34,7 +34,7 @@ _CONDITIONS: Final = tuple(condition.name for condition in fields(Conditions))
 _PARTS: Final = {
     name: kind
     for name, kind in KINDS.items()
-    if issubclass(kind, ReplyFault | TokenFault) and kind is not Combined
+    if issubclass(kind, ResponseFault | TokenFault) and kind is not Combined
 }
 
 
@@ -68,7 +68,7 @@ def _is_rule(kind: Any) -> bool:
 
 
 def _is_part(kind: Any) -> bool:
-    return is_union(kind) and set(kind.__args__) == {ReplyFault, TokenFault}
+    return is_union(kind) and set(kind.__args__) == {ResponseFault, TokenFault}
 
 
 def _rule(table: object) -> Rule:

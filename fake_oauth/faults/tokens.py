@@ -1,28 +1,34 @@
 """Faults in a token: what a client must notice when it validates one.
 
 Each decodes the token that the endpoint issued and signs it again, unless the signature is the
-fault. A token can have any header and any claims, because a client's extra claims and other faults
-change them. What a fault does then is in its docstring. A new one is a subclass of `TokenFault` and
-a row of `KINDS`.
+fault. The claims can have any values, because extra claims and earlier faults change them; each
+docstring says how its fault treats them. A new one is a subclass of `TokenFault` and a row of
+`KINDS`.
 """
 
 from __future__ import annotations
 
 import hmac
 from abc import abstractmethod
-from base64 import urlsafe_b64decode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, ClassVar, TypeGuard
 
-from fake_oauth.faults.base import LONGEST_SECONDS, Server, TokenFault
-from fake_oauth.provider.tokens import InvalidTokenError, compact, decode, encode, signing_input
+from fake_oauth.faults.base import LONGEST_SECONDS, FaultContext, TokenFault
+from fake_oauth.provider.tokens import (
+    InvalidTokenError,
+    compact,
+    decode,
+    decode_segment,
+    encode,
+    signing_input,
+)
 from fake_oauth.structure import Problem, json_problems
 
 
 def tampered(
-    fault: TokenFault, members: Mapping[str, Any], server: Server
+    fault: TokenFault, members: Mapping[str, Any], context: FaultContext
 ) -> dict[str, Any] | None:
     """Return the members of a token response with their tokens changed.
 
@@ -32,7 +38,7 @@ def tampered(
     for name in fault.tokens:
         if isinstance(token := members.get(name), str):
             try:
-                changed[name] = fault.tamper(token, server)
+                changed[name] = fault.tamper(token, context)
             except InvalidTokenError:
                 pass  # The token is opaque, or another fault has replaced it.
     changed = {name: token for name, token in changed.items() if token is not None}
@@ -43,10 +49,10 @@ def tampered(
 class _ClaimsFault(TokenFault):
     """A fault in the claims; the signature is valid."""
 
-    def tamper(self, token: str, server: Server) -> str | None:
+    def tamper(self, token: str, context: FaultContext) -> str | None:
         header, claims = decode(token)
-        changed = self.changed(claims, int(server.realm.clock.now()))
-        return None if changed is None else _signed(header, changed, server)
+        changed = self.changed(claims, int(context.realm.clock.now()))
+        return None if changed is None else _signed(header, changed, context)
 
     @abstractmethod
     def changed(self, claims: dict[str, Any], now: int) -> dict[str, Any] | None:
@@ -58,7 +64,7 @@ class Expired(_ClaimsFault):
     """A token that lived its whole life and expired `seconds_ago`, by the server's clock.
 
     `exp` is set, also in a token without it; `iat` and `nbf` move back with it. Without a number in
-    `exp`, the life was `seconds_ago` long. An `iat` or `nbf` that is not a number is unchanged.
+    `exp`, they move back by `seconds_ago`. An `iat` or `nbf` that is not a number is unchanged.
     """
 
     seconds_ago: int = 3600
@@ -152,10 +158,10 @@ class BadSignature(TokenFault):
 
     breaks_signature: ClassVar[bool] = True
 
-    def tamper(self, token: str, server: Server) -> str | None:
+    def tamper(self, token: str, context: FaultContext) -> str | None:
         decode(token)
         signed, _, segment = token.rpartition(".")
-        signature = bytearray(urlsafe_b64decode(segment + "=="))
+        signature = bytearray(decode_segment(segment))
         if not signature:
             return None
         signature[-1] ^= 1
@@ -168,20 +174,20 @@ class UnknownKey(TokenFault):
 
     breaks_signature: ClassVar[bool] = True
 
-    def tamper(self, token: str, server: Server) -> str:
+    def tamper(self, token: str, context: FaultContext) -> str:
         header, claims = decode(token)
-        key = server.realm.keys.stranger
+        key = context.realm.keys.stranger
         header |= {"kid": key.kid, "alg": key.alg}
-        return encode(header, claims, key, server.realm.dialect.write_jwt_json)
+        return encode(header, claims, key, context.realm.dialect.write_jwt_json)
 
 
 @dataclass(frozen=True, slots=True)
 class NoKeyId(TokenFault):
     """A token with a valid signature and without `kid`. One without it already is unchanged."""
 
-    def tamper(self, token: str, server: Server) -> str | None:
+    def tamper(self, token: str, context: FaultContext) -> str | None:
         header, claims = decode(token)
-        return None if header.pop("kid", None) is None else _signed(header, claims, server)
+        return None if header.pop("kid", None) is None else _signed(header, claims, context)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,10 +196,10 @@ class AlgNone(TokenFault):
 
     breaks_signature: ClassVar[bool] = True
 
-    def tamper(self, token: str, server: Server) -> str:
+    def tamper(self, token: str, context: FaultContext) -> str:
         header, claims = decode(token)
         header["alg"] = "none"
-        return compact(signing_input(header, claims, server.realm.dialect.write_jwt_json), b"")
+        return compact(signing_input(header, claims, context.realm.dialect.write_jwt_json), b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,18 +208,18 @@ class HmacConfusion(TokenFault):
 
     breaks_signature: ClassVar[bool] = True
 
-    def tamper(self, token: str, server: Server) -> str:
+    def tamper(self, token: str, context: FaultContext) -> str:
         header, claims = decode(token)
         header["alg"] = "HS256"
-        signed = signing_input(header, claims, server.realm.dialect.write_jwt_json)
-        secret = server.realm.keys.signing.public_pem()
+        signed = signing_input(header, claims, context.realm.dialect.write_jwt_json)
+        secret = context.realm.keys.signing.public_pem()
         return compact(signed, hmac.new(secret, signed.encode(), sha256).digest())
 
 
-def _signed(header: dict[str, Any], claims: dict[str, Any], server: Server) -> str:
+def _signed(header: dict[str, Any], claims: dict[str, Any], context: FaultContext) -> str:
     # A fault before this one may have changed the algorithm.
-    key = server.realm.keys.signing
-    return encode({**header, "alg": key.alg}, claims, key, server.realm.dialect.write_jwt_json)
+    key = context.realm.keys.signing
+    return encode({**header, "alg": key.alg}, claims, key, context.realm.dialect.write_jwt_json)
 
 
 def _is_moment(value: object) -> TypeGuard[int | float]:

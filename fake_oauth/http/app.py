@@ -6,15 +6,23 @@ It has no rule of its own, and it opens no socket.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 from urllib.parse import urlsplit
 
 from fake_oauth.faults.barrier import Barriers
-from fake_oauth.faults.base import ConnectionFault, Refusal, ReplyFault, Server, TokenFault
+from fake_oauth.faults.base import (
+    LONGEST_SECONDS,
+    Connection,
+    ConnectionFault,
+    FaultContext,
+    Refusal,
+    ResponseFault,
+    TokenFault,
+)
 from fake_oauth.faults.script import Script, Step
 from fake_oauth.http.connection import INTERRUPT
 from fake_oauth.http.endpoints import ENDPOINTS, Endpoint, not_found
@@ -72,8 +80,8 @@ class App:
         response, interruption = self._respond(environ)
         if interruption is not None:
             if INTERRUPT not in environ:
-                raise _needs_socket(interruption)
-            environ[INTERRUPT](lambda connection: interruption.interrupt(connection, response))
+                raise interruption.needs_socket()
+            environ[INTERRUPT](lambda connection: interruption.run(connection, response))
             return []
         start_response(response.status_line, list(response.headers))
         return [b"" if environ["REQUEST_METHOD"] == "HEAD" else response.body]
@@ -90,13 +98,13 @@ class App:
             body = None
         response, interruption = self._respond(request.environ, body)
         if interruption is not None:
-            raise _needs_socket(interruption)
+            raise interruption.needs_socket()
         made = WerkzeugResponse(response.body, response.status)
         made.headers.clear()
         made.headers.extend(response.headers)
         return made
 
-    def malformed(self, status: int, reason: str) -> Response:
+    def respond_to_malformed(self, status: int, reason: str) -> Response:
         """Respond to bytes on a socket that are not an HTTP request."""
         exchange = self._journal.arrived(
             at=self.realm.clock.now(),
@@ -113,8 +121,8 @@ class App:
 
     def _respond(
         self, environ: WSGIEnvironment, body: bytes | None = None
-    ) -> tuple[Response, ConnectionFault | None]:
-        """Return the response, and the fault to run on the connection instead of sending it."""
+    ) -> tuple[Response, _Interruption | None]:
+        """Return the response, and what to do on the connection instead of sending it."""
         realm, path = self.realm, path_of(environ)
         name = self._endpoint_at(path)
         endpoint = None if name is None else ENDPOINTS[name]
@@ -127,15 +135,23 @@ class App:
 
         request = read(environ, path, realm.dialect, reads_json, body)
         exchange = self._arrive(name, request)
-        with self._barriers.passing(exchange):
-            reply = self._before_script(request, endpoint)
-            step = self._script.take(exchange) if reply is None else None
-            if step is not None:
-                exchange.fault = str(step)
-                return self._respond_with_fault(step, request, endpoint, exchange)
-            if reply is None:
-                reply = self._run(request, endpoint)
-            return self._send(exchange, reply, request.origin), None
+        try:
+            with self._barriers.passing(exchange):
+                reply = self._before_script(request, endpoint)
+                step = self._script.take(exchange) if reply is None else None
+                if step is not None:
+                    exchange.fault = str(step)
+                    return self._respond_with_fault(step, request, endpoint, exchange)
+                if reply is None:
+                    reply = self._run(request, endpoint)
+                return self._send(exchange, reply, request.origin), None
+        except ConnectionAbortedError:
+            self._lose(exchange, "the server stopped first")
+            raise
+        except Exception as error:
+            # A function of the test failed, or this is a bug of the package.
+            self._lose(exchange, f"the request failed: {error}")
+            raise
 
     def _endpoint_at(self, path: str) -> str | None:
         """Return the name of the endpoint at a path, if one is served there.
@@ -161,9 +177,9 @@ class App:
             for parameter, value in _carried(request):
                 if (token := realm.store.find(value)) is not None:
                     presented[parameter] = token
-        fresh_until = None
-        for token in presented.values():
-            fresh_until = token.grant.fresh_until
+            fresh_until = None
+            for token in presented.values():
+                fresh_until = token.grant.fresh_until
         exchange = self._journal.arrived(
             at=realm.clock.now(),
             method=request.method,
@@ -183,7 +199,10 @@ class App:
         return exchange
 
     def _before_script(self, request: HTTPRequest, endpoint: Endpoint | None) -> Reply | None:
-        """Respond to a request that no endpoint and no step of the script sees."""
+        """Return the response to a CORS preflight or to a method that is not allowed.
+
+        Return None for any other request.
+        """
         if endpoint is None:
             return None
         if request.method == "OPTIONS" and self._cors_headers(request.origin):
@@ -211,15 +230,19 @@ class App:
             if request.flaw is not None and is_posted:
                 raise request.flaw
             return endpoint.run(self.realm, request)
-        except RedirectError as error:
-            if self.realm.dialect.redirects(error):
-                parameters = authorize.error_parameters(self.realm, error)
-                return redirect(error.redirect_uri, parameters, reason=error.reason)
-            return self._error_reply(error, endpoint)
         except OAuthError as error:
             reads_query = endpoint is not None and endpoint.reads_query
             has_notes = not reads_query and not isinstance(error, BearerError)
-            return self._error_reply(error, endpoint, request.notes if has_notes else ())
+            return self._refused(error, endpoint, request.notes if has_notes else ())
+
+    def _refused(
+        self, error: OAuthError, endpoint: Endpoint | None, notes: tuple[str, ...] = ()
+    ) -> Reply:
+        """Return an error response, or the redirect that takes the error to the client."""
+        if isinstance(error, RedirectError) and self.realm.dialect.redirects(error):
+            parameters = authorize.error_parameters(self.realm, error)
+            return redirect(error.redirect_uri, parameters, reason=error.reason)
+        return self._error_reply(error, endpoint, notes)
 
     def _error_reply(
         self, error: OAuthError, endpoint: Endpoint | None, notes: tuple[str, ...] = ()
@@ -237,13 +260,13 @@ class App:
 
     def _respond_with_fault(
         self, step: Step, request: HTTPRequest, endpoint: Endpoint | None, exchange: Exchange
-    ) -> tuple[Response, ConnectionFault | None]:
+    ) -> tuple[Response, _Interruption | None]:
         """Respond to a request that uses a step of the script: one of four stages acts."""
         fault = step.rule.fault
         if isinstance(fault, ConnectionFault) and not fault.after_commit:
-            self._journal.answered(exchange, None, b"", "nothing was done")
-            return self._render(Reply(reason=""), None), fault
-        server = Server(
+            self._lose(exchange, "nothing was done")
+            return self._render(Reply(reason=""), None), self._interruption(fault, exchange)
+        context = FaultContext(
             realm=self.realm,
             pause=self._pause,
             error_reply=lambda error: self._scripted_error(error, exchange, endpoint),
@@ -251,74 +274,108 @@ class App:
         )
         reply = None
         if isinstance(fault, Refusal):
-            try:
-                reply = fault.refuse(server)
-            except OSError:
-                self._journal.answered(exchange, None, b"", "the server stopped first")
-                raise
+            reply = fault.refuse(context)
         if reply is None:
             reply = self._run(request, endpoint)
         if isinstance(fault, TokenFault):
-            reply = self._tampered(fault, step, reply, server, exchange)
+            reply = self._tampered(fault, step, reply, context, exchange)
         response = self._render(reply, request.origin)
-        if isinstance(fault, ReplyFault):
-            damaged = fault.damage(response, server)
+        if isinstance(fault, ResponseFault):
+            damaged = fault.damage(response, context)
             if damaged is None:
                 step.undelivered.append(exchange.number)
             else:
+                if fault.changes_tokens:
+                    reply = self._with_tokens_of(damaged, reply)
                 reply, response = _as_received(reply, damaged), damaged
         if isinstance(fault, ConnectionFault):
-            return self._interrupted(fault, reply, response, exchange), fault
+            response = self._interrupted(fault, reply, response, exchange)
+            return response, self._interruption(fault, exchange)
         return self._complete(exchange, reply, response), None
 
     def _scripted_error(
         self, error: OAuthError, exchange: Exchange, endpoint: Endpoint | None
     ) -> Reply:
-        """Return a scripted error; where an access token is required, it is a challenge."""
-        codes = self.realm.dialect.bearer_statuses
-        name: Any = exchange.endpoint
-        if name in ("userinfo", "resource") and error.code in codes:
-            scope = self.realm.resource.scope if name == "resource" else "openid"
+        """Return a scripted error in the form that the endpoint has for errors."""
+        if exchange.endpoint == "authorize":
+            try:
+                request = authorize.validate(self.realm, exchange.query)
+            except OAuthError as refusal:
+                return self._refused(refusal, endpoint)  # There is no client to redirect to.
+            error = RedirectError(
+                error.code,
+                error.reason,
+                cause=error.cause,
+                parameter="client_id",
+                redirect_uri=request.redirect_uri,
+                state=request.state,
+                description=error.description,
+                uri=error.uri,
+            )
+        elif _is_bearer(exchange.endpoint) and error.code in self.realm.dialect.bearer_statuses:
+            scope = self.realm.resource.scope if exchange.endpoint == "resource" else "openid"
             error = BearerError(
                 error.code,
                 error.reason,
                 cause="bearer_scope" if error.code == "insufficient_scope" else "bearer_invalid",
-                endpoint=name,
+                endpoint=exchange.endpoint,
                 scope=scope if error.code == "insufficient_scope" else None,
                 description=error.description,
+                uri=error.uri,
             )
-        return self._error_reply(error, endpoint)
+        return self._refused(error, endpoint)
 
     def _tampered(
-        self, fault: TokenFault, step: Step, reply: Reply, server: Server, exchange: Exchange
+        self, fault: TokenFault, step: Step, reply: Reply, context: FaultContext, exchange: Exchange
     ) -> Reply:
-        """Return the reply with its tokens changed. The changed access token keeps its record."""
+        """Return the reply with its tokens changed."""
         from fake_oauth.faults.tokens import tampered  # most tests script no fault
 
-        data = tampered(fault, reply.data or {}, server)
+        data = tampered(fault, reply.data or {}, context)
         if data is None:
             step.undelivered.append(exchange.number)
             return reply
-        with self.realm.lock:
-            for token in reply.issued:
-                if isinstance(token, AccessToken):
-                    self.realm.store.add_access_token(data["access_token"], token)
-                    token.expires_at = _earlier(token.expires_at, data["access_token"])
+        return self._with_tokens(data, reply)
+
+    def _with_tokens_of(self, response: Response, reply: Reply) -> Reply:
+        """Return the reply with the tokens of a changed response."""
+        received, sent = _members(response), reply.data
+        if received is None or sent is None:
+            return reply
+        names = ("access_token", "id_token")
+        tokens: dict[str, Any] = {name: received[name] for name in names if name in received}
+        return self._with_tokens({**sent, **tokens}, reply)
+
+    def _with_tokens(self, data: Mapping[str, Any], reply: Reply) -> Reply:
+        """Return the reply with other data. A changed access token keeps its record."""
+        access_token = data.get("access_token")
+        if isinstance(access_token, str):
+            with self.realm.lock:
+                for token in reply.issued:
+                    if isinstance(token, AccessToken):
+                        self.realm.store.add_access_token(access_token, token)
+                        token.expires_at = _earlier(token.expires_at, access_token)
         return replace(reply, data=data)
 
     def _interrupted(
         self, fault: ConnectionFault, reply: Reply, response: Response, exchange: Exchange
     ) -> Response:
         """Record a response that the connection loses, in whole or in part."""
-        if fault.loses_reply:
-            reason = f"{reply.reason}; the response was lost"
-            self._journal.answered(exchange, None, b"", reason)
+        if fault.loses_response:
+            self._lose(exchange, f"{reply.reason}; the response was lost")
             return response
         received = fault.received(response)
         if received is not response:
             reply = _as_received(reply, received)
         self._complete(exchange, reply, received)
         return response
+
+    def _interruption(self, fault: ConnectionFault, exchange: Exchange) -> _Interruption:
+        return _Interruption(fault, exchange, self.realm.clock.now)
+
+    def _lose(self, exchange: Exchange, reason: str) -> None:
+        """Record that a request gets no response."""
+        self._journal.answered(exchange, None, b"", reason, at=self.realm.clock.now())
 
     def _send(self, exchange: Exchange, reply: Reply, origin: str | None) -> Response:
         return self._complete(exchange, reply, self._render(reply, origin))
@@ -327,16 +384,15 @@ class App:
         """Record the response, and note the access token that the client receives."""
         for token in reply.issued:
             if isinstance(token, AccessToken):
-                seconds = (reply.data or {}).get("expires_in")
-                token.grant.delivered = token
-                token.grant.delivered_until = (
-                    exchange.at + seconds if isinstance(seconds, int | float) else None
-                )
+                until = _seconds_later(exchange.at, (reply.data or {}).get("expires_in"))
+                with self.realm.lock:
+                    token.grant.delivered, token.grant.delivered_until = token, until
         self._journal.answered(
             exchange,
             response.status,
             response.body,
             reply.reason,
+            at=self.realm.clock.now(),
             headers=dict(response.headers),
             issued=tuple([token.name for token in reply.issued]),
         )
@@ -349,7 +405,7 @@ class App:
             ("Date", _http_date(int(self.realm.clock.now()))),
         ]
         if reply.headers:
-            # A scripted response can replace any header; another one repeats none.
+            # Only a scripted response has headers that replace these.
             own = {name.lower() for name, _ in reply.headers}
             headers = [header for header in headers if header[0].lower() not in own]
             headers += reply.headers
@@ -376,6 +432,48 @@ class App:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Interruption:
+    """A fault on the connection of an exchange."""
+
+    fault: ConnectionFault
+    exchange: Exchange
+    now: Callable[[], float]
+
+    def run(self, connection: Connection, response: Response) -> None:
+        """Let the fault act on the connection, and note when the connection ended."""
+        self.fault.interrupt(connection, response)
+        self.exchange.answered_at = self.now()
+
+    def needs_socket(self) -> FakeOAuthError:
+        """Return the error for a request without a connection of the server's own."""
+        return FakeOAuthError(
+            f"{self.fault} works only over a socket, and this request was made in process; start "
+            "the server, and send the request to its url"
+        )
+
+
+def _is_bearer(endpoint: str | None) -> TypeGuard[Literal["userinfo", "resource"]]:
+    return endpoint is not None and ENDPOINTS[endpoint].security == "bearer"
+
+
+def _members(response: Response) -> dict[str, Any] | None:
+    """Return the JSON object in a response, if it has one."""
+    try:
+        members = json.loads(response.body)
+    except (ValueError, RecursionError):
+        return None
+    return members if isinstance(members, dict) else None
+
+
+def _seconds_later(moment: float, seconds: object) -> float | None:
+    """Return a moment some seconds later; None if they are not a number."""
+    if not isinstance(seconds, int | float):
+        return None
+    # An integer can be too large for a float.
+    return moment + max(-LONGEST_SECONDS, min(seconds, LONGEST_SECONDS))
+
+
 def _carried(request: HTTPRequest) -> Iterator[tuple[str, str]]:
     """Yield the tokens and codes that a request has, by parameter."""
     for parameters in (request.query, request.form):
@@ -389,11 +487,8 @@ def _carried(request: HTTPRequest) -> Iterator[tuple[str, str]]:
 
 def _as_received(reply: Reply, response: Response) -> Reply:
     """Return the reply with what a client can read of it in a damaged response."""
-    try:
-        members: Any = json.loads(response.body)
-    except (ValueError, RecursionError):
-        members = None
-    if not isinstance(members, dict):
+    members = _members(response)
+    if members is None:
         return replace(reply, issued=(), data=None)
     sent = reply.data or {}
     issued = tuple(
@@ -414,16 +509,9 @@ def _earlier(expires_at: float | None, access_token: str) -> float | None:
     exp = claims.get("exp")
     if expires_at is None or not isinstance(exp, int | float):
         return expires_at
-    return min(expires_at, exp)
+    return min(expires_at, max(exp, 0))  # An integer can be too small for a float.
 
 
 @lru_cache(maxsize=8)
 def _http_date(second: int) -> str:
     return formatdate(second, usegmt=True)
-
-
-def _needs_socket(fault: ConnectionFault) -> FakeOAuthError:
-    return FakeOAuthError(
-        f"{fault} needs a connection of this server's own, and this request has none; "
-        "start the server and send the request to its url"
-    )

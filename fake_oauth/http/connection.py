@@ -28,10 +28,8 @@ INTERRUPT: Final = "fake_oauth.interrupt"
 """Where the environ has a function with which the app takes over the connection. Its argument is
 called with the `Connection` instead of sending a response; then the connection is closed."""
 
-# What is kept of a body; the app refuses every longer one.
-_KEPT_BODY: Final = 64 * 1024 + 1
-# What is read of a body with its framing, and of what follows an error.
-# Every longer body is refused here.
+# The bytes that are read of a body with its framing, or after an error response. A longer body is
+# refused.
 _BODY_LIMIT: Final = 64 * 1024 * 1024
 _TARGET_LIMIT: Final = 64 * 1024
 # What h11 keeps of a head, of a trailer, or of the line with the size of a chunk.
@@ -57,15 +55,17 @@ class Application(Protocol):
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Respond to a request."""
 
-    def malformed(self, status: int, reason: str) -> Response:
+    def respond_to_malformed(self, status: int, reason: str) -> Response:
         """Respond to bytes that are not a request in HTTP."""
 
 
-class Server(Protocol):
-    """What a connection needs to know of the listener that accepted it."""
+class ListenerState(Protocol):
+    """The part of the listener that a connection reads."""
 
     app: Application
     stall_seconds: float
+    body_limit: int
+    """How many bytes of a body the app gets; it refuses a body that has as many."""
     host: str
     port: int
     outages: int
@@ -87,7 +87,9 @@ class _MalformedError(Exception):
 class Connection:
     """One connection of a client, from its first request to its last."""
 
-    def __init__(self, sock: socket.socket, address: tuple[Any, ...], server: Server) -> None:
+    def __init__(
+        self, sock: socket.socket, address: tuple[Any, ...], server: ListenerState
+    ) -> None:
         self._socket = sock
         self._address = address
         self._server = server
@@ -149,7 +151,7 @@ class Connection:
             if status == 431 and b"\n" not in self._http.trailing_data[0]:
                 status, reason = 414, "the request line is too long"
             elif reason.startswith("multiple Transfer-Encoding"):
-                status = 400  # Not a coding that is missing here, but an ambiguous request.
+                status = 400  # h11 suggests 501, but the request is ambiguous.
             raise self._malformed(status, reason) from None
         assert isinstance(request, h11.Request), request
         self._is_head = request.method == b"HEAD"
@@ -157,7 +159,7 @@ class Connection:
         return request
 
     def _read_body(self, request: h11.Request) -> bytes:
-        """Return the body of a request, cut after what is kept. Raise _MalformedError."""
+        """Return the body of a request, cut at the limit. Raise _MalformedError."""
         self._is_before_chunk = any(name == b"transfer-encoding" for name, _ in request.headers)
         if self._http.they_are_waiting_for_100_continue:
             go_on = h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
@@ -175,7 +177,7 @@ class Connection:
                         raise _too_long()
                     self._http.receive_data(data)
                 elif isinstance(event, h11.Data):
-                    body += event.data[: _KEPT_BODY - len(body)]
+                    body += event.data[: self._server.body_limit - len(body)]
                     self._is_before_chunk = event.chunk_end
                 else:
                     return bytes(body)
@@ -260,7 +262,7 @@ class Connection:
         """Respond to something that is not a request, and close the connection."""
         if self._is_lost:
             return
-        response = self._server.app.malformed(error.status, str(error))
+        response = self._server.app.respond_to_malformed(error.status, str(error))
         self.send_head(response)
         if not self._is_head:
             self.send(response.body)

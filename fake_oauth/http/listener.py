@@ -19,6 +19,8 @@ from typing import Any, Final
 from fake_oauth.http.connection import Application, Connection, shut_down
 from fake_oauth.provider.errors import FakeOAuthError
 
+BODY_LIMIT: Final = 64 * 1024
+"""How many bytes of a body the app gets, unless it asks for more."""
 STALL_SECONDS: Final = 10.0
 """How long a request may pause before its end."""
 # How long a stop waits for responses that are being sent, and then for the threads that send them.
@@ -46,6 +48,7 @@ class Listener:
         *,
         ssl_context: SSLContext | None = None,
         stall_seconds: float = STALL_SECONDS,
+        body_limit: int = BODY_LIMIT,
     ) -> None:
         self._family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.create_server((host, port), family=self._family, backlog=_BACKLOG)
@@ -56,6 +59,7 @@ class Listener:
         self._ssl_context = ssl_context
         self.host, self.port = self._address[:2]
         self.stall_seconds = stall_seconds
+        self.body_limit = body_limit
         self.outages = 0
         self.failures: list[Exception] = []
         self._connections: dict[Thread, socket.socket] = {}
@@ -108,7 +112,7 @@ class Listener:
             resource.close()
 
     def shut(self, seconds: float | None = None) -> None:
-        """Let the port refuse connections for a time, or until it is opened.
+        """Refuse connections for `seconds`, or until `open` is called.
 
         When this returns, no client can connect. Connections that wait for a request are closed,
         and current requests get their responses. If the port is shut already, it stays shut longer.
@@ -118,7 +122,7 @@ class Listener:
         self._hang_up(socket.SHUT_RD)
 
     def open(self) -> None:
-        """End what `shut` began. When this returns, clients can connect again.
+        """Accept connections again after `shut`. When this returns, clients can connect.
 
         Raise FakeOAuthError if another process has taken the port meanwhile.
         """
@@ -133,7 +137,7 @@ class Listener:
         if os.getpid() != self._process:
             raise FakeOAuthError(
                 f"{self.url}: expected a call in process {self._process}, which started the "
-                f"server, got one in its child process {os.getpid()}"
+                f"server, got one in its child process {os.getpid()}; make the call in the parent"
             )
         with self._ordering:
             self._order, self._failure = seconds, None
@@ -301,7 +305,7 @@ def server_context(host: str) -> tuple[SSLContext, str]:
     try:
         import trustme  # an extra, which most users do not need
     except ModuleNotFoundError:
-        raise FakeOAuthError('HTTPS needs trustme: pip install "fake_oauth[tls]"') from None
+        raise FakeOAuthError('HTTPS requires trustme; pip install "fake_oauth[tls]"') from None
     authority = trustme.CA(organization_name="fake_oauth, for tests")
     names = dict.fromkeys((host, "localhost", "127.0.0.1", "::1"))
     context = SSLContext(PROTOCOL_TLS_SERVER)

@@ -43,11 +43,11 @@ def cookie(realm: Realm, session: str) -> tuple[str, str]:
 
 
 def logged_in_user(realm: Realm, session: str | None) -> User | None:
-    """Return the active user of a session, or the one who is logged in everywhere."""
+    """Return the active user who is logged in everywhere, or else in this session."""
     with realm.lock:
-        sub = realm.logged_in_everywhere or realm.sessions.user(session, realm.clock.now())
-    user = realm.users.get(sub) if sub is not None else None
-    return user if user is not None and user.status == "active" else None
+        logged_in = realm.logged_in_everywhere, realm.sessions.user(session, realm.clock.now())
+    users = (realm.users.get(sub) for sub in logged_in if sub is not None)
+    return next((user for user in users if user is not None and user.status == "active"), None)
 
 
 def log_in(realm: Realm, request: HTTPRequest) -> Reply:
@@ -59,7 +59,7 @@ def log_in(realm: Realm, request: HTTPRequest) -> Reply:
         waiting = realm.sessions.waiting(p_state, session, realm.clock.now())
     if waiting is None or p_state is None:
         reason = "p_state is unknown, used up, or of another browser"
-        return _over(realm, reason if request.flaw is None else request.flaw.reason)
+        return _login_ended(realm, reason if request.flaw is None else request.flaw.reason)
     if not is_sent:
         return _page(realm, waiting, p_state=p_state, reason="login page shown")
     try:
@@ -73,11 +73,11 @@ def log_in(realm: Realm, request: HTTPRequest) -> Reply:
             realm, waiting, p_state=p_state, message=message, status=400, reason=error.reason
         )
     if not _use_up(realm, p_state):
-        return _over(realm, "p_state was used up by another request")
+        return _login_ended(realm, "p_state was used up by another request")
     try:
         parameters = authorize.allow(realm, waiting, user)
     except OAuthError as error:
-        return _over(realm, error.reason)
+        return _login_ended(realm, error.reason)
     with realm.lock:
         realm.sessions.end(session)
         session = realm.sessions.begin(realm.clock.now(), sub=user.sub)
@@ -107,7 +107,7 @@ def _chosen(realm: Realm, waiting: AuthorizationRequest, request: HTTPRequest) -
     return check_password(realm, ANY_NAME, form.get("username", ""), form.get("password", ""))
 
 
-def _over(realm: Realm, reason: str) -> Reply:
+def _login_ended(realm: Realm, reason: str) -> Reply:
     """Return the page that says that this login cannot go on."""
     return _page(realm, None, status=400, reason=reason)
 
@@ -127,7 +127,8 @@ def _page(
         message=message,
         users=[user for user in realm.users.values() if user.status == "active"],
     )
-    # A form's redirect counts as its action (CSP 3, section 6.4), so the client's place is named.
+    # A form's redirect counts as its action (CSP 3, section 6.4), so the policy allows the origin
+    # of the redirect URI.
     targets = "'self'" if waiting is None else f"'self' {_origin(waiting.redirect_uri)}"
     policy = ("Content-Security-Policy", f"{_CONTENT_POLICY}; form-action {targets}")
     return Reply(status=status, page=text, content_type=HTML, headers=(policy,), reason=reason)

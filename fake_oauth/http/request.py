@@ -1,6 +1,7 @@
 """A request as HTTP has it: its parameters and credentials, read once and in one place.
 
-Nothing is judged here, except what cannot be read. The rules are those of docs/token.md.
+It refuses only requests that cannot be read, and credentials that contradict each other. The other
+rules of docs/token.md are those of the provider.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class HTTPRequest:
     peer: str | None
     """The client's address and port; None in process."""
     digest: Hashable
-    """Equal for requests that are the same byte for byte."""
+    """Equal for requests with the same method, path, query, Authorization, and body."""
     raw_headers: Sequence[tuple[str, str]]
     flaw: OAuthError | None
     """Why the request cannot be read; this is its response before any rule applies."""
@@ -191,7 +192,7 @@ def _multipart(environ: WSGIEnvironment, body: bytes) -> Parameters:
 def _json(body: bytes, reads_json: ReadsJSON) -> Parameters:
     """Return the members of a JSON object, if the endpoint reads JSON (docs/token.md, rule 18)."""
     try:
-        members = json.loads(body, object_pairs_hook=_Members)
+        members = json.loads(body.decode(), object_pairs_hook=_Members)
         is_object = isinstance(members, _Members)
         pairs = (
             [(name, _text(value)) for name, value in members if value is not None]
@@ -215,7 +216,14 @@ class _Members(list[tuple[str, object]]):
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(_plain(value))
+
+
+def _plain(value: object) -> object:
+    """Return a value with plain objects in it."""
+    if isinstance(value, _Members):
+        return {name: _plain(member) for name, member in value}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
 def _basic(encoded: str) -> Credentials:

@@ -13,6 +13,8 @@ from fake_oauth.provider.realm import Realm
 from fake_oauth.provider.store import AccessToken
 from fake_oauth.provider.tokens import InvalidTokenError, verify
 
+# Seconds before and after 1970 that no clock of this package shows.
+_FAR: Final = 10**12
 _FOREIGN: Final = "not an access token of this server"
 
 
@@ -146,6 +148,7 @@ def _flaw(claims: Mapping[str, Any], record: AccessToken | None, now: float) -> 
     for name, value in times.items():
         if not isinstance(value, int | float) or isinstance(value, bool):
             return f"access token with {name} {value!r}, which is not a number"
+        times[name] = max(-_FAR, min(value, _FAR))  # An integer can be too large for a float.
     if "exp" not in times:
         return "access token without exp"
     if times.get("nbf", now) > now:

@@ -48,10 +48,11 @@ class Clock:
     def advance(self, seconds: float) -> None:
         """Move the clock ahead by `seconds`, or back if negative. A frozen clock stays frozen.
 
-        Raise FakeOAuthError for a moment outside of the years 1970 to 9999.
+        Raise FakeOAuthError for a moment outside of the years 1970 to 9999, and for anything that
+        is not a number.
         """
         with self._lock:
-            self._set(self.now() + seconds)
+            self._set(self.now() + _number(seconds))
 
     def set(self, moment: float | datetime) -> None:
         """Set the clock to `moment`: seconds since 1970, or a datetime with a time zone.
@@ -89,10 +90,24 @@ class Clock:
         return f"<Clock {self.now():.3f}{' frozen' if self.is_frozen else ''}>"
 
 
+def _number(seconds: float) -> float:
+    if not isinstance(seconds, int | float):
+        raise FakeOAuthError(f"expected a number of seconds, got {seconds!r}")
+    return seconds
+
+
 def seconds_since_1970(moment: float | datetime) -> float:
-    """Return a moment as seconds. Raise FakeOAuthError for a datetime without a time zone."""
-    if not isinstance(moment, datetime):
+    """Return a moment as seconds.
+
+    Raise FakeOAuthError for a datetime without a time zone, and for anything else.
+    """
+    if isinstance(moment, int | float):
         return float(moment)
+    if not isinstance(moment, datetime):
+        raise FakeOAuthError(
+            f"expected seconds since 1970 or a datetime, got {moment!r}; "
+            "datetime.fromisoformat() reads text"
+        )
     if moment.tzinfo is None:
         raise FakeOAuthError(
             f"{moment.isoformat()} has no time zone; write {moment.isoformat()}Z in TOML, "

@@ -188,6 +188,8 @@ class Dialect:
             members["error"] = error.code
             if description is not None:
                 members["error_description"] = description
+            if error.uri is not None:
+                members["error_uri"] = error.uri
         if error.scope is not None:
             members["scope"] = error.scope
         return self.challenge_response(members)

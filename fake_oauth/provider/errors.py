@@ -116,8 +116,12 @@ class RedirectError(OAuthError):
         parameter: str,
         redirect_uri: str,
         state: str | None,
+        description: str | None = None,
+        uri: str | None = None,
     ) -> None:
-        super().__init__(code, reason, cause=cause, parameter=parameter)
+        super().__init__(
+            code, reason, cause=cause, parameter=parameter, description=description, uri=uri
+        )
         self.redirect_uri = redirect_uri
         self.state = state
 
@@ -134,8 +138,9 @@ class BearerError(OAuthError):
         endpoint: Literal["userinfo", "resource"],
         scope: str | None = None,
         description: str | None = None,
+        uri: str | None = None,
     ) -> None:
-        super().__init__(code, reason, cause=cause, description=description)
+        super().__init__(code, reason, cause=cause, description=description, uri=uri)
         self.endpoint = endpoint
         self.scope = scope
         """The scope that the access token needs, if that is the problem."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from time import monotonic, sleep
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -154,3 +155,11 @@ def answers(data: bytes, *, bodies: bool = True) -> Iterable[Answer]:
 def still_serves(server: FakeOAuth) -> bool:
     """Return whether the documented request succeeds on a new connection."""
     return [answer.status for answer in responses_to(server.url, request())] == [200]
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Wait for another thread; for 20 seconds at most, which nothing here takes."""
+    deadline = monotonic() + 20
+    while not condition():
+        assert monotonic() < deadline
+        sleep(0.001)

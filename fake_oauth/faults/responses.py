@@ -1,6 +1,6 @@
 """Faults in the response: the endpoint has done its work, and what the client gets is malformed.
 
-JSON is written as the server writes it. A new fault is a subclass of `ReplyFault` and a row of
+JSON is written as the server writes it. A new fault is a subclass of `ResponseFault` and a row of
 `KINDS`.
 """
 
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fake_oauth.faults.base import (
-    ReplyFault,
-    Server,
+    FaultContext,
+    ResponseFault,
     TokenFault,
     header_problems,
     header_value_problems,
@@ -29,38 +29,38 @@ _SAMPLE = json.dumps({"access_token": "é" * 100}, ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Field(ReplyFault):
+class Field(ResponseFault):
     """A response whose JSON has this member with this value, added or replaced."""
 
     name: str
     value: Any
 
-    def damage(self, response: Response, server: Server) -> Response | None:
+    def damage(self, response: Response, context: FaultContext) -> Response | None:
         members = _members(response)
         if members is None:
             return None
-        return _rewritten(response, {**members, self.name: self.value}, server)
+        return _rewritten(response, {**members, self.name: self.value}, context)
 
     def problems(self) -> Iterator[Problem]:
         yield from json_problems("value", self.value)
 
 
 @dataclass(frozen=True, slots=True)
-class MissingField(ReplyFault):
+class MissingField(ResponseFault):
     """A response whose JSON lacks this member."""
 
     name: str
 
-    def damage(self, response: Response, server: Server) -> Response | None:
+    def damage(self, response: Response, context: FaultContext) -> Response | None:
         members = _members(response)
         if members is None or self.name not in members:
             return None
         rest = {name: value for name, value in members.items() if name != self.name}
-        return _rewritten(response, rest, server)
+        return _rewritten(response, rest, context)
 
 
 @dataclass(frozen=True, slots=True)
-class DuplicateKey(ReplyFault):
+class DuplicateKey(ResponseFault):
     """A response whose JSON has this member a second time, at the end, with another value.
 
     RFC 8259 section 4 leaves open which of the two a parser uses.
@@ -69,16 +69,16 @@ class DuplicateKey(ReplyFault):
     name: str
     value: Any = "DUPLICATE"
 
-    def damage(self, response: Response, server: Server) -> Response | None:
+    def damage(self, response: Response, context: FaultContext) -> Response | None:
         members = _members(response)
         if members is None or self.name not in members:
             return None
         # Written under a name that nothing in the response has, which is then replaced.
         marker = "duplicate"
-        while marker in server.write_json({**members, self.name: self.value}):
+        while marker in context.write_json({**members, self.name: self.value}):
             marker += "_"
-        text = server.write_json({**members, marker: self.value})
-        text = text.replace(f'"{marker}"', server.write_json(self.name))
+        text = context.write_json({**members, marker: self.value})
+        text = text.replace(f'"{marker}"', context.write_json(self.name))
         return response.changed(_encoded(text))
 
     def problems(self) -> Iterator[Problem]:
@@ -86,40 +86,40 @@ class DuplicateKey(ReplyFault):
 
 
 @dataclass(frozen=True, slots=True)
-class NotJSONBody(ReplyFault):
-    """A response that claims to be JSON and is not."""
+class NotJSONBody(ResponseFault):
+    """A response with another body and the same headers; by default JSON that is cut off."""
 
     body: str = '{"access_token": '
 
-    def damage(self, response: Response, server: Server) -> Response:
+    def damage(self, response: Response, context: FaultContext) -> Response:
         return response.changed(_encoded(self.body))
 
 
 @dataclass(frozen=True, slots=True)
-class HTMLBody(ReplyFault):
+class HTMLBody(ResponseFault):
     """An HTML page instead of the response: that of a proxy or a captive portal."""
 
     body: str = "<!DOCTYPE html>\n<title>Welcome</title>\n<p>Please accept our terms.</p>\n"
 
-    def damage(self, response: Response, server: Server) -> Response:
+    def damage(self, response: Response, context: FaultContext) -> Response:
         return response.changed(_encoded(self.body), content_type=HTML)
 
 
 @dataclass(frozen=True, slots=True)
-class EmptyBody(ReplyFault):
+class EmptyBody(ResponseFault):
     """A response without its body."""
 
-    def damage(self, response: Response, server: Server) -> Response | None:
+    def damage(self, response: Response, context: FaultContext) -> Response | None:
         return response.changed(b"") if response.body else None
 
 
 @dataclass(frozen=True, slots=True)
-class WrongContentType(ReplyFault):
+class WrongContentType(ResponseFault):
     """The right body with the wrong Content-Type; an empty one removes the header."""
 
     content_type: str = "text/plain"
 
-    def damage(self, response: Response, server: Server) -> Response:
+    def damage(self, response: Response, context: FaultContext) -> Response:
         return response.changed(content_type=self.content_type or None)
 
     def problems(self) -> Iterator[Problem]:
@@ -127,7 +127,7 @@ class WrongContentType(ReplyFault):
 
 
 @dataclass(frozen=True, slots=True)
-class WrongCharset(ReplyFault):
+class WrongCharset(ResponseFault):
     """A response that claims to be UTF-8 and has another encoding, one that Python knows.
 
     A body whose bytes are the same in both is unchanged.
@@ -135,7 +135,7 @@ class WrongCharset(ReplyFault):
 
     charset: str = "utf-16"
 
-    def damage(self, response: Response, server: Server) -> Response | None:
+    def damage(self, response: Response, context: FaultContext) -> Response | None:
         try:
             body = response.body.decode().encode(self.charset, errors="replace")
         except UnicodeDecodeError:
@@ -153,10 +153,10 @@ class WrongCharset(ReplyFault):
 
 
 @dataclass(frozen=True, slots=True)
-class BrokenGzip(ReplyFault):
+class BrokenGzip(ResponseFault):
     """A response that claims to be compressed (gzip), and breaks while it is inflated."""
 
-    def damage(self, response: Response, server: Server) -> Response:
+    def damage(self, response: Response, context: FaultContext) -> Response:
         compressed = bytearray(gzip.compress(response.body, mtime=0))
         # After the header of ten bytes: a block of a type that does not exist (RFC 1951, 3.2.3).
         compressed[10] |= 0b110
@@ -164,12 +164,12 @@ class BrokenGzip(ReplyFault):
 
 
 @dataclass(frozen=True, slots=True)
-class HugeBody(ReplyFault):
+class HugeBody(ResponseFault):
     """The right body, followed by blanks up to some number of bytes."""
 
     bytes: int
 
-    def damage(self, response: Response, server: Server) -> Response | None:
+    def damage(self, response: Response, context: FaultContext) -> Response | None:
         if len(response.body) >= self.bytes:
             return None
         return response.changed(response.body.ljust(self.bytes))
@@ -180,7 +180,7 @@ class HugeBody(ReplyFault):
 
 
 @dataclass(frozen=True, slots=True)
-class Change(ReplyFault):
+class Change(ResponseFault):
     """A response as a function changes it. In Python only.
 
     The function gets a `Response` and returns another, for example one of `response.changed(…)`.
@@ -189,42 +189,46 @@ class Change(ReplyFault):
 
     function: Callable[[Response], Response | None]
 
-    def damage(self, response: Response, server: Server) -> Response | None:
+    def damage(self, response: Response, context: FaultContext) -> Response | None:
         try:
             changed = self.function(response)
         except Exception as error:
-            raise FakeOAuthError(f"the function of {self} failed: {error!r}") from error
+            raise FakeOAuthError(f"{self}: the function failed: {error!r}") from error
         if changed is None or changed == response:
             return None
         if not isinstance(changed, Response):
-            raise FakeOAuthError(f"the function of {self} returned no Response, but {changed!r}")
-        # The server sets its own framing, which `changed` keeps right.
-        own = dict(response.headers)
-        added = {name: value for name, value in changed.headers if name not in own}
-        for problem in header_problems("headers", added):
-            raise FakeOAuthError(f"the function of {self}: {problem}")
+            raise FakeOAuthError(
+                f"{self}: expected the function to return a Response or None, got {changed!r}"
+            )
+        for problem in _response_problems(changed, response):
+            raise FakeOAuthError(f"{self}: the function returned a Response with {problem}")
         return changed
 
 
 @dataclass(frozen=True, slots=True)
-class Combined(ReplyFault):
-    """Several faults in one response, in this order: in its tokens, its members, its body.
+class Combined(ResponseFault):
+    """Several faults in one response, in the order of the list.
 
-    If one of them has nothing to change, the response is unchanged.
+    List token faults first, then those of members, then those of the body. If one of them has
+    nothing to change, the response is unchanged.
     """
 
-    parts: Sequence[ReplyFault | TokenFault]
+    parts: Sequence[ResponseFault | TokenFault]
 
-    def damage(self, response: Response, server: Server) -> Response | None:
+    @property
+    def changes_tokens(self) -> bool:
+        return any(isinstance(part, TokenFault) for part in self.parts)
+
+    def damage(self, response: Response, context: FaultContext) -> Response | None:
         changed: Response | None = response
         for part in self.parts:
             if changed is None:
                 return None
-            if isinstance(part, ReplyFault):
-                changed = part.damage(changed, server)
+            if isinstance(part, ResponseFault):
+                changed = part.damage(changed, context)
             else:
-                members = tampered(part, _members(changed) or {}, server)
-                changed = None if members is None else _rewritten(changed, members, server)
+                members = tampered(part, _members(changed) or {}, context)
+                changed = None if members is None else _rewritten(changed, members, context)
         return changed
 
     def problems(self) -> Iterator[Problem]:
@@ -245,6 +249,21 @@ class Combined(ReplyFault):
                     unsigned.append(part)
 
 
+def _response_problems(changed: Response, response: Response) -> Iterator[Problem]:
+    """Yield a problem for each part of a changed response that cannot be sent."""
+    if not (isinstance(changed.status, int) and 200 <= changed.status <= 599):
+        yield Problem("status", f"expected 200 to 599, got {changed.status!r}")
+    body: object = changed.body
+    if not isinstance(body, bytes):
+        yield Problem("body", f"expected bytes, got {body!r}")
+        return
+    # The server sets its own framing, which `Response.changed` keeps right.
+    known = {*response.headers, ("Content-Length", str(len(body)))}
+    for name, value in changed.headers:
+        if (name, value) not in known:
+            yield from header_problems("headers", {name: value})
+
+
 def _members(response: Response) -> dict[str, Any] | None:
     """Return the JSON object in a response, if it is one that can be written again."""
     try:
@@ -261,8 +280,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _rewritten(response: Response, members: Mapping[str, Any], server: Server) -> Response:
-    return response.changed(_encoded(server.write_json(members)))
+def _rewritten(response: Response, members: Mapping[str, Any], context: FaultContext) -> Response:
+    return response.changed(_encoded(context.write_json(members)))
 
 
 def _encoded(text: str) -> bytes:
