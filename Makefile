@@ -19,7 +19,7 @@ ARGS ?=
 # Made on the way to something else, and worth keeping.
 .PRECIOUS: .venv/%/ready
 
-.PHONY: serve test check format lint types coverage wheel fuzz fuzz-quick bench clean
+.PHONY: serve test check format lint types wheel fuzz fuzz-quick soak soak-quick bench clean
 
 serve: .venv/serve/ready
 	.venv/serve/bin/fake-oauth serve $(ARGS)
@@ -27,7 +27,7 @@ serve: .venv/serve/ready
 test: .venv/$(MAIN)/ready
 	$(BIN)/python -m pytest $(ARGS)
 
-check: lint types $(ALL:%=coverage-%) wheel fuzz-quick
+check: lint types coverage-$(MAIN) $(patsubst %,test-%,$(filter-out $(MAIN),$(ALL))) wheel fuzz-quick soak-quick
 
 format: .venv/$(MAIN)/ready
 	$(BIN)/ruff format
@@ -46,6 +46,10 @@ coverage-%: .venv/%/ready
 	.venv/$*/bin/coverage combine -q
 	.venv/$*/bin/coverage report
 
+# Coverage is the same with every version, and costs half as much time again.
+test-%: .venv/%/ready
+	.venv/$*/bin/python -m pytest -q -n auto
+
 # The wheel as its users get it: built, installed where nothing else is, and tried.
 wheel: .venv/$(MAIN)/ready
 	rm -rf dist .venv/wheel
@@ -62,6 +66,13 @@ fuzz: .venv/fuzz/ready
 
 fuzz-quick: .venv/fuzz/ready
 	.venv/fuzz/bin/python fuzz/run.py --examples 25 --seed 1
+
+# Everything at once: fuzzed bytes, faults, races, resets, forks, and starts and stops.
+soak: .venv/$(MAIN)/ready
+	$(BIN)/python soak/main.py $(ARGS)
+
+soak-quick: .venv/$(MAIN)/ready
+	$(BIN)/python soak/main.py --seconds 60
 
 bench: .venv/$(MAIN)/ready
 	$(BIN)/python benchmarks/bench.py $(ARGS)

@@ -564,7 +564,7 @@ def readings(text: str) -> str:
     return "\n".join([*plain, *map(unquote_plus, decoded)])
 
 
-@settings(max_examples=120, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(st.lists(exchanges(), min_size=1, max_size=3))
 def test_no_secret_is_written(drawn: list[tuple[str, dict[str, Any], dict[str, Any]]]) -> None:
     """Through the recorder, file and folder names included."""
@@ -610,7 +610,7 @@ LAYOUTS = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=120, deadline=None, derandomize=True)
 @given(DOCUMENTS, LAYOUTS)
 def test_any_json_that_is_not_changed_is_the_same(
     document: dict[str, Any], layout: dict[str, Any]
@@ -619,7 +619,7 @@ def test_any_json_that_is_not_changed_is_the_same(
     assert rewrite_json(text, lambda _, value: value) == text
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=120, deadline=None, derandomize=True)
 @given(DOCUMENTS, LAYOUTS)
 def test_a_response_matches_its_own_case(document: dict[str, Any], layout: dict[str, Any]) -> None:
     data = json.dumps(document, **layout).encode(errors="surrogatepass")
