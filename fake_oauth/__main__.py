@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     source.add_argument(
         "--documented",
         action="store_true",
-        help="reproduce the documented example: the first refresh returns its body",
+        help="use the settings and the time of the documentation's example",
     )
     serve.add_argument(
         "--dialect",
@@ -86,9 +86,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("--tls", action="store_true", help="serve HTTPS (requires fake_oauth[tls])")
     serve.add_argument(
-        "--ca-file", type=Path, metavar="FILE", help="write the certificate to trust to FILE"
+        "--ca-file",
+        type=Path,
+        metavar="FILE",
+        help="file to write the CA certificate to (requires HTTPS)",
     )
-    serve.add_argument("--seed", type=int, metavar="N", help="seed of the ids, to repeat a run")
+    serve.add_argument(
+        "--seed", type=int, metavar="N", help="seed of the IDs, to repeat a run (default: random)"
+    )
     serve.set_defaults(run=_serve)
 
     add_commands(commands, check=_check, record=_record)
@@ -204,7 +209,7 @@ def _heading(server: FakeOAuth) -> str:
             f"  control {server.url}{PREFIX}/{token}",
             f"  clients {', '.join(client.client_id for client in settings.clients)}",
             f"  users {', '.join(user.login_name for user in settings.users)}",
-            f"  seed {server.seed} (--seed {server.seed} makes the same ids again)",
+            f"  seed {server.seed} (--seed {server.seed} makes the same IDs again)",
             "Press Ctrl-C to stop.",
         )
     )

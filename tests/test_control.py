@@ -449,7 +449,9 @@ def test_the_journal_shows_everything_except_secrets(fake: FakeOAuth, control: C
                     "grant_type": "refresh_token",
                     "refresh_token": "a-token-that-was-never-issued",
                 },
+                "content_type": "application/x-www-form-urlencoded",
                 "headers": {"Host": "localhost", "X-Request-Id": "7"},
+                "response_headers": dict(fake.journal[0].response_headers),
                 "tokens": {},
                 "issued": [],
                 "reply": {"error": "invalid_grant"},
@@ -464,6 +466,17 @@ def test_the_journal_shows_everything_except_secrets(fake: FakeOAuth, control: C
         ]
     }
     assert len(fake.journal) == 1, "control requests are not in the journal"
+
+
+def test_the_journal_hides_the_session_of_a_browser(fake: FakeOAuth, control: Control) -> None:
+    fake.replace_clients([Client(client_id="web", redirect_uris=["https://app.example/cb"])])
+    asked = {"client_id": "web", "response_type": "code", "code_challenge": "x" * 43}
+    query = {**asked, "code_challenge_method": "S256"}
+    response = WSGIClient(fake).get("/oauth2/authorize", query_string=query)
+    assert response.status_code == 302
+    (exchange,) = members(control("GET", "/journal"))["exchanges"]
+    assert exchange["response_headers"]["Set-Cookie"] == "***"
+    assert exchange["response_headers"]["Location"] == response.location
 
 
 def test_the_journal_hides_the_headers_that_have_credentials(

@@ -99,8 +99,8 @@ _SECRETS: Final = "show secrets and tokens in the curl commands, so that you can
 _KEEP: Final = "parameter or member whose words are not secret"
 
 OPTIONS: Final = (
-    Option("client-id", _ALL, "ID", "client id"),
-    Option("client-secret", _ALL, "SECRET", "client secret"),
+    Option("client-id", _ALL, "ID", "ID of the client to test with"),
+    Option("client-secret", _ALL, "SECRET", "secret of this client"),
     Option("refresh-token", _ALL, "TOKEN", "refresh token of this client"),
     Option("value", _ALL, "NAME=VALUE", f"another value: {_VALUES}", is_repeatable=True),
     Option("settings", _ALL, "FILE", "settings file that describes the server (TOML)", Path),
@@ -132,14 +132,14 @@ OPTIONS: Final = (
         "junit",
         _CHECK,
         "FILE",
-        "write JUnit XML to FILE, or - for standard output without a table",
+        "write a JUnit XML report to FILE (-: standard output, without the table)",
         Path,
     ),
     Option(
         "json",
         _CHECK,
         "FILE",
-        "write JSON to FILE, or - for standard output, and print no table",
+        "write a JSON report to FILE instead of the table (-: standard output)",
         Path,
     ),
     Option("out", _RECORD, "FOLDER", "folder to write to", Path, Path("cases")),
@@ -166,9 +166,11 @@ def add_commands(commands: Any, *, check: Run, record: Run) -> None:
         "check",
         help="test a server against the documented exchanges",
         description="Run every case that the given values allow. The exit code is 0 if every case "
-        "that ran matches, 1 if any differs, and 2 if no case ran.",
+        "that ran matches, 1 if any differs, and 2 if no case ran or the command failed.",
     )
-    parser.add_argument("url", metavar="URL", help="server to test: http://127.0.0.1:8080")
+    parser.add_argument(
+        "url", metavar="URL", help="URL of the server to test, such as http://127.0.0.1:8080"
+    )
     _add_options(parser, "check")
     parser.set_defaults(run=check, prefix="--")
     parser = commands.add_parser(
@@ -178,7 +180,7 @@ def add_commands(commands: Any, *, check: Run, record: Run) -> None:
         "client at this proxy instead of the server. Cases have no secrets and no personal data: "
         "documented values replace known ones, and WRONG or a placeholder replaces the others.",
     )
-    upstream = "server to record: https://idp.example"
+    upstream = "URL of the server to record, such as https://idp.example"
     parser.add_argument("--upstream", required=True, metavar="URL", help=upstream)
     _add_options(parser, "record")
     parser.set_defaults(run=record, prefix="--")

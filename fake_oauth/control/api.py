@@ -361,9 +361,14 @@ def _exchange(exchange: Exchange) -> dict[str, Any]:
         "at": _moment(exchange.at),
         "query": _without_secrets(exchange.query),
         "form": _without_secrets(exchange.form),
+        "content_type": exchange.content_type,
         "headers": dict(exchange.headers),
         "tokens": dict(exchange.tokens),
         "issued": list(exchange.issued),
+        "response_headers": {
+            name: "***" if name == "Set-Cookie" else value
+            for name, value in exchange.response_headers.items()
+        },
         "reply": exchange.reply,
         "reason": exchange.reason,
         "fault": exchange.fault,
