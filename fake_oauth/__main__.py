@@ -193,7 +193,7 @@ def _describe(options: argparse.Namespace) -> int:
 def _heading(server: FakeOAuth) -> str:
     settings = server.settings
     served = [
-        f"  {method:4} {server.dialect.issuer_path}{path}"
+        f"  {method:4} {settings.issuer_path}{path}"
         for name, path in server.dialect.paths.items()
         for method in ENDPOINTS[name].methods
     ]

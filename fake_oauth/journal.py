@@ -15,6 +15,7 @@ from threading import Lock
 from typing import Any, Final, overload
 
 from fake_oauth.parameters import shown
+from fake_oauth.provider.errors import Cause
 from fake_oauth.provider.request import Parameters
 from fake_oauth.provider.store import together
 
@@ -57,6 +58,9 @@ class Exchange:
     """The body of the response."""
     reason: str | None = None
     """Why the server responded as it did, in a sentence."""
+    cause: Cause | None = None
+    """The rule that refused the request: `refresh_token_expired`. Dialects have other codes for
+    it; this name stays."""
     fault: str | None = None
     """The step of the script that the request used: `step 2 Status(503)`."""
     peer: str | None = None
@@ -168,10 +172,12 @@ class Journal(Sequence[Exchange]):
         at: float,
         headers: Mapping[str, str] | None = None,
         issued: tuple[str, ...] = (),
+        cause: Cause | None = None,
     ) -> None:
         """Complete an exchange with its response. A status of None is no response."""
         exchange.body, exchange.reason, exchange.answered_at = body, reason, at
         exchange.response_headers, exchange.issued = headers or {}, issued
+        exchange.cause = cause
         exchange.status = status
         with self._lock:
             exchange.answered_before = self._arrived + 1

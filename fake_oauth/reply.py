@@ -5,12 +5,13 @@ Which status and members an error has, and how JSON is laid out, is the dialect'
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
 
+from fake_oauth.provider.errors import Cause
 from fake_oauth.provider.store import IssuedToken
 
 FORM: Final = "application/x-www-form-urlencoded"
@@ -21,8 +22,6 @@ HTML: Final = "text/html;charset=UTF-8"
 Headers = tuple[tuple[str, str], ...]
 
 _PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
-# The characters that the documented server does not escape in the query of a redirect.
-_UNESCAPED: Final = "!$'()*+,;:@/?"
 _ASCII: Final = "".join(map(chr, range(0x21, 0x7F)))
 
 
@@ -37,6 +36,8 @@ class Reply:
     headers: Headers = ()
     reason: str
     """Why the server responds like this, for the journal."""
+    cause: Cause | None = None
+    """The rule that refused the request."""
     issued: tuple[IssuedToken, ...] = ()
     """The records of the tokens in the data."""
 
@@ -73,13 +74,39 @@ class Response:
 
 
 def redirect(
-    uri: str, parameters: Mapping[str, str], *, reason: str, headers: Headers = ()
+    uri: str,
+    parameters: Mapping[str, str],
+    *,
+    reason: str,
+    headers: Headers = (),
+    cause: Cause | None = None,
+    unescaped: str = "",
 ) -> Reply:
-    """Return a redirect to a URI with these parameters in its query (RFC 6749 section 4.1.2)."""
+    """Return a redirect to a URI with these parameters in its query (RFC 6749 section 4.1.2).
+
+    `unescaped` are reserved characters that the query has as they are.
+    """
     uri = quote(uri, safe=_ASCII)  # A header has ASCII only (RFC 3987 section 3.1).
     query = "&".join(
-        f"{name}={quote(value, safe=_UNESCAPED, errors='replace')}"
+        f"{name}={quote(value, safe=unescaped, errors='replace')}"
         for name, value in parameters.items()
     )
     join = "" if not query else "&" if "?" in uri else "?"
-    return Reply(status=302, headers=(("Location", f"{uri}{join}{query}"), *headers), reason=reason)
+    return Reply(
+        status=302,
+        headers=(("Location", f"{uri}{join}{query}"), *headers),
+        reason=reason,
+        cause=cause,
+    )
+
+
+def texts_in(data: object) -> Iterator[str]:
+    """Yield every text in JSON data, at any depth."""
+    if isinstance(data, str):
+        yield data
+    elif isinstance(data, Mapping):
+        for member in data.values():
+            yield from texts_in(member)
+    elif isinstance(data, list | tuple):
+        for item in data:
+            yield from texts_in(item)

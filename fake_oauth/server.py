@@ -28,7 +28,7 @@ from fake_oauth.provider.model import Client, OneTimePassword, Resource, User
 from fake_oauth.provider.realm import Realm, registered_scopes
 from fake_oauth.provider.tokens import TokenSet
 from fake_oauth.settings import Settings, rule_problems
-from fake_oauth.structure import Problem
+from fake_oauth.structure import Problem, suggestion
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -63,7 +63,7 @@ class FakeOAuth:
     journal: Journal
     """What the client sent, what the server responded, and why; oldest first."""
     seed: int
-    """What its ids are made from; the same seed makes the same ids."""
+    """The seed of the IDs; the same seed makes the same IDs."""
     control_token: str | None
     """What the control API requires as `Authorization: Bearer`; None on loopback."""
 
@@ -95,9 +95,8 @@ class FakeOAuth:
     def start(self) -> Self:
         """Listen, and serve in a thread. Raise OSError if the address is not available."""
         if self._listener is not None:
-            raise FakeOAuthError(
-                "this server is already running; create another FakeOAuth for a second server"
-            )
+            flaw = "is already running" if self.is_running else "was stopped"
+            raise FakeOAuthError(f"this server {flaw}; create another FakeOAuth for another server")
         if self._app is not None and self.settings.issuer is None:
             raise FakeOAuthError(
                 f"this server has been used in process as {_IN_PROCESS}; start it before its first "
@@ -151,18 +150,30 @@ class FakeOAuth:
     def url(self) -> str:
         """Where it listens: `http://127.0.0.1:43210`."""
         if self._listener is None:
-            raise FakeOAuthError("not listening; use it as a context manager, or call start()")
+            raise FakeOAuthError(
+                "this server is not listening; call start(), or use it in a with block"
+            )
         return self._listener.url
 
     @property
     def token_url(self) -> str:
         """The URL of the token endpoint."""
-        return self.url + self.dialect.issuer_path + self.dialect.paths["token"]
+        return self.url_of("token")
 
     @property
     def resource_url(self) -> str:
         """The URL of a protected resource that requires an access token (RFC 6750)."""
-        return self.url + self.dialect.issuer_path + self.dialect.paths["resource"]
+        return self.url_of("resource")
+
+    def url_of(self, endpoint: str) -> str:
+        """Return the URL of an endpoint that the dialect serves, such as `jwks`."""
+        paths = self.dialect.paths
+        if endpoint not in paths:
+            hint = suggestion(endpoint, list(paths))
+            raise FakeOAuthError(
+                f"the dialect {self.dialect.name} does not serve {endpoint!r}; {hint}"
+            )
+        return self.url + self.settings.issuer_path + paths[endpoint]
 
     @property
     def issuer(self) -> str:
@@ -249,7 +260,9 @@ class FakeOAuth:
         realm = self._realm
         found = realm.user(user)
         if found.status != "active":
-            raise FakeOAuthError(f"user {found.login_name} is {found.status} and cannot log in")
+            raise FakeOAuthError(
+                f"login: user {found.login_name!r} is {found.status}; call unfreeze_user first"
+            )
         realm.logged_in_everywhere = found.sub
 
     def logout(self) -> None:
@@ -310,8 +323,10 @@ class FakeOAuth:
 
     def delete_user(self, user: str) -> None:
         """Delete a user. The server refuses the user's refresh tokens and codes, and userinfo."""
-        deleted = self._realm.user(user)
-        self.replace_users([other for other in self.settings.users if other != deleted])
+        realm = self._realm
+        with realm.lock:
+            deleted = realm.user(user)
+            self.replace_users([other for other in self.settings.users if other != deleted])
 
     def replace_clients(self, clients: Sequence[Client]) -> None:
         """Replace the clients. The server refuses requests of clients that are removed.
@@ -336,7 +351,7 @@ class FakeOAuth:
         running server.
         """
         settings = self._given if settings is None else settings
-        problems = settings.problems()
+        problems = settings.problems() or self._script_problems(settings)
         if self._listener is not None and settings.tls != self.settings.tls:
             message = "a running server cannot change it; stop the server first"
             problems = [*problems, Problem("$.tls", message)]
@@ -478,7 +493,7 @@ class FakeOAuth:
             issuing.preconfigure(realm, token)
         if settings.auto_login is not None:
             realm.logged_in_everywhere = realm.user(settings.auto_login).sub
-        self._add(settings.faults)
+        self._script.begin(self._rules(settings.faults, ()))
         return App(
             realm,
             self.journal,
@@ -503,17 +518,24 @@ class FakeOAuth:
             self.settings = changed
 
     def _set_status(self, name: str, status: Literal["active", "frozen"]) -> None:
-        changed = self._realm.user(name)
-        self.replace_users(
-            [
-                replace(user, status=status) if user == changed else user
-                for user in self.settings.users
-            ]
-        )
+        realm = self._realm
+        with realm.lock:
+            changed = realm.user(name)
+            self.replace_users(
+                [
+                    replace(user, status=status) if user == changed else user
+                    for user in self.settings.users
+                ]
+            )
 
     def _add(self, steps: Sequence[Fault | Rule]) -> list[Step]:
         before = [step.rule for step in self._script.steps]
         return self._script.add(self._rules(steps, before))
+
+    def _script_problems(self, settings: Settings) -> list[Problem]:
+        """Return the problems that only a server has with the script of its settings."""
+        rules, _ = rules_of(settings.faults)
+        return list(rule_problems(rules, settings, has_socket=self._listener is not None))
 
     def _rules(self, steps: Sequence[Fault | Rule], before: Sequence[Rule]) -> list[Rule]:
         """Return checked rules. Raise SettingsError with every problem."""

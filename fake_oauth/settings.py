@@ -13,14 +13,15 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from math import isfinite
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, get_args
 from urllib.parse import urlsplit
 
 from fake_oauth.dialects import Dialect, load_dialect
 from fake_oauth.faults.base import Fault, Rule, rules_of
 from fake_oauth.http.endpoints import ENDPOINTS
 from fake_oauth.provider.clock import Clock
-from fake_oauth.provider.errors import FakeOAuthError, SettingsError
+from fake_oauth.provider.errors import Cause, FakeOAuthError, SettingsError
+from fake_oauth.provider.grants import GRANTS
 from fake_oauth.provider.ids import IdKind
 from fake_oauth.provider.keys import ALGORITHMS, read_key
 from fake_oauth.provider.model import (
@@ -33,6 +34,7 @@ from fake_oauth.provider.model import (
 )
 from fake_oauth.structure import Problem, structure, suggestion, type_problems
 
+_NONE_DEFINED: Final = "no {} is defined; add one, or set refresh_tokens = []"
 _ISSUER: Final = re.compile(r"https?://[^/?#\s]+[^?#\s]*")
 
 
@@ -71,10 +73,12 @@ class SigningKey:
             if pem is not None:
                 read_key(pem, kid, alg)
             elif alg is not None and not alg.startswith(("RS", "PS")):
-                yield Problem("alg", f"the shipped key is an RSA key and cannot sign {alg}")
+                message = f"the shipped key is an RSA key and cannot sign {alg}; set pem or path"
+                yield Problem("alg", message)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            yield Problem(name, f"cannot read {self.path!r}: {reason}")
+            subject = "the text" if self.path is None else repr(self.path)
+            yield Problem(name, f"cannot read {subject}: {reason}")
         except FakeOAuthError as error:
             yield Problem(name, str(error))
 
@@ -92,7 +96,7 @@ class Settings(OwnTerms):
     issuer: str | None = None
     """The `iss` of every token; None is the URL that the server listens on."""
     seed: int | None = None
-    """What ids are made from; None is a random one (in the pytest fixture: 0, 1, …)."""
+    """The seed of the IDs; None is a random one (in the pytest fixtures: 0, 1, …)."""
     clients: Sequence[Client] = (
         Client(
             client_id="TENANT_CLIENT_ID",
@@ -206,6 +210,13 @@ class Settings(OwnTerms):
             raise SettingsError([Problem(str(path), "not TOML: nested too deeply")]) from None
         return cls.from_mapping(data, source=str(path), folder=path.parent)
 
+    @property
+    def issuer_path(self) -> str:
+        """The path of the issuer, below which the endpoints are: `/realms/demo`."""
+        if self.issuer is None:
+            return load_dialect(self.dialect).issuer_path
+        return urlsplit(self.issuer).path.rstrip("/")
+
     def changed(self, **changes: Any) -> Self:
         """Return a copy with some fields replaced. Raise SettingsError for an unknown field."""
         known = [term.name for term in fields(self)]
@@ -258,7 +269,9 @@ class Settings(OwnTerms):
             message = f"expected a finite number, got {self.resource_skew_seconds}"
             yield Problem("resource_skew_seconds", message)
         if len(self.keys) > 2:
-            message = f"expected the key that signs and the next one, got {len(self.keys)}"
+            message = (
+                f"expected at most 2 keys, the signing key and the next one, got {len(self.keys)}"
+            )
             yield Problem("keys", message)
         for index, origin in enumerate(self.cors_origins):
             yield from _origin_problems(f"cors_origins[{index}]", origin)
@@ -287,12 +300,18 @@ class Settings(OwnTerms):
         scopes = {client.client_id: client.scopes for client in self.clients}
         for index, token in enumerate(self.refresh_tokens):
             path = f"$.refresh_tokens[{index}]"
-            client_id = next(iter(scopes), "the first") if token.client is None else token.client
+            client_id = next(iter(scopes), None) if token.client is None else token.client
+            if client_id is None:
+                yield Problem(f"{path}.client", _NONE_DEFINED.format("client"))
+                continue
             yield from _unknown(f"{path}.client", [client_id], list(scopes))
             if client_id in scopes and token.scope is not None:
                 yield from _unknown(f"{path}.scope", token.scope.split(), scopes[client_id])
-            user = next(iter(names), "the first") if token.user is None else token.user
-            yield from _unknown(f"{path}.user", [user], names)
+            user = next(iter(names), None) if token.user is None else token.user
+            if user is None:
+                yield Problem(f"{path}.user", _NONE_DEFINED.format("user"))
+            else:
+                yield from _unknown(f"{path}.user", [user], names)
 
 
 def rule_problems(
@@ -326,7 +345,8 @@ def rule_problems(
         if rule.is_standing:
             for other in before:
                 if other.covers(rule):
-                    yield Problem(path, f"can never apply: the standing fault {other} comes first")
+                    message = f"can never apply: the standing fault {other} comes first; lift it"
+                    yield Problem(path, message)
             before.append(rule)
 
 
@@ -337,6 +357,9 @@ def _dialect_problems(dialect: Dialect | type[Dialect] | str) -> Iterator[Proble
         yield Problem("dialect", str(error))
         return
     yield from _unknown("dialect.paths", list(loaded.paths), list(ENDPOINTS))
+    yield from _unknown("dialect.grant_types", loaded.grant_types, [*GRANTS, *loaded.own_grants])
+    yield from _unknown("dialect.codes", list(loaded.codes), get_args(Cause))
+    yield from _unknown("dialect.texts", list(loaded.texts), get_args(Cause))
     for name, path in loaded.paths.items():
         if not path.startswith("/"):
             message = f"expected a path that starts with /, got {path!r}"
@@ -344,7 +367,9 @@ def _dialect_problems(dialect: Dialect | type[Dialect] | str) -> Iterator[Proble
     yield from repeated("dialect.paths", loaded.paths.values())
     for name in ("token", "login"):
         if name not in loaded.paths:
-            yield Problem("dialect.paths", f"{name} is missing")
+            yield Problem(
+                "dialect.paths", f"no path for {name}; add one, such as {Dialect.paths[name]!r}"
+            )
 
 
 def _origin_problems(path: str, origin: str) -> Iterator[Problem]:
@@ -361,7 +386,7 @@ def _origin_problems(path: str, origin: str) -> Iterator[Problem]:
 def _with_hint(problem: Problem) -> Problem:
     """Return a problem with a hint for a setting that belongs somewhere else."""
     _, _, name = problem.path.rpartition(".")
-    is_in_table = problem.path.startswith(("$.clients[", "$.users["))
+    is_in_table = re.match(r"\$\.\w+\[", problem.path) is not None
     if problem.path in ("$.host", "$.port"):
         return Problem(problem.path, f"unknown key; the command line has --{name}")
     if is_in_table and problem.message.startswith("unknown key") and name in _SETTINGS:

@@ -222,6 +222,9 @@ def new_converter() -> Converter:
 
 
 # Making a converter takes a millisecond for every class that it reads.
+# The integers of TOML have 64 bits.
+_LARGEST: Final = 2**63 - 1
+
 _plain_converter = cache(new_converter)
 
 
@@ -276,7 +279,16 @@ def _leaf(value: Any, kind: Any) -> Any:
         raise _refusal(value, kind)
     if isinstance(value, float) and not isfinite(value):
         raise StructureError([((), f"expected a finite number, got {value}")])
+    if kind is float and (message := _too_large(value)):
+        raise StructureError([((), message)])
     return value
+
+
+def _too_large(value: object) -> str | None:
+    """Return the message for an integer that a float may not hold."""
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        return f"expected a number from {-_LARGEST} to {_LARGEST}, got {value.bit_length()} bits"
+    return None
 
 
 def _refusal(value: object, kind: Any) -> StructureError:
@@ -320,6 +332,8 @@ def _mismatches(value: Any, kind: Any, path: str) -> Iterator[Problem]:
     fitting = next((one for one in members if _fits(value, one)), None)
     if fitting is None:
         yield Problem(path, _expected(kind, value))
+    elif fitting is float and (message := _too_large(value)):
+        yield Problem(path, message)
     elif get_origin(fitting) is Sequence:
         (item_kind,) = get_args(fitting)
         for index, item in enumerate(value):

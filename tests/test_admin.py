@@ -153,7 +153,7 @@ def test_a_frozen_user_neither_logs_in_nor_refreshes(fake: FakeOAuth) -> None:
         "error_description": "Abnormal user status",
     }
     assert reason(fake) == "user alice is frozen"
-    with pytest.raises(FakeOAuthError, match="user alice is frozen and cannot log in"):
+    with pytest.raises(FakeOAuthError, match="user 'alice' is frozen; call unfreeze_user first"):
         fake.login("alice")
     fake.unfreeze_user("alice")
     assert refresh(fake, tokens).status_code == 200

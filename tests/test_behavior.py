@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
@@ -30,14 +30,17 @@ from fake_oauth import (
     FakeOAuth,
     RefreshPolicy,
     Settings,
+    TokenSet,
     User,
     faults,
 )
 from fake_oauth.behavior.assertions import ClientAssertions
 from fake_oauth.behavior.checks import CHECKS, Violation, judge, violations
 from fake_oauth.behavior.history import History
+from fake_oauth.dialects import CIAM
 from fake_oauth.journal import Exchange, Journal
 from fake_oauth.parameters import SECRET_IN_URL
+from fake_oauth.provider.errors import Cause
 from fake_oauth.provider.request import Parameters
 from tests.support.client import DOCUMENTED, FORM, ask
 
@@ -1429,3 +1432,60 @@ def test_a_correct_client_is_never_blamed(
     for step in steps:
         client.follow(step)
     assert client.fake.violations() == [], client.fake.journal
+
+
+class Thrifty(CIAM):
+    """A server that rotates, and whose responses nonetheless have no refresh token."""
+
+    name = "thrifty"
+
+    def token_reply(self, tokens: TokenSet) -> dict[str, Any]:
+        return {"access_token": tokens.access_token, "expires_in": 300, "token_type": "Bearer"}
+
+
+class Nested(CIAM):
+    """A server with the tokens inside of another member, and with error codes of its own."""
+
+    name = "nested"
+    codes: ClassVar[Mapping[Cause, str | None]] = {"refresh_token_spent": "bad_refresh_token"}
+
+    def token_reply(self, tokens: TokenSet) -> dict[str, Any]:
+        return {"ok": True, "user": super().token_reply(tokens)}
+
+
+def test_a_client_keeps_its_token_if_a_dialect_sends_none() -> None:
+    app = App(dialect=Thrifty, refresh_policy="ciam")
+    for _ in range(2):
+        assert app.refresh().status_code == 200
+        app.wait(300)
+    assert [exchange.issued for exchange in app.fake.journal] == [("alice/1 a2",), ("alice/1 a3",)]
+    app.assertions.behaved()
+    app.assertions.kept_its_refresh_token()
+
+
+def test_tokens_inside_of_another_member_are_known_to_the_client() -> None:
+    app = App(dialect=Nested, refresh_policy="rotate")
+    first = app.token
+    reply = app.refresh().json
+    assert reply is not None
+    assert app.fake.journal[-1].issued == ("alice/1 r2", "alice/1 a2")
+    app.refresh(reply["user"]["refresh_token"])
+    assert {violation.check for violation in app.fake.violations()} == {
+        "refreshed_once_per_expiry",
+        "refreshed_only_when_needed",
+    }
+    app.refresh(first)
+    app.refresh(first)
+    assert app.fake.journal[-1].error == "bad_refresh_token"
+    assert app.fake.journal[-1].cause == "refresh_token_spent"
+    with pytest.raises(BehaviorError, match="after request 3 got bad_refresh_token"):
+        app.assertions.stopped_after_a_terminal_error()
+
+
+def test_a_null_is_no_refresh_token() -> None:
+    app = App()
+    app.fake.script(faults.Field("refresh_token", None))
+    app.refresh()
+    app.refresh("None")
+    with pytest.raises(BehaviorError, match="kept_its_refresh_token"):
+        app.assertions.kept_its_refresh_token()

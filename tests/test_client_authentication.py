@@ -59,7 +59,7 @@ def test_1b_a_public_client_refreshes_with_its_client_id_alone() -> None:
     ("changes", "reason"),
     [
         ({"client_id": "nobody"}, "client nobody unknown"),
-        ({"client_secret": "wrong"}, "client_secret wrong"),
+        ({"client_secret": "wrong"}, "client_secret does not match"),
     ],
 )
 def test_2_who_is_not_proven_gets_401_invalid_client(changes: dict[str, str], reason: str) -> None:
@@ -137,7 +137,11 @@ def test_5_basic_is_form_urldecoded_after_base64() -> None:
     encoded = basic("a%3Ab+%C3%BC", "p%2Bw%25%2F%C3%BC:")
     assert answer(request, encoded, fake)[0] == 200
     raw = basic("a%3Ab+%C3%BC", "p+w%25%2F%C3%BC:")
-    assert answer(request, raw, fake) == (401, {"error": "invalid_client"}, "client_secret wrong")
+    assert answer(request, raw, fake) == (
+        401,
+        {"error": "invalid_client"},
+        "client_secret does not match",
+    )
 
 
 def test_basic_without_padding_is_read() -> None:

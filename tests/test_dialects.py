@@ -329,7 +329,22 @@ def test_the_problems_of_a_dialect_are_listed() -> None:
         "$.dialect.paths: unknown name 'tokens'; did you mean 'token'?",
         "$.dialect.paths.userinfo: expected a path that starts with /, got 'userinfo'",
         "$.dialect.paths: value '/token' is listed more than once",
-        "$.dialect.paths: token is missing",
+        "$.dialect.paths: no path for token; add one, such as '/token'",
+    ]
+
+
+def test_a_name_in_a_dialect_that_does_not_exist_is_a_problem() -> None:
+    class Misspelled(RFC):
+        grant_types = ("refresh_tokens",)
+        codes: ClassVar[Any] = {"refresh_token_spend": "bad"}
+        texts: ClassVar[Any] = {"acess_denied": Text("No")}
+
+    with pytest.raises(SettingsError) as caught:
+        FakeOAuth(Settings(dialect=Misspelled))
+    assert [str(problem) for problem in caught.value.problems] == [
+        "$.dialect.grant_types: unknown name 'refresh_tokens'; did you mean 'refresh_token'?",
+        "$.dialect.codes: unknown name 'refresh_token_spend'; did you mean 'refresh_token_spent'?",
+        "$.dialect.texts: unknown name 'acess_denied'; did you mean 'access_denied'?",
     ]
 
 

@@ -236,7 +236,10 @@ def test_the_settings_may_say_so_too() -> None:
 
 @pytest.mark.parametrize(
     ("user", "message"),
-    [("eve", "user eve is locked and cannot log in"), ("alicia", "unknown user 'alicia'")],
+    [
+        ("eve", "user 'eve' is locked; call unfreeze_user first"),
+        ("alicia", "unknown user 'alicia'"),
+    ],
 )
 def test_only_those_can_be_logged_in_who_may(fake: FakeOAuth, user: str, message: str) -> None:
     with pytest.raises(FakeOAuthError, match=message):

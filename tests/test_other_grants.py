@@ -108,12 +108,12 @@ class TestPassword:
     @pytest.mark.parametrize(
         ("changes", "description", "reason"),
         [
-            ({"password": "x"}, "Wrong username or password", "password of alice wrong"),
+            ({"password": "x"}, "Wrong username or password", "password of alice does not match"),
             ({"username": "bob"}, "Wrong username or password", "no user has username bob"),
             (
                 {"auth_source_id": "names", "username": "alice@example.com"},
                 "Unsupported username identifier",
-                "'alice@example.com' looks like a email, auth source names accepts username",
+                "'alice@example.com' is a name of kind email; names accepts username",
             ),
         ],
     )
@@ -298,7 +298,7 @@ class TestOtp:
     @pytest.mark.parametrize(
         ("changes", "code", "description", "reason"),
         [
-            ({"otp": "x"}, "invalid_grant", "Unknown or expired OTP", "otp wrong"),
+            ({"otp": "x"}, "invalid_grant", "Unknown or expired OTP", "otp does not match"),
             (
                 {"otp_token": "x"},
                 "invalid_grant",

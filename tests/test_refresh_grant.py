@@ -65,11 +65,11 @@ def test_7_a_client_id_alone_is_nobody_where_the_grant_is_unknown(grant_type: st
         ((WEB,), Credentials("none", "wep"), "client wep unknown"),
         ((replace(WEB, enabled=False),), WEB_POST, "client web disabled"),
         ((replace(PHONE, enabled=False), WEB), PHONE_ALONE, "client phone disabled"),
-        ((WEB,), replace(WEB_POST, client_secret="no"), "client_secret wrong"),
+        ((WEB,), replace(WEB_POST, client_secret="no"), "client_secret does not match"),
         (
             (WEB,),
             Credentials("client_secret_basic", "web", "no"),
-            "client_secret wrong",
+            "client_secret does not match",
         ),
         (
             (replace(WEB, token_endpoint_auth_methods=("client_secret_basic",)),),
@@ -179,9 +179,9 @@ def test_9_comes_before_10_and_10_before_11() -> None:
     ("scope", "reason"),
     [
         ("openid phone", "scope 'phone' was not granted; granted: email openid profile"),
-        ("openid  email", "scope has a space too many"),
-        (" openid", "scope has a space too many"),
-        ("openid ", "scope has a space too many"),
+        ("openid  email", "scope has an extra space"),
+        (" openid", "scope has an extra space"),
+        ("openid ", "scope has an extra space"),
         ("openid\temail", "scope 'openid\\temail' was not granted; granted: email openid profile"),
     ],
 )

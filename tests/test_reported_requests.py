@@ -48,12 +48,18 @@ def test_basic_can_be_refused_for_a_refresh_only(oauth_server: FakeOAuth) -> Non
     assert in_body.status_code == 200
 
 
+NOT_ENCODED = (
+    "client_secret does not match; it does without form-urldecoding, so the client has to encode "
+    "it (RFC 6749 section 2.3.1)"
+)
+
+
 @pytest.mark.parametrize(
     ("client_id", "client_secret", "reason"),
     [
-        ("web", "a+b", "client_secret wrong"),
+        ("web", "a+b", NOT_ENCODED),
         ("1PpG/Q 1", "50% of", "Authorization: Basic has a % that starts no escape"),
-        ("web", "z/tZ9%2BVw", "client_secret wrong"),
+        ("web", "z/tZ9%2BVw", NOT_ENCODED),
     ],
 )
 def test_basic_must_be_encoded(

@@ -904,7 +904,7 @@ def test_a_rule_that_a_standing_fault_covers_is_refused() -> None:
     fake = FakeOAuth()
     standing = fake.always(faults.Status(503))
     assert problems(lambda: fake.always(faults.Status(502))) == [
-        "$.faults[0]: can never apply: the standing fault Status(503) comes first"
+        "$.faults[0]: can never apply: the standing fault Status(503) comes first; lift it"
     ]
     fake.always(Rule(faults.Status(502), endpoint="jwks")).lift()
     standing.lift()
@@ -1139,3 +1139,28 @@ def test_a_server_can_start_over_at_its_address() -> None:
             server.reset()
     assert seen[0] == seen[1]
     assert seen[0][0] == [503, 200, 400]
+
+
+def test_the_script_of_the_settings_comes_first() -> None:
+    fake = FakeOAuth(
+        Settings(faults=[faults.Status(501), Rule(faults.Status(503), times="always")])
+    )
+    fake.script(faults.Status(502))
+    standing = fake.always(faults.Status(504))
+    assert [ask(fake).status_code for _ in range(3)] == [501, 502, 503]
+    assert [str(step) for step in fake.steps] == [
+        "step 1 Status(501)",
+        "step 2 Status(502)",
+        "always Status(503)",
+        "always Status(504)",
+    ]
+    standing.lift()
+    assert len(fake.steps) == 3
+    fake.replace_script()
+    assert ask(fake).status_code == 200
+
+
+def test_a_script_that_is_replaced_before_the_first_request_stays_replaced() -> None:
+    fake = FakeOAuth(Settings(faults=[faults.Status(501)]))
+    fake.replace_script(faults.Status(502))
+    assert [ask(fake).status_code for _ in range(2)] == [502, 200]

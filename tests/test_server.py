@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http.client import HTTPConnection, RemoteDisconnected
 from typing import Any
@@ -28,7 +29,9 @@ from fake_oauth import (
     SettingsError,
     TokenSet,
     User,
+    faults,
 )
+from fake_oauth.dialects import RFC
 from fake_oauth.provider import grants
 from tests.support.client import DOCUMENTED, ask, claims
 
@@ -122,7 +125,7 @@ def test_it_can_be_stopped_twice_and_before_it_was_started() -> None:
 def test_it_can_be_started_once() -> None:
     with (
         FakeOAuth() as server,
-        pytest.raises(FakeOAuthError, match="create another FakeOAuth for a second server"),
+        pytest.raises(FakeOAuthError, match="is already running; create another FakeOAuth"),
     ):
         server.start()
 
@@ -342,3 +345,59 @@ def test_reset_refuses_another_tls_while_the_server_runs() -> None:
             "$.tls: a running server cannot change it; stop the server first"
         ]
         assert (fake.settings.tls, fake.settings.seed) == (False, None)
+
+
+@pytest.mark.parametrize("issuer", ["https://idp.example", "https://idp.example/realms/x"])
+def test_the_urls_follow_the_path_of_the_issuer(issuer: str) -> None:
+    class Shop(RFC):
+        name = "shop"
+        issuer_path = "/realms/shop"
+
+    with FakeOAuth(Settings(dialect=Shop, issuer=issuer)) as server:
+        assert urlopen(server.url_of("jwks")).status == 200
+        assert httpx.post(server.token_url, data=DOCUMENTED).status_code == 200
+        with pytest.raises(FakeOAuthError, match=r"does not serve 'jwk'; did you mean 'jwks'\?"):
+            server.url_of("jwk")
+
+
+def test_a_stopped_server_cannot_be_started_again() -> None:
+    server = FakeOAuth().start()
+    server.stop()
+    with pytest.raises(FakeOAuthError, match="this server was stopped; create another FakeOAuth"):
+        server.start()
+
+
+def test_a_reset_that_cannot_be_used_changes_nothing() -> None:
+    fake = FakeOAuth(Settings(seed=7))
+    ask(fake)
+    with pytest.raises(SettingsError, match=r"HangUp\(\) needs a socket"):
+        fake.reset(Settings(faults=[faults.HangUp()]))
+    assert (fake.seed, len(fake.journal)) == (7, 1)
+    assert ask(fake).status_code == 200
+
+
+def test_users_who_are_frozen_at_once_are_all_frozen() -> None:
+    names = [f"user{number}" for number in range(8)]
+    fake = FakeOAuth(Settings(users=[User(sub=name) for name in names], refresh_tokens=[]))
+    ask(fake)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(fake.freeze_user, names))
+    assert {user.status for user in fake.settings.users} == {"frozen"}
+
+
+def test_a_token_in_the_query_is_not_used() -> None:
+    fake = FakeOAuth()
+    body = {**DOCUMENTED, "refresh_token": "unknown"}
+    url = "/oauth2/token?refresh_token=MOCK_REFRESH_TOKEN"
+    response = WSGIClient(fake).post(url, data=body)
+    assert response.json == {"error": "invalid_grant"}
+    assert fake.journal[-1].cause == "refresh_token_unknown"
+    assert fake.violations()[0].text == "sent refresh_token in the URL"
+
+
+def test_a_disabled_client_cannot_log_out() -> None:
+    uri = "https://example.com/logout"
+    disabled = Client(client_id="web", enabled=False, logout_redirect_uris=[uri])
+    fake = FakeOAuth(Settings(clients=[disabled], refresh_tokens=[]))
+    assert WSGIClient(fake).get("/logout?client_id=web").status_code == 400
+    assert fake.journal[-1].reason == "client web disabled"

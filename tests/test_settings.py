@@ -225,6 +225,15 @@ def test_a_value_of_the_wrong_kind(data: Any, expected: list[str]) -> None:
             "$.refresh_token_seconds: expected at least 1 second, got 0",
         ),
         (
+            {"refresh_token_seconds": 10**400},
+            "$.refresh_token_seconds: expected at most 1000000000000 seconds, got more",
+        ),
+        (
+            {"resource_skew_seconds": 10**400},
+            "$.resource_skew_seconds: expected a number from -9223372036854775807 to "
+            "9223372036854775807, got 1329 bits",
+        ),
+        (
             {"start_time": -1},
             "$.start_time: cannot set the clock to -1.0; expected 0 (the year 1970) "
             "to 253402300799 (the year 9999)",
@@ -232,7 +241,7 @@ def test_a_value_of_the_wrong_kind(data: Any, expected: list[str]) -> None:
         ({"ids": {"jti": ["a", "a"]}}, "$.ids.jti: value 'a' is listed more than once"),
         (
             {"keys": [SigningKey(), SigningKey(), SigningKey()]},
-            "$.keys: expected the key that signs and the next one, got 3",
+            "$.keys: expected at most 2 keys, the signing key and the next one, got 3",
         ),
         (
             {"clients": [{"client_id": "web"}]},
@@ -278,11 +287,11 @@ def test_a_value_of_the_wrong_kind(data: Any, expected: list[str]) -> None:
         ),
         (
             {"users": []},
-            "$.refresh_tokens[0].user: unknown name 'the first'; none is defined",
+            "$.refresh_tokens[0].user: no user is defined; add one, or set refresh_tokens = []",
         ),
         (
             {"clients": []},
-            "$.refresh_tokens[0].client: unknown name 'the first'; none is defined",
+            "$.refresh_tokens[0].client: no client is defined; add one, or set refresh_tokens = []",
         ),
         (
             {"clients": [Client(client_id="a", redirect_uris=["/callback"])]},

@@ -25,7 +25,7 @@ _TERMINAL: Final = frozenset({"invalid_client", "invalid_grant", "unauthorized_c
 # A refresh with another value of these requests another token.
 _PURPOSES: Final = ("scope", "resource", "audience")
 _PERSONAL: Final = names_of("personal")
-# No date is that many seconds away.
+# A longer `expires_in`, about 31 years, counts as malformed.
 _LONGEST: Final = 10**9
 
 
@@ -87,8 +87,9 @@ class Request:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the response is an error that no retry can fix."""
-        return self.is_clear and self.error in _TERMINAL
+        """Whether the response is an error that no retry can fix, whatever its code is."""
+        is_refused = (self.exchange.cause or "").startswith("refresh_token_")
+        return self.is_clear and (self.error in _TERMINAL or (is_refused and bool(self.error)))
 
     @property
     def purpose(self) -> tuple[str, ...]:
@@ -204,7 +205,7 @@ def _is_malformed(members: Mapping[str, Any]) -> bool:
     expires_in = members.get("expires_in", 0)
     return not (
         _is_text(members.get("access_token"))
-        and _is_text(members.get("refresh_token", "kept"))
+        and (members.get("refresh_token") is None or _is_text(members["refresh_token"]))
         and str(members.get("token_type")).lower() == "bearer"
         and isinstance(expires_in, int)
         and 0 <= expires_in <= _LONGEST

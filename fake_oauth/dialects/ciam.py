@@ -102,6 +102,7 @@ class CIAM(Dialect):
     )
     # As CIAM 1441/64400 writes it: no space before charset.
     content_type: ClassVar[str] = "application/json;charset=UTF-8"
+    unescaped_in_redirects: ClassVar[str] = "!$'()*+,;:@/?"
     client_challenge: ClassVar[str | None] = None
     codes: ClassVar[Mapping[Cause, str | None]] = {
         "client_unidentified": None,
@@ -189,7 +190,7 @@ class CIAM(Dialect):
         return self.access_token_header(key)
 
     def is_access_token(self, header: Mapping[str, Any], claims: Mapping[str, Any]) -> bool:
-        """Only an ID token has an `azp`; the headers are the same."""
+        """Return whether the claims have no `azp`, which only an ID token has."""
         return "azp" not in claims
 
     def write_jwt_json(self, members: Mapping[str, Any]) -> str:

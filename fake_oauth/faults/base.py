@@ -120,6 +120,11 @@ class ResponseFault(Fault, ABC):
         """Whether the tokens in the response are others, which are the server's own, too."""
         return False
 
+    @property
+    def changes_layout(self) -> bool:
+        """Whether the tokens can be anywhere in the response."""
+        return False
+
     @abstractmethod
     def damage(self, response: Response, context: FaultContext) -> Response | None:
         """Return the response that is sent instead; None if there is nothing in it to change."""

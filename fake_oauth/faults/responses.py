@@ -189,6 +189,10 @@ class Change(ResponseFault):
 
     function: Callable[[Response], Response | None]
 
+    @property
+    def changes_layout(self) -> bool:
+        return True
+
     def damage(self, response: Response, context: FaultContext) -> Response | None:
         try:
             changed = self.function(response)

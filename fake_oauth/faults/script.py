@@ -124,6 +124,7 @@ class Script:
         self._standing: list[Step] = []
         self._over: list[Step] = []
         self._numbered = 0
+        self._is_replaced = False
 
     @property
     def steps(self) -> list[Step]:
@@ -152,9 +153,27 @@ class Script:
             self._retire([step for step in self._counted if not step.left][:-_KEPT])
         return added
 
+    def begin(self, rules: Sequence[Rule]) -> None:
+        """Put rules before all others: those of the settings, which hold from the start.
+
+        A script that was replaced before has none of them.
+        """
+        with self._lock:
+            if self._is_replaced or not rules:
+                return
+            counted, standing = self._counted, self._standing
+            self._counted, self._standing, self._numbered = [], [], 0
+            self.add(rules)
+            for step in counted:
+                self._numbered += 1
+                step.number = self._numbered
+            self._counted += counted
+            self._standing += standing
+
     def replace(self, rules: Sequence[Rule]) -> list[Step]:
         """Replace all steps with rules that have no problems, at one moment."""
         with self._lock:
+            self._is_replaced = True
             self.clear()
             return self.add(rules)
 

@@ -39,7 +39,7 @@ from fake_oauth.provider.errors import (
 )
 from fake_oauth.provider.realm import Realm
 from fake_oauth.provider.request import Parameters
-from fake_oauth.provider.store import AccessToken, IssuedToken
+from fake_oauth.provider.store import AccessToken, IssuedToken, RefreshToken
 from fake_oauth.provider.tokens import InvalidTokenError, WriteJSON, decode
 from fake_oauth.reply import Headers, Reply, Response, redirect
 
@@ -172,8 +172,12 @@ class App:
     def _arrive(self, endpoint: str | None, request: HTTPRequest) -> Exchange:
         """Write the request into the journal, with the names of the tokens that it has."""
         realm = self.realm
+        in_query: dict[str, IssuedToken] = {}
         presented: dict[str, IssuedToken] = {}
         with realm.lock:
+            for parameter, value in _tokens_in(request.query):
+                if (token := realm.store.find(value)) is not None:
+                    in_query[parameter] = token
             for parameter, value in _carried(request):
                 if (token := realm.store.find(value)) is not None:
                     presented[parameter] = token
@@ -189,7 +193,7 @@ class App:
             form=request.form,
             client_id=request.credentials.client_id or request.query.get("client_id"),
             content_type=request.content_type,
-            tokens={parameter: token.name for parameter, token in presented.items()},
+            tokens={name: token.name for name, token in (in_query | presented).items()},
             fresh_until=fresh_until,
             peer=request.peer,
             digest=request.digest,
@@ -241,7 +245,13 @@ class App:
         """Return an error response, or the redirect that takes the error to the client."""
         if isinstance(error, RedirectError) and self.realm.dialect.redirects(error):
             parameters = authorize.error_parameters(self.realm, error)
-            return redirect(error.redirect_uri, parameters, reason=error.reason)
+            return redirect(
+                error.redirect_uri,
+                parameters,
+                reason=error.reason,
+                cause=error.cause,
+                unescaped=self.realm.dialect.unescaped_in_redirects,
+            )
         return self._error_reply(error, endpoint, notes)
 
     def _error_reply(
@@ -256,6 +266,7 @@ class App:
             content_type=(endpoint and endpoint.error_type) or dialect.content_type,
             headers=response.headers,
             reason="; ".join((error.reason, *notes)),
+            cause=error.cause,
         )
 
     def _respond_with_fault(
@@ -287,7 +298,8 @@ class App:
             else:
                 if fault.changes_tokens:
                     reply = self._with_tokens_of(damaged, reply)
-                reply, response = _as_received(reply, damaged), damaged
+                reply = _as_received(reply, damaged, changes_layout=fault.changes_layout)
+                response = damaged
         if isinstance(fault, ConnectionFault):
             response = self._interrupted(fault, reply, response, exchange)
             return response, self._interruption(fault, exchange)
@@ -384,7 +396,7 @@ class App:
         """Record the response, and note the access token that the client receives."""
         for token in reply.issued:
             if isinstance(token, AccessToken):
-                until = _seconds_later(exchange.at, (reply.data or {}).get("expires_in"))
+                until = _seconds_later(exchange.at, _lifetime_in(reply.data))
                 with self.realm.lock:
                     token.grant.delivered, token.grant.delivered_until = token, until
         self._journal.answered(
@@ -395,6 +407,7 @@ class App:
             at=self.realm.clock.now(),
             headers=dict(response.headers),
             issued=tuple([token.name for token in reply.issued]),
+            cause=reply.cause,
         )
         return response
 
@@ -466,6 +479,16 @@ def _members(response: Response) -> dict[str, Any] | None:
     return members if isinstance(members, dict) else None
 
 
+def _lifetime_in(data: object) -> object:
+    """Return the `expires_in` in the data of a token response, at any depth; None without one."""
+    if not isinstance(data, Mapping):
+        return None
+    if "expires_in" in data:
+        return data["expires_in"]
+    found = (_lifetime_in(member) for member in data.values())
+    return next((seconds for seconds in found if seconds is not None), None)
+
+
 def _seconds_later(moment: float, seconds: object) -> float | None:
     """Return a moment some seconds later; None if they are not a number."""
     if not isinstance(seconds, int | float):
@@ -474,20 +497,37 @@ def _seconds_later(moment: float, seconds: object) -> float | None:
     return moment + max(-LONGEST_SECONDS, min(seconds, LONGEST_SECONDS))
 
 
+def _tokens_in(parameters: Parameters) -> Iterator[tuple[str, str]]:
+    """Yield the tokens and codes among parameters, by name."""
+    if parameters:
+        for name in _TOKEN_PARAMETERS:
+            if name in parameters:
+                yield name, parameters[name]
+
+
 def _carried(request: HTTPRequest) -> Iterator[tuple[str, str]]:
-    """Yield the tokens and codes that a request has, by parameter."""
-    for parameters in (request.query, request.form):
-        if parameters:
-            for name in _TOKEN_PARAMETERS:
-                if name in parameters:
-                    yield name, parameters[name]
+    """Yield the tokens and codes that a request presents, by parameter.
+
+    Those in the query are not read (docs/token.md, rule 16).
+    """
+    yield from _tokens_in(request.form)
     if request.bearer_token is not None:
         yield "bearer", request.bearer_token
 
 
-def _as_received(reply: Reply, response: Response) -> Reply:
+def _as_received(reply: Reply, response: Response, *, changes_layout: bool = False) -> Reply:
     """Return the reply with what a client can read of it in a damaged response."""
     members = _members(response)
+    if changes_layout:
+        # The tokens may be anywhere, in any format that a client can read.
+        text = response.body.decode(errors="replace")
+        values = {"a": (reply.data or {}).get("access_token")}
+        issued = tuple(
+            token
+            for token in reply.issued
+            if str(token.value if isinstance(token, RefreshToken) else values["a"]) in text
+        )
+        return replace(reply, issued=issued)
     if members is None:
         return replace(reply, issued=(), data=None)
     sent = reply.data or {}

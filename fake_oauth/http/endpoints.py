@@ -18,7 +18,7 @@ from fake_oauth.provider import bearer, grants, introspection, revocation
 from fake_oauth.provider.errors import OAuthError
 from fake_oauth.provider.grants.otp import send_otp
 from fake_oauth.provider.realm import Realm
-from fake_oauth.reply import JSON, Headers, Reply, redirect
+from fake_oauth.reply import JSON, Headers, Reply, redirect, texts_in
 
 Responses = Mapping[int, str | None]
 """The schema of the body by status; None for a response without a body."""
@@ -65,11 +65,15 @@ class Endpoint:
 def token(realm: Realm, request: HTTPRequest) -> Reply:
     """Issue tokens (RFC 6749 section 3.2, CIAM 1441/64400)."""
     granted = grants.token(realm, request.token_request())
+    data = realm.dialect.token_reply(granted.tokens)
+    # A dialect can leave tokens out, or put them inside of another member.
+    texts = set(texts_in(data))
+    values = {"a": granted.tokens.access_token, "r": granted.tokens.refresh_token}
     return Reply(
-        data=realm.dialect.token_reply(granted.tokens),
+        data=data,
         content_type=realm.dialect.content_type,
         reason=granted.reason,
-        issued=granted.issued,
+        issued=tuple([token for token in granted.issued if values.get(token.letter) in texts]),
     )
 
 
@@ -81,7 +85,12 @@ def authorize(realm: Realm, request: HTTPRequest) -> Reply:
     if user is not None:
         parameters = authorization.allow(realm, valid, user)
         reason = f"{user.login_name} is logged in"
-        return redirect(valid.redirect_uri, parameters, reason=reason)
+        return redirect(
+            valid.redirect_uri,
+            parameters,
+            reason=reason,
+            unescaped=realm.dialect.unescaped_in_redirects,
+        )
     headers: Headers = ()
     with realm.lock:
         now = realm.clock.now()
@@ -120,7 +129,7 @@ def resource(realm: Realm, request: HTTPRequest) -> Reply:
 def otp_send(realm: Realm, request: HTTPRequest) -> Reply:
     """Send a one-time password (CIAM 1441/67151)."""
     sent = send_otp(realm, request.token_request())
-    # The one place where a person at the stub server can read it.
+    # The stub server prints this line, so that a person can type the OTP.
     reason = f"OTP {sent.otp} sent to {sent.recipient}"
     return Reply(data={"otp_token": sent.otp_token}, reason=reason)
 
@@ -131,7 +140,13 @@ def logout(realm: Realm, request: HTTPRequest) -> Reply:
     with realm.lock:
         realm.sessions.end(request.cookies.get(login_page.cookie_name(realm)))
     ended = (login_page.cookie(realm, ""),)
-    return redirect(uri, parameters, headers=ended, reason="logged out")
+    return redirect(
+        uri,
+        parameters,
+        headers=ended,
+        reason="logged out",
+        unescaped=realm.dialect.unescaped_in_redirects,
+    )
 
 
 def jwks(realm: Realm, _: HTTPRequest) -> Reply:

@@ -10,7 +10,7 @@ from zlib import crc32
 from fake_oauth.http.request import HTTPRequest
 from fake_oauth.provider import authorize
 from fake_oauth.provider.errors import OAuthError, RedirectError
-from fake_oauth.provider.grants.password import ANY_NAME, check_password
+from fake_oauth.provider.grants.password import check_password
 from fake_oauth.provider.model import User
 from fake_oauth.provider.realm import Realm
 from fake_oauth.provider.sessions import AuthorizationRequest
@@ -86,6 +86,7 @@ def log_in(realm: Realm, request: HTTPRequest) -> Reply:
         parameters,
         headers=(cookie(realm, session),),
         reason=f"{user.login_name} logged in on the page",
+        unescaped=realm.dialect.unescaped_in_redirects,
     )
 
 
@@ -104,7 +105,7 @@ def _chosen(realm: Realm, waiting: AuthorizationRequest, request: HTTPRequest) -
         if user is None:
             raise OAuthError("invalid_grant", f"no user {form['sub']}", cause="user_unknown")
         return realm.active_user(user, user.sub)
-    return check_password(realm, ANY_NAME, form.get("username", ""), form.get("password", ""))
+    return check_password(realm, None, form.get("username", ""), form.get("password", ""))
 
 
 def _login_ended(realm: Realm, reason: str) -> Reply:

@@ -248,7 +248,8 @@ def _basic(encoded: str) -> Credentials:
     if not client_id.strip() or not client_secret.strip():
         blank = "client_secret" if client_id.strip() else "client_id"
         return Credentials(client_id=client_id, missing=f"{blank} blank")
-    return Credentials("client_secret_basic", client_id, client_secret)
+    raw = second if second != client_secret else None
+    return Credentials("client_secret_basic", client_id, client_secret, raw)
 
 
 def _require_one_client(basic: Credentials | None, form: Parameters) -> None:

@@ -1,7 +1,8 @@
 """The authorization endpoint: from an authorization request to a code; and logout.
 
 Before the redirect URI is known to be the client's, an error is shown where it is. Afterwards it is
-a `RedirectError`, which the browser takes back to the client (RFC 6749 section 4.1.2.1).
+a `RedirectError`, which the browser takes back to the client (RFC 6749 section 4.1.2.1). `scope` or
+`state` sent twice, and a missing `redirect_uri` with scope `openid`, are shown, too.
 """
 
 from __future__ import annotations
@@ -79,8 +80,9 @@ def validate(realm: Realm, parameters: Parameters) -> AuthorizationRequest:
 def allow(realm: Realm, request: AuthorizationRequest, user: User) -> Mapping[str, str]:
     """Return the parameters of the authorization response: a code."""
     client = realm.clients.get(request.client_id)
-    if client is None:
-        raise _shown("client_id", f"client {request.client_id} was removed")
+    if client is None or not client.enabled:
+        flaw = "removed" if client is None else "disabled"
+        raise _shown("client_id", f"client {request.client_id} was {flaw}")
     with realm.lock:
         code = new_code(
             realm,
@@ -115,8 +117,9 @@ def log_out(realm: Realm, parameters: Parameters) -> tuple[str, Mapping[str, str
     if client_id is None:
         raise OAuthError("invalid_request", "no client_id", cause="logout_client_id")
     client = realm.clients.get(client_id)
-    if client is None:
-        raise _shown("client_id", f"client {client_id} unknown")
+    if client is None or not client.enabled:
+        flaw = "unknown" if client is None else "disabled"
+        raise _shown("client_id", f"client {client_id} {flaw}")
     uri = parameters.optional("logout_redirect_uri")
     uris = client.logout_redirect_uris
     if uri is None and len(uris) == 1:

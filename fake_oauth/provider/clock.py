@@ -42,7 +42,7 @@ class Clock:
 
     @property
     def is_frozen(self) -> bool:
-        """Whether time stands still."""
+        """Whether the clock is frozen."""
         return self._frozen_at is not None
 
     def advance(self, seconds: float) -> None:
@@ -69,7 +69,7 @@ class Clock:
             self._frozen_at = self.now()
 
     def unfreeze(self) -> None:
-        """Let the clock run again, from the moment at which it was frozen."""
+        """Start the clock again, from the moment at which it was frozen."""
         with self._lock:
             self._ahead = self.now() - time.time()
             self._frozen_at = None
@@ -93,7 +93,8 @@ class Clock:
 def _number(seconds: float) -> float:
     if not isinstance(seconds, int | float):
         raise FakeOAuthError(f"expected a number of seconds, got {seconds!r}")
-    return seconds
+    # An integer can be too large for a float.
+    return max(-END_OF_TIME, min(seconds, END_OF_TIME)) if isinstance(seconds, int) else seconds
 
 
 def seconds_since_1970(moment: float | datetime) -> float:
@@ -102,7 +103,7 @@ def seconds_since_1970(moment: float | datetime) -> float:
     Raise FakeOAuthError for a datetime without a time zone, and for anything else.
     """
     if isinstance(moment, int | float):
-        return float(moment)
+        return float(_number(moment))
     if not isinstance(moment, datetime):
         raise FakeOAuthError(
             f"expected seconds since 1970 or a datetime, got {moment!r}; "

@@ -104,6 +104,9 @@ class Dialect:
         ("Pragma", "no-cache"),
     )
     """The headers of every response (RFC 6749 section 5.1)."""
+    unescaped_in_redirects: ClassVar[str] = ""
+    """The reserved characters that the query of a redirect has as they are (RFC 3986 section 2.2).
+    A `+` among them reaches a client as a space (RFC 6749 appendix B)."""
     content_type: ClassVar[str] = "application/json"
     """The Content-Type of token responses and of errors."""
     client_challenge: ClassVar[str | None] = 'Basic realm="fake_oauth"'
@@ -127,20 +130,20 @@ class Dialect:
     """Error codes that differ from those of the RFCs, by cause; None is an empty body."""
     texts: ClassVar[Mapping[Cause, Text]] = {
         # ASCII without quotation marks (RFC 6749 section 5.2).
-        "parameter": Text("{} is missing, empty, sent twice or not supported"),
-        "grant_type_unsupported": Text("{} is missing, empty, sent twice or not supported"),
-        "revocation_parameter": Text("{} is missing, empty or sent twice"),
-        "authorization_parameter": Text("{} is missing, sent twice, wrong or not allowed"),
-        "response_type": Text("{} is missing, sent twice, wrong or not allowed"),
-        "response_type_unsupported": Text("{} is missing, sent twice, wrong or not allowed"),
-        "pkce_parameter": Text("{} is missing or not supported"),
-        "access_denied": Text("The user said no"),
+        "parameter": Text("{} is missing, empty, sent twice, or not supported"),
+        "grant_type_unsupported": Text("{} is missing, empty, sent twice, or not supported"),
+        "revocation_parameter": Text("{} is missing, empty, or sent twice"),
+        "authorization_parameter": Text("{} is missing, sent twice, invalid, or not allowed"),
+        "response_type": Text("{} is missing, sent twice, invalid, or not allowed"),
+        "response_type_unsupported": Text("{} is missing, sent twice, invalid, or not allowed"),
+        "pkce_parameter": Text("{} is missing, sent twice, malformed, or not supported"),
+        "access_denied": Text("The user denied the request"),
         "password": Text("Wrong username or password"),
         "user_unknown": Text("No such user"),
-        "user_inactive": Text("The user may not log in"),
-        "bearer_invalid": Text("The access token is expired, revoked or malformed"),
-        "bearer_scope": Text("The access token lacks scope openid"),
-        "bearer_user": Text("The user is gone"),
+        "user_inactive": Text("The user is not allowed to log in"),
+        "bearer_invalid": Text("The access token is expired, revoked, or malformed"),
+        "bearer_scope": Text("The access token lacks a required scope"),
+        "bearer_user": Text("The user was deleted"),
     }
     """The words of error responses, by cause; other causes have none."""
 
@@ -169,7 +172,7 @@ class Dialect:
         description, uri = error.description, error.uri
         text = self.texts.get(error.cause)
         if text is not None and description is None:
-            description, uri = text.description.format(error.parameter), text.uri
+            description, uri = text.description.format(error.parameter), uri or text.uri
         members = {"error": code, "error_description": description, "error_uri": uri}
         return {name: value for name, value in members.items() if value is not None}
 
@@ -182,14 +185,7 @@ class Dialect:
         members = {"realm": "fake_oauth"}
         # Without a token there is no error to report (RFC 6750 section 3.1).
         if error.cause != "bearer_missing":
-            text = self.texts.get(error.cause)
-            words = None if text is None else text.description
-            description = error.description or words
-            members["error"] = error.code
-            if description is not None:
-                members["error_description"] = description
-            if error.uri is not None:
-                members["error_uri"] = error.uri
+            members |= self.error_members(error)
         if error.scope is not None:
             members["scope"] = error.scope
         return self.challenge_response(members)

@@ -16,6 +16,8 @@ from fake_oauth.structure import Problem, json_problems
 AuthMethod = Literal["client_secret_basic", "client_secret_post"]
 Identifier = Literal["username", "phone", "email"]
 
+# Some 30,000 years.
+_LONGEST_SECONDS: Final = 10**12
 _ABSOLUTE_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^#\s]+")
 # A browser that is sent to one of these runs or shows what the client wrote (RFC 9700 section 4.1).
 _UNSAFE_SCHEMES: Final = ("javascript:", "data:", "vbscript:")
@@ -23,7 +25,7 @@ _UNSAFE_SCHEMES: Final = ("javascript:", "data:", "vbscript:")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """Lifetimes in seconds, and habits: those of a dialect, or those that apply to a client."""
+    """Lifetimes in seconds, the refresh policy, and the rule for reused codes."""
 
     access_token_seconds: int
     id_token_seconds: int
@@ -71,7 +73,7 @@ class OwnTerms:
         yield from policy_problems(self.refresh_policy)
         for term in fields(OwnTerms):
             if term.name.endswith("_seconds"):
-                yield from too_short(term.name, getattr(self, term.name))
+                yield from lifetime_problems(term.name, getattr(self, term.name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,7 +207,7 @@ class AuthSource:
         if not 1 <= self.otp_digits <= 20:
             yield Problem("otp_digits", f"expected 1 to 20, got {self.otp_digits}")
         for name in ("otp_seconds", "otp_token_seconds"):
-            yield from too_short(name, getattr(self, name))
+            yield from lifetime_problems(name, getattr(self, name))
         for name in ("quota", "interval_seconds", "daily_limit"):
             if (number := getattr(self, name)) is not None and number < 0:
                 yield Problem(name, f"expected at least 0, got {number}")
@@ -229,7 +231,7 @@ class PreconfiguredRefreshToken:
         """Yield the problems of this token; paths start at the token."""
         if not self.value.strip():
             yield Problem("value", "blank")
-        yield from too_short("lifetime_seconds", self.lifetime_seconds)
+        yield from lifetime_problems("lifetime_seconds", self.lifetime_seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,9 +257,9 @@ class Resource:
     skew_seconds: float = 0
     """How far the resource's clock is ahead of the server's; negative if it is behind."""
     calls: int = 0
-    """How many requests had a valid access token."""
+    """The number of accepted requests."""
     refused: int = 0
-    """How many requests had not."""
+    """The number of refused requests."""
 
 
 def repeated(path: str, values: Iterable[str], name: str | None = None) -> Iterator[Problem]:
@@ -269,7 +271,9 @@ def repeated(path: str, values: Iterable[str], name: str | None = None) -> Itera
         seen.add(value)
 
 
-def too_short(name: str, seconds: float | None) -> Iterator[Problem]:
-    """Yield a problem for a lifetime of less than a second."""
+def lifetime_problems(name: str, seconds: float | None) -> Iterator[Problem]:
+    """Yield a problem for a lifetime of less than a second, or of more than any clock shows."""
     if seconds is not None and not seconds >= 1:
         yield Problem(name, f"expected at least 1 second, got {seconds}")
+    elif seconds is not None and seconds > _LONGEST_SECONDS:
+        yield Problem(name, f"expected at most {_LONGEST_SECONDS} seconds, got more")

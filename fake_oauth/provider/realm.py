@@ -119,7 +119,7 @@ class Realm:
         return self.clients.get(grant.client_id) or self._former_clients[grant.client_id]
 
     def terms(self, client: Client) -> Terms:
-        """Return the lifetimes and habits that apply to a client."""
+        """Return the terms that apply to a client."""
         return self._terms[client.client_id]
 
     def policy(self, client: Client) -> RefreshPolicy:
@@ -144,7 +144,13 @@ class Realm:
             reason = f"client {client_id} not registered for {credentials.method}"
             raise _invalid_client(reason, "client_auth_method")
         if credentials.client_secret != client.client_secret:
-            raise _invalid_client("client_secret wrong", "client_secret")
+            reason = "client_secret does not match"
+            if client.client_secret in (credentials.raw_secret, None):
+                reason += (
+                    "; it does without form-urldecoding, so the client has to encode it (RFC 6749 "
+                    "section 2.3.1)"
+                )
+            raise _invalid_client(reason, "client_secret")
         return client
 
     def require_grant_type(self, client: Client, grant_type: str) -> None:
@@ -187,14 +193,14 @@ def granted_scopes(
 ) -> tuple[str, ...]:
     """Return the requested scopes, if all are allowed; every allowed one if none is requested.
 
-    `verb` says for the journal what the others were not: `granted` or `registered` (docs/token.md,
+    `verb` is the word for an allowed scope in the reason: `granted` or `registered` (docs/token.md,
     rule 12). Raise OAuthError.
     """
     if requested is None:
         return tuple(allowed)
     words = requested.split(" ")
     if "" in words:
-        raise OAuthError("invalid_scope", "scope has a space too many", cause="scope")
+        raise OAuthError("invalid_scope", "scope has an extra space", cause="scope")
     for word in words:
         if word not in allowed:
             known = " ".join(allowed) or "none"

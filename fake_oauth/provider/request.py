@@ -86,6 +86,8 @@ class Credentials:
     method: AuthMethod | Literal["none"] | None = None
     client_id: str | None = None
     client_secret: str | None = field(default=None, repr=False)
+    raw_secret: str | None = field(default=None, repr=False)
+    """The secret as it was sent, if decoding it has changed it."""
     missing: str = "no client credentials"
     """What is missing, for the journal, if the method is None."""
 

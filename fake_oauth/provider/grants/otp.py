@@ -118,7 +118,7 @@ def _require_match(
 def _require_otp(record: SentPassword, otp: str, now: float) -> None:
     reason = None
     if otp != record.otp:
-        reason = "otp wrong"
+        reason = "otp does not match"
     elif now >= record.otp_expires_at:
         reason = f"otp expired {now - record.otp_expires_at:.0f} s ago"
     if reason is not None:

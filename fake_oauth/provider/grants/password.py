@@ -12,9 +12,6 @@ from fake_oauth.provider.model import AuthSource, Client, Identifier, User
 from fake_oauth.provider.realm import Realm, granted_scopes
 from fake_oauth.provider.request import TokenRequest
 
-ANY_NAME: Final = AuthSource(id="any", kind="password", accepts=("username", "phone", "email"))
-"""The auth source of a login that names none: a user has three names."""
-
 _DIGITS: Final = re.compile(r"\+?\d{6,}", re.ASCII)
 
 
@@ -45,31 +42,41 @@ def auth_source_of(
     return source
 
 
-def check_password(realm: Realm, source: AuthSource, username: str, secret: str) -> User:
-    """Return the active user with this name and password (CIAM 1148/51473)."""
-    kind = _kind_of(username)
-    if kind not in source.accepts:
-        accepted = ", ".join(source.accepts)
-        reason = f"{username!r} looks like a {kind}, auth source {source.id} accepts {accepted}"
-        raise OAuthError("invalid_grant", reason, cause="identifier_unsupported")
-    attribute = "login_name" if kind == "username" else kind
-    found = [user for user in realm.users.values() if getattr(user, attribute) == username]
-    if not found or found[0].password is None or found[0].password != secret:
-        reason = f"password of {username} wrong" if found else f"no user has {kind} {username}"
+def check_password(realm: Realm, source: AuthSource | None, username: str, secret: str) -> User:
+    """Return the active user with this name and password (CIAM 1148/51473).
+
+    Without an auth source, a username, a phone number, or an email address is a name.
+    """
+    kinds: Collection[Identifier] = ("username", "phone", "email")
+    if source is not None:
+        kinds = (_kind_of(username),)
+        if kinds[0] not in source.accepts:
+            accepted = ", ".join(source.accepts)
+            reason = f"{username!r} is a name of kind {kinds[0]}; {source.id} accepts {accepted}"
+            raise OAuthError("invalid_grant", reason, cause="identifier_unsupported")
+    user = next((user for user in realm.users.values() if username in _names(user, kinds)), None)
+    if user is None or user.password is None or user.password != secret:
+        flaw = f"no user has {' or '.join(kinds)} {username}"
+        reason = flaw if user is None else f"password of {username} does not match"
         raise OAuthError("invalid_grant", reason, cause="password")
-    return realm.active_user(found[0], found[0].sub)
+    return realm.active_user(user, user.sub)
 
 
 def _log_in(realm: Realm, client: Client, request: TokenRequest, source_id: str | None) -> Granted:
     parameters = request.parameters
     realm.require_grant_type(client, "password")
     scopes = granted_scopes(parameters.optional("scope"), client.scopes, verb="registered")
-    source = ANY_NAME
+    source = None
     if source_id is not None:
         source = auth_source_of(realm, client, source_id, ("password",))
     user = check_password(realm, source, parameters["username"], parameters["password"])
     grant = log_in(realm, client, user, scopes)
     return first_tokens(realm, grant, reason=f"{user.login_name} logged in by password")
+
+
+def _names(user: User, kinds: Collection[Identifier]) -> list[str | None]:
+    names = {"username": user.login_name, "phone": user.phone, "email": user.email}
+    return [names[kind] for kind in kinds]
 
 
 def _kind_of(username: str) -> Identifier:
