@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from itertools import count
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Final
 
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.test import Client
 from werkzeug.wrappers import Request, Response
 
 from fake_oauth import FakeOAuth, Settings
 from fake_oauth.http.listener import Listener
+from fake_oauth.provider.keys import key_ring
 from fake_oauth.reply import Response as RawResponse
 
 if TYPE_CHECKING:
@@ -48,6 +52,24 @@ class Bare:
 
     def respond_to_malformed(self, status: int, reason: str) -> RawResponse:
         return RawResponse(status, (), reason.encode())
+
+
+class Signing(Bare):
+    """What any fake with signed tokens pays: a bare reply, and two signatures.
+
+    In one server: a processor that waits for a request in between signs more slowly than one that
+    does nothing else.
+    """
+
+    def __init__(self) -> None:
+        self._key = key_ring().signing.private
+        self._signed = count()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        number = next(self._signed)
+        for end in (b"", b"."):
+            self._key.sign(b"%0600d" % number + end, PKCS1v15(), SHA256())
+        return super().__call__(environ, start_response)
 
 
 class Repeating:
@@ -97,6 +119,7 @@ def stock() -> str:
 
 SERVERS: Final[Mapping[str, Callable[[], str]]] = {
     "bare": lambda: listening(Bare()),
+    "signing": lambda: listening(Signing()),
     "ours": lambda: FakeOAuth().start().token_url,
     "repeating": lambda: listening(Repeating()),
     "stock": stock,

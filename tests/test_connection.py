@@ -128,7 +128,7 @@ def test_the_environ_has_what_the_client_sent() -> None:
         "CONTENT_LENGTH": "3",
         "CONTENT_TYPE": "application/x-www-form-urlencoded",
         "HTTP_X_ONE": "1,2",
-        "HTTP_HOST": "x",
+        "HTTP_HOST": "other:1",
         "wsgi.url_scheme": "http",
     }
     assert expected.items() <= environ.items()

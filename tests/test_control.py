@@ -31,6 +31,7 @@ from fake_oauth.control.api import CONTROLS
 from fake_oauth.faults import Rule
 from tests.support.client import DOCUMENTED, ask, basic, claims, over_socket
 from tests.support.stub import stub
+from tests.support.wire import connect, get, received
 from tests.test_script import WRONG
 
 ALICE, BOB = User(sub="u-alice", username="alice"), User(sub="u-bob", username="bob")
@@ -806,6 +807,16 @@ def test_a_chunked_body_is_read() -> None:
 # Access
 
 FOREIGN_ORIGIN = {"Host": "localhost", "Origin": "https://evil.example"}
+
+
+def test_the_host_of_an_absolute_target_counts() -> None:
+    """It replaces the Host header (RFC 9112 section 3.2.2)."""
+    with FakeOAuth(SETTINGS) as server:
+        for target, status in (("evil.example", 403), ("127.0.0.1", 200)):
+            asked = get(f"http://{target}/_fake/clock", "Connection: close")
+            with connect(server.url) as client:
+                client.sendall(asked.replace(b"Host: x", b"Host: localhost"))
+                assert received(client).startswith(b"HTTP/1.1 %d " % status)
 
 
 @pytest.mark.parametrize(

@@ -499,10 +499,9 @@ def _seconds_later(moment: float, seconds: object) -> float | None:
 
 def _tokens_in(parameters: Parameters) -> Iterator[tuple[str, str]]:
     """Yield the tokens and codes among parameters, by name."""
-    if parameters:
-        for name in _TOKEN_PARAMETERS:
-            if name in parameters:
-                yield name, parameters[name]
+    for name in parameters:
+        if name in _TOKEN_PARAMETERS:
+            yield name, parameters[name]
 
 
 def _carried(request: HTTPRequest) -> Iterator[tuple[str, str]]:

@@ -45,6 +45,9 @@ _ABSOLUTE: Final = re.compile(rb"https?://(?:[^/?#]*@)?([^/?#]+)(.*)", re.IGNORE
 # RFC 3986 section 3.2, without a user.
 _AUTHORITY: Final = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[\w.~!$&'()*+,;=%-]*)(:[0-9]*)?", re.ASCII)
 
+Fields = list[tuple[bytes, bytes]]
+"""The fields of a request's head: names in lower case, in order, repeats included."""
+
 # With a linger time of 0, closing a socket resets the connection (socket(7), SO_LINGER).
 _RESET: Final = struct.pack("ii", 1, 0)
 
@@ -109,9 +112,9 @@ class Connection:
             with suppress(OSError):  # The client can have disconnected already.
                 self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             while self._wait_for_request():
-                request = self._read_request()
-                body = self._read_body(request)
-                if not self._respond(request, body) or not self._start_next_request():
+                request, fields = self._read_request()
+                body = self._read_body(fields)
+                if not self._respond(request, fields, body) or not self._start_next_request():
                     break
         except _MalformedError as error:
             self._refuse(error)
@@ -141,8 +144,8 @@ class Connection:
         self._socket.settimeout(self._server.stall_seconds)
         return not self._is_from_before_an_outage
 
-    def _read_request(self) -> h11.Request:
-        """Return the head of a request. Raise _MalformedError."""
+    def _read_request(self) -> tuple[h11.Request, Fields]:
+        """Return the head of a request, and its fields. Raise _MalformedError."""
         try:
             while (request := self._http.next_event()) is h11.NEED_DATA:
                 self._http.receive_data(self._receive())
@@ -155,12 +158,13 @@ class Connection:
             raise self._malformed(status, reason) from None
         assert isinstance(request, h11.Request), request
         self._is_head = request.method == b"HEAD"
-        _check(request)
-        return request
+        fields = [(name.lower(), value) for name, value in request.headers.raw_items()]
+        _check(request, fields)
+        return request, fields
 
-    def _read_body(self, request: h11.Request) -> bytes:
+    def _read_body(self, fields: Fields) -> bytes:
         """Return the body of a request, cut at the limit. Raise _MalformedError."""
-        self._is_before_chunk = any(name == b"transfer-encoding" for name, _ in request.headers)
+        self._is_before_chunk = b"transfer-encoding" in dict(fields)
         if self._http.they_are_waiting_for_100_continue:
             go_on = h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
             self._send_event(go_on)
@@ -209,12 +213,13 @@ class Connection:
 
     # Responding
 
-    def _respond(self, request: h11.Request, body: bytes) -> bool:
+    def _respond(self, request: h11.Request, fields: Fields, body: bytes) -> bool:
         """Run the app and send its response. Return whether the connection can go on."""
-        environ = self._environ(request, body)
+        environ = self._environ(request, fields, body)
         interruptions: list[Callable[[Connection], None]] = []
         environ[INTERRUPT] = interruptions.append
-        status, headers = "", list[tuple[str, str]]()
+        status = ""
+        headers: list[tuple[str, str]] = []
         chunks: list[bytes] = []
 
         def start_response(code: str, fields: list[tuple[str, str]], _: Any = None) -> Any:
@@ -282,9 +287,10 @@ class Connection:
         except OSError:
             pass  # The client has disconnected, or sends nothing more.
 
-    def _environ(self, request: h11.Request, body: bytes) -> WSGIEnvironment:
+    def _environ(self, request: h11.Request, fields: Fields, body: bytes) -> WSGIEnvironment:
         """Return the WSGI environ of a request (PEP 3333)."""
-        path, _, query = _split(request.target)[1].partition(b"?")
+        authority, target = _split(request.target)
+        path, _, query = target.partition(b"?")
         environ: WSGIEnvironment = {
             "REQUEST_METHOD": request.method.decode("ascii"),
             "SCRIPT_NAME": "",
@@ -305,13 +311,15 @@ class Connection:
             "wsgi.multiprocess": False,
             "wsgi.run_once": False,
         }
-        for name, value in request.headers:
+        for name, value in fields:
             # A name with an underscore would look like another header in the environ.
             if b"_" in name or name == b"transfer-encoding":
                 continue
             key = "HTTP_" + name.decode("ascii").replace("-", "_").upper()
             text = value.decode("latin-1")
             environ[key] = f"{environ[key]},{text}" if key in environ else text
+        if authority:
+            environ["HTTP_HOST"] = authority.decode("latin-1")  # RFC 9112 section 3.2.2
         environ["CONTENT_TYPE"] = environ.pop("HTTP_CONTENT_TYPE", "")
         environ.pop("HTTP_CONTENT_LENGTH", None)
         environ["CONTENT_LENGTH"] = str(len(body))
@@ -374,26 +382,26 @@ def shut_down(sock: socket.socket, how: int) -> None:
         pass  # It is not connected any more.
 
 
-def _check(request: h11.Request) -> None:
+def _check(request: h11.Request, fields: Fields) -> None:
     """Check what h11 leaves to its user. Raise _MalformedError."""
     if not request.http_version.startswith(b"1."):
         raise _MalformedError(505, "expected HTTP/1.1")
     if len(request.target) > _TARGET_LIMIT:
         raise _MalformedError(414, "the request target is too long")
-    size = sum(len(name) + len(value) for name, value in request.headers)
-    if len(request.headers) > _HEADERS_LIMIT or size > _HEAD_LIMIT // 2:
+    size = sum([len(name) + len(value) for name, value in fields])
+    if len(fields) > _HEADERS_LIMIT or size > _HEAD_LIMIT // 2:
         raise _MalformedError(431, "too many headers, or too long ones")
-    fields = dict(request.headers)  # h11 has refused a second one of those that matter here.
-    authorities = (fields.get(b"host", b""), _split(request.target)[0])
+    named = dict(fields)  # h11 has refused a second one of those that matter here.
+    authorities = (named.get(b"host", b""), _split(request.target)[0])
     if not all(map(_AUTHORITY.fullmatch, authorities)):
-        raise _MalformedError(400, "malformed Host")
-    if b"transfer-encoding" in fields:
+        raise _MalformedError(400, "malformed Host, or malformed authority in the request target")
+    if b"transfer-encoding" in named:
         # Each is how a request hides behind another (RFC 9112 sections 6.1 and 11.2).
-        if b"content-length" in fields:
+        if b"content-length" in named:
             raise _MalformedError(400, "Transfer-Encoding and Content-Length together")
         if request.http_version == b"1.0":
             raise _MalformedError(400, "Transfer-Encoding in HTTP/1.0")
-    if int(fields.get(b"content-length", 0)) > _BODY_LIMIT:
+    if int(named.get(b"content-length", 0)) > _BODY_LIMIT:
         raise _too_long()
 
 

@@ -350,9 +350,11 @@ def pretty_json(data: Any, indent: str = "") -> str:
         return encode_basestring(data)
     if isinstance(data, Mapping):
         deeper = indent + "  "
-        members = (
-            f"{deeper}{encode_basestring(key)} : {pretty_json(data[key], deeper)}" for key in data
-        )
+        members = [
+            f"{deeper}{encode_basestring(name)} : "
+            + (encode_basestring(value) if type(value) is str else pretty_json(value, deeper))
+            for name, value in data.items()
+        ]
         return "{\n" + ",\n".join(members) + f"\n{indent}}}" if data else "{ }"
     if isinstance(data, list | tuple):
         return f"[ {', '.join(pretty_json(item, indent) for item in data)} ]" if data else "[ ]"

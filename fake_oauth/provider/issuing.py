@@ -113,6 +113,8 @@ def mint(
     words = grant.scopes if scopes is None else tuple(sorted(set(scopes)))
     user = realm.users.get(grant.sub) if grant.is_users else None
 
+    extra_claims = {**(user.claims if user else {}), **client.extra_claims}
+
     def details(lifetime_seconds: int) -> TokenDetails:
         return TokenDetails(
             issuer=realm.issuer,
@@ -123,7 +125,7 @@ def mint(
             jti=realm.ids.draw("jti"),
             scopes=words,
             nonce=nonce,
-            extra_claims={**(user.claims if user else {}), **client.extra_claims},
+            extra_claims=extra_claims,
         )
 
     # Signing takes most of the time of a request, so no lock is held.
