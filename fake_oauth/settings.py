@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields, replace
 from datetime import datetime
-from math import isfinite
 from pathlib import Path
 from typing import Any, Final, Self, get_args
 from urllib.parse import urlsplit
@@ -29,12 +28,24 @@ from fake_oauth.provider.model import (
     Client,
     OwnTerms,
     PreconfiguredRefreshToken,
+    Resource,
     User,
     repeated,
 )
+from fake_oauth.provider.policies import lifetime_problems
 from fake_oauth.structure import Problem, structure, suggestion, type_problems
 
 _NONE_DEFINED: Final = "no {} is defined; add one, or set refresh_tokens = []"
+_TABLES: Final = ("clients", "users", "refresh_tokens", "auth_sources", "keys")
+# Which references, by their paths, are to which field.
+_REFERENCES: Final = (
+    ("clients", r"\.(client|client_id|scope)$"),
+    ("users", r"\.(user|auto_login)$"),
+    ("auth_sources", r"\.auth_sources$"),
+    ("dialect", r"\.(grant_types?|endpoint)$"),
+)
+# What a cookie, a URL, and an error can contain (RFC 6265 section 4.1.1, RFC 6749 appendix A).
+_ID: Final = re.compile(r"[!#-+\--:<-\[\]-~]+")
 _ISSUER: Final = re.compile(r"https?://[^/?#\s]+[^?#\s]*")
 
 
@@ -190,8 +201,7 @@ class Settings(OwnTerms):
                 for key in settings.keys
             ]
             settings = replace(settings, keys=keys)
-            # If a part is missing, references to it cannot be judged.
-            problems += settings.value_problems() if problems else settings.problems()
+            problems += settings.problems(skip={_first(problem.path) for problem in wrong})
         if settings is None or problems:
             raise SettingsError(problems, source=source)
         return settings
@@ -230,44 +240,61 @@ class Settings(OwnTerms):
             )
         return replace(self, **changes)
 
-    def problems(self) -> list[Problem]:
-        """Return every problem of these settings."""
-        found = list(type_problems(self, skip=["faults"]))
+    def problems(self, *, skip: Collection[str] = ()) -> list[Problem]:
+        """Return every problem of these settings.
+
+        `skip` are fields of which a part is missing, so that references to them are not judged.
+        """
+        found = [Problem(f"$.{p.path}", p.message) for p in type_problems(self, skip=["faults"])]
         if found:
-            return [Problem(f"$.{problem.path}", problem.message) for problem in found]
-        problems = self.value_problems()
+            # The others are judged with the defaults in place of these.
+            wrong = {_first(problem.path) for problem in found}
+            defaults: dict[str, Any] = {
+                field.name: {} if field.default is MISSING else field.default
+                for field in fields(self)
+                if field.name in wrong
+            }
+            rest = replace(self, **defaults).problems(skip={*skip, *wrong})
+            return [*found, *self._part_problems(wrong, found), *rest]
+        own = [Problem(f"$.{problem.path}", problem.message) for problem in self._own_problems()]
+        problems = [*own, *self._part_problems(_TABLES)]
+        rules, scripted = rules_of(self.faults)
         try:
             dialect = load_dialect(self.dialect)
         except FakeOAuthError:
-            return problems
-        rules, scripted = rules_of(self.faults)
-        if not scripted:
+            return [*problems, *scripted]
+        if not scripted and "faults" not in skip:
             scripted = list(rule_problems(rules, self))
-        return [*problems, *self._reference_problems(dialect), *scripted]
+        references = [*self._reference_problems(dialect), *scripted]
+        return [*problems, *(problem for problem in references if not _refers_to(skip, problem))]
 
-    def value_problems(self) -> list[Problem]:
-        """Return the problems of single values, and of values that repeat others."""
-        parts = (
-            Problem(f"$.{name}[{index}].{problem.path}", problem.message)
-            for name in ("clients", "users", "refresh_tokens", "auth_sources", "keys")
-            for index, part in enumerate(getattr(self, name))
-            for problem in part.problems()
-        )
-        own = (Problem(f"$.{problem.path}", problem.message) for problem in self._own_problems())
-        return [*own, *parts]
+    def _part_problems(
+        self, names: Collection[str], known: Sequence[Problem] = ()
+    ) -> Iterator[Problem]:
+        """Yield the problems of clients, users, and the like that have no `known` problem."""
+        paths = [problem.path for problem in known]
+        for name in _TABLES:
+            if name in names and f"$.{name}" not in paths:
+                for index, part in enumerate(getattr(self, name)):
+                    below = f"$.{name}[{index}]"
+                    if not any(f"{path}.".startswith(f"{below}.") for path in paths):
+                        for problem in part.problems():
+                            yield Problem(f"{below}.{problem.path}", problem.message)
 
     def _own_problems(self) -> Iterator[Problem]:
         yield from _dialect_problems(self.dialect)
         yield from self.term_problems()
-        if self.issuer is not None and not _ISSUER.fullmatch(self.issuer):
+        if self.issuer is not None and not _is_issuer(self.issuer):
             message = "expected an http or https URL without query and fragment"
             yield Problem("issuer", f"{message}, got {self.issuer!r}")
-        for name, least in (("journal_limit", 1), ("journal_bytes", 1), ("session_seconds", 1)):
+        yield from lifetime_problems("session_seconds", self.session_seconds)
+        for name, least in (("journal_limit", 1), ("journal_bytes", 1)):
             if getattr(self, name) < least:
                 yield Problem(name, f"expected at least {least}, got {getattr(self, name)}")
-        if not isfinite(self.resource_skew_seconds):
-            message = f"expected a finite number, got {self.resource_skew_seconds}"
-            yield Problem("resource_skew_seconds", message)
+        try:
+            Resource(skew_seconds=self.resource_skew_seconds)
+        except FakeOAuthError as error:
+            yield Problem("resource_skew_seconds", str(error).partition(": ")[2])
         if len(self.keys) > 2:
             message = (
                 f"expected at most 2 keys, the signing key and the next one, got {len(self.keys)}"
@@ -280,7 +307,7 @@ class Settings(OwnTerms):
         except FakeOAuthError as error:
             yield Problem("start_time", str(error))
         for kind, ids in self.ids.items():
-            yield from repeated(f"ids.{kind}", ids)
+            yield from _id_problems(f"ids.{kind}", ids)
         yield from repeated("clients", (client.client_id for client in self.clients), "client_id")
         yield from repeated("users", (user.sub for user in self.users), "sub")
         yield from repeated("users", (user.login_name for user in self.users), "username")
@@ -350,6 +377,22 @@ def rule_problems(
             before.append(rule)
 
 
+def _id_problems(path: str, ids: Sequence[str]) -> Iterator[Problem]:
+    yield from repeated(path, ids)
+    for index, value in enumerate(ids):
+        if not _ID.fullmatch(value):
+            message = 'expected printable ASCII without space and without any of ",;\\'
+            yield Problem(f"{path}[{index}]", f"{message}, got {value!r}")
+
+
+def _is_issuer(text: str) -> bool:
+    try:
+        host = urlsplit(text.replace("{port}", "1")).hostname
+    except ValueError:
+        return False
+    return host is not None and _ISSUER.fullmatch(text) is not None
+
+
 def _dialect_problems(dialect: Dialect | type[Dialect] | str) -> Iterator[Problem]:
     try:
         loaded = load_dialect(dialect)
@@ -381,6 +424,16 @@ def _origin_problems(path: str, origin: str) -> Iterator[Problem]:
         message = f"expected an origin such as https://app.example, got {origin!r}"
         hint = "; remove the trailing slash" if origin.endswith("/") else ""
         yield Problem(path, message + hint)
+
+
+def _first(path: str) -> str:
+    """Return the field that a path starts with: `clients` of `$.clients[0].scopes`."""
+    return re.split(r"[.\[]", path.removeprefix("$."), maxsplit=1)[0]
+
+
+def _refers_to(names: Collection[str], problem: Problem) -> bool:
+    """Return whether a problem is about a reference to one of these fields."""
+    return any(re.search(pattern, problem.path) for name, pattern in _REFERENCES if name in names)
 
 
 def _with_hint(problem: Problem) -> Problem:

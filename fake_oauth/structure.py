@@ -171,7 +171,7 @@ def json_problems(path: str, value: object, depth: int = 0) -> Iterator[Problem]
 
 def suggestion(name: str, known: Sequence[str], *, page: str = "the documentation") -> str:
     """Return a hint for an unknown name: the nearest known one, or where all of them are listed."""
-    if near := get_close_matches(name, known, n=1):
+    if near := get_close_matches(str(name), known, n=1):
         return f"did you mean {near[0]!r}?"
     names = list(dict.fromkeys(known))
     if len(names) > _LISTED:

@@ -85,7 +85,7 @@ def test_the_presets_have_the_numbers_of_their_sources() -> None:
             rotate=True,
             on_replay="revoke",
             revoke_access_tokens=False,
-            idle_seconds=1_296_000,
+            idle_seconds=2_592_000,
             absolute_seconds=2_592_000,
         ),
         "okta": RefreshPolicy(idle_seconds=604_800, public=public),
@@ -370,7 +370,8 @@ def test_a_wrong_policy_is_told_with_its_path() -> None:
         "$.clients[0].refresh_policy.absolute_seconds: expected at least 1 second, got 0",
         "$.clients[0].refresh_policy.rotate: without rotation no token is ever spent; "
         "set rotate = true",
-        "$.clients[0].refresh_policy.public.public: this policy is for public clients already",
+        "$.clients[0].refresh_policy.public.public: a policy for public clients cannot have "
+        "another; remove it",
         "$.clients[0].refresh_policy.public.rotate: without rotation no token is ever "
         "spent; set rotate = true",
     ]

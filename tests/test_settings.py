@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jwt
 import pytest
@@ -323,7 +323,7 @@ def test_a_value_of_the_wrong_kind(data: Any, expected: list[str]) -> None:
             "$.auto_login: unknown name 'MOCK_USER'; did you mean 'MOCK_USERNAME'?",
         ),
         ({"cors_origins": "*"}, "$.cors_origins: expected a list, got '*'"),
-        ({"session_seconds": 0}, "$.session_seconds: expected at least 1, got 0"),
+        ({"session_seconds": 0}, "$.session_seconds: expected at least 1 second, got 0"),
         (
             {"refresh_tokens": [PreconfiguredRefreshToken(value="")]},
             "$.refresh_tokens[0].value: blank",
@@ -464,12 +464,54 @@ def test_a_file_that_is_nested_too_deeply_is_a_problem(tmp_path: Path) -> None:
         Settings.from_toml(path)
 
 
+def test_all_problems_are_listed_at_once() -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_mapping(
+            {
+                "seed": "x",
+                "issuer": "http://[::1",
+                "ids": {"session": ["a;b"]},
+                "clients": [{"client_id": 5}, {"client_id": "a", "redirect_uris": ["/cb"]}],
+                "auto_login": "bob",
+                "refresh_tokens": [{"value": "x", "client": "not judged", "user": "eve"}],
+                "faults": [{"fault": "Statuss"}],
+                1: 2,
+            }
+        )
+    assert sorted(str(problem) for problem in caught.value.problems) == sorted(
+        [
+            "$.seed: expected a whole number, got 'x'",
+            "$.clients[0].client_id: expected a string, got 5",
+            "$.faults[0].fault: unknown fault 'Statuss'; did you mean 'Status'?",
+            "$[1]: unknown key; expected one of the 28 names in the documentation",
+            "$.issuer: expected an http or https URL without query and fragment, got 'http://[::1'",
+            "$.ids.session[0]: expected printable ASCII without space and without any of "
+            "\",;\\, got 'a;b'",
+            "$.auto_login: unknown name 'bob'; expected one of 'MOCK_USERNAME'",
+            "$.refresh_tokens[0].user: unknown name 'eve'; expected one of 'MOCK_USERNAME'",
+        ]
+    )
+    wrong = Settings(
+        seed=cast("int", "x"),
+        clients=[cast("Client", 7), Client(client_id=" ")],
+        session_seconds=0,
+        auto_login="bob",
+    )
+    assert [str(problem) for problem in wrong.problems()] == [
+        "$.seed: expected a whole number, got 'x'",
+        "$.clients[0]: expected a Client, got 7",
+        "$.clients[1].client_id: blank",
+        "$.session_seconds: expected at least 1 second, got 0",
+        "$.auto_login: unknown name 'bob'; expected one of 'MOCK_USERNAME'",
+    ]
+
+
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
         (
             {"resource_skew_seconds": inf},
-            "$.resource_skew_seconds: expected a finite number, got inf",
+            "$.resource_skew_seconds: expected a number of at most 1000000000000, got inf",
         ),
         (
             {"cors_origins": ["https://app.example/"]},

@@ -15,6 +15,8 @@ from fake_oauth.provider.errors import FakeOAuthError
 
 # The first second of the year 10000, which no HTTP date can name.
 END_OF_TIME: Final = 253_402_300_800
+# Where a running clock stops.
+_LAST: Final = END_OF_TIME - 1
 
 
 class Clock:
@@ -36,9 +38,9 @@ class Clock:
             self.set(start)
 
     def now(self) -> float:
-        """Return the time in seconds since 1970, UTC."""
+        """Return the time in seconds since 1970, UTC; never later than the year 9999."""
         frozen_at = self._frozen_at
-        return time.time() + self._ahead if frozen_at is None else frozen_at
+        return min(time.time() + self._ahead, _LAST) if frozen_at is None else frozen_at
 
     @property
     def is_frozen(self) -> bool:

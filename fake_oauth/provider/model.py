@@ -10,14 +10,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal
 
-from fake_oauth.provider.policies import RefreshPolicy, policy_named, policy_problems
+from fake_oauth.provider.errors import FakeOAuthError
+from fake_oauth.provider.policies import (
+    LONGEST_SECONDS,
+    RefreshPolicy,
+    lifetime_problems,
+    policy_named,
+    policy_problems,
+)
 from fake_oauth.structure import Problem, json_problems
 
 AuthMethod = Literal["client_secret_basic", "client_secret_post"]
 Identifier = Literal["username", "phone", "email"]
 
-# Some 30,000 years.
-_LONGEST_SECONDS: Final = 10**12
 _ABSOLUTE_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^#\s]+")
 # A browser that is sent to one of these runs or shows what the client wrote (RFC 9700 section 4.1).
 _UNSAFE_SCHEMES: Final = ("javascript:", "data:", "vbscript:")
@@ -261,6 +266,17 @@ class Resource:
     refused: int = 0
     """The number of refused requests."""
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Raise FakeOAuthError for a value that cannot be used, such as a skew that is NaN."""
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if name == "skew_seconds" and not (is_number and abs(value) <= LONGEST_SECONDS):
+            raise FakeOAuthError(
+                f"resource.{name}: expected a number of at most {LONGEST_SECONDS}, got {value!r}"
+            )
+        if name == "scope" and not isinstance(value, str | None):
+            raise FakeOAuthError(f"resource.{name}: expected a string or None, got {value!r}")
+        object.__setattr__(self, name, value)
+
 
 def repeated(path: str, values: Iterable[str], name: str | None = None) -> Iterator[Problem]:
     """Yield a problem for each value that is listed more than once."""
@@ -269,11 +285,3 @@ def repeated(path: str, values: Iterable[str], name: str | None = None) -> Itera
         if value in seen:
             yield Problem(path, f"{name or 'value'} {value!r} is listed more than once")
         seen.add(value)
-
-
-def lifetime_problems(name: str, seconds: float | None) -> Iterator[Problem]:
-    """Yield a problem for a lifetime of less than a second, or of more than any clock shows."""
-    if seconds is not None and not seconds >= 1:
-        yield Problem(name, f"expected at least 1 second, got {seconds}")
-    elif seconds is not None and seconds > _LONGEST_SECONDS:
-        yield Problem(name, f"expected at most {_LONGEST_SECONDS} seconds, got more")

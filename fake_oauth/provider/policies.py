@@ -13,6 +13,9 @@ from typing import ClassVar, Final, Literal
 
 from fake_oauth.structure import Problem, suggestion
 
+LONGEST_SECONDS: Final = 10**12
+"""The longest time that can be set, some 30,000 years."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefreshPolicy:
@@ -31,14 +34,15 @@ class RefreshPolicy:
     DEX: ClassVar[RefreshPolicy]
 
     rotate: bool = False
-    """Whether a refresh issues a new refresh token and spends the presented one."""
+    """Whether a refresh issues a new refresh token and invalidates the presented one."""
     on_replay: Literal["refuse", "revoke"] = "refuse"
     """What a replay of a spent refresh token leads to: the server refuses it, or it also revokes
     the family, which is every token of the login."""
     revoke_access_tokens: bool = True
-    """Whether revoking a family includes its access tokens. Otherwise it is the refresh tokens."""
+    """Whether revoking a family includes its access tokens. Otherwise, only the refresh tokens are
+    revoked."""
     grace_seconds: float = 0
-    """How long a spent token is still accepted, until its successor has been used."""
+    """How long a rotated token is accepted. This ends early when its successor is used."""
     grace_gives: Literal["successor", "sibling"] = "sibling"
     """What a spent token gets in the grace period: its successor again, or another new token."""
     until_successor_used: bool = False
@@ -48,8 +52,8 @@ class RefreshPolicy:
     absolute_seconds: int | None = None
     """How long a family lives after its login; None is forever."""
     sliding: bool = False
-    """Whether a refresh that returns the same token restarts its `refresh_token_seconds`, which
-    count only if the policy has no lifetimes of its own."""
+    """Whether a refresh that returns the same token restarts its `refresh_token_seconds`. Has no
+    effect if the policy sets `idle_seconds` or `absolute_seconds`."""
     return_unchanged: bool = True
     """Whether the response repeats a refresh token that did not change (RFC 6749 section 6)."""
     public: RefreshPolicy | None = None
@@ -80,15 +84,15 @@ class RefreshPolicy:
         if self.grace_seconds < 0:
             yield Problem("grace_seconds", f"expected at least 0, got {self.grace_seconds}")
         for name in ("idle_seconds", "absolute_seconds"):
-            seconds = getattr(self, name)
-            if seconds is not None and seconds < 1:
-                yield Problem(name, f"expected at least 1 second, got {seconds}")
+            yield from lifetime_problems(name, getattr(self, name))
         accepts_spent = self.grace_seconds or self.until_successor_used
         if not self.rotate and (accepts_spent or self.on_replay == "revoke"):
             yield Problem("rotate", "without rotation no token is ever spent; set rotate = true")
         if self.public is not None:
             if self.public.public is not None:
-                yield Problem("public.public", "this policy is for public clients already")
+                yield Problem(
+                    "public.public", "a policy for public clients cannot have another; remove it"
+                )
             for problem in self.public.problems():
                 yield Problem(f"public.{problem.path}", problem.message)
 
@@ -111,18 +115,19 @@ RefreshPolicy.KEYCLOAK = RefreshPolicy(idle_seconds=30 * 60, absolute_seconds=10
 
 # Auth0, "Configure Refresh Token Rotation" and "Configure Refresh Token Expiration", read
 # 2026-11-23: an overlap in which the previous token gets a new one, none by default; a replay
-# invalidates the family without its access tokens. 30 days, 15 without use.
+# invalidates the family without its access tokens. 30 days, with use or without.
 RefreshPolicy.AUTH0 = RefreshPolicy(
     rotate=True,
     on_replay="revoke",
     revoke_access_tokens=False,
-    idle_seconds=15 * 86400,
+    idle_seconds=30 * 86400,
     absolute_seconds=30 * 86400,
 )
 
 # Okta, "Refresh access tokens and rotate refresh tokens", read 2026-11-23: rotation for public
 # clients with a grace period (30 s unless set); a replay also invalidates the access tokens.
-# Confidential clients keep their token. Seven days without use.
+# Confidential clients keep their token. Seven days without use; a lifetime, unlimited by default,
+# counts from the first token of the family.
 RefreshPolicy.OKTA = RefreshPolicy(
     idle_seconds=7 * 86400,
     public=RefreshPolicy(rotate=True, on_replay="revoke", grace_seconds=30, idle_seconds=7 * 86400),
@@ -148,6 +153,14 @@ ALL_POLICIES: Final[Mapping[str, RefreshPolicy]] = {
     "okta": RefreshPolicy.OKTA,
     "dex": RefreshPolicy.DEX,
 }
+
+
+def lifetime_problems(name: str, seconds: float | None) -> Iterator[Problem]:
+    """Yield a problem for a lifetime of less than a second, or of more than any clock shows."""
+    if seconds is not None and not seconds >= 1:
+        yield Problem(name, f"expected at least 1 second, got {seconds}")
+    elif seconds is not None and seconds > LONGEST_SECONDS:
+        yield Problem(name, f"expected at most {LONGEST_SECONDS} seconds, got more")
 
 
 def policy_named(policy: RefreshPolicy | str) -> RefreshPolicy:

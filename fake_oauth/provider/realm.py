@@ -5,7 +5,7 @@ What every rule needs to know of them is here; what a request gets is decided by
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Collection, Iterable
 from threading import RLock
 from typing import Final
@@ -65,6 +65,8 @@ class Realm:
         self.outbox: deque[OneTimePassword] = deque(maxlen=_OUTBOX_LIMIT)
         self.sent_otps: Counter[str] = Counter()
         """The number of one-time passwords sent in all, by auth source."""
+        self.otp_times: OrderedDict[tuple[str, str], list[float]] = OrderedDict()
+        """When one-time passwords were sent within the last day, by auth source and recipient."""
         self.resource = Resource() if resource is None else resource
         self.logged_in_everywhere: str | None = None
         """The sub of a user who is logged in in every browser."""
@@ -78,8 +80,11 @@ class Realm:
     def replace_clients(self, clients: Iterable[Client]) -> None:
         """Replace the clients. What was issued to a removed client is refused."""
         with self.lock:
-            self._former_clients |= self.clients
+            known = self._former_clients | self.clients
             self.clients = {client.client_id: client for client in clients}
+            # Those of which a token may still be presented.
+            used = self.store.client_ids()
+            self._former_clients = {name: known[name] for name in known if name in used}
             needed = self._former_clients | self.clients
             self._terms = {
                 name: client.over(self._default_terms) for name, client in needed.items()

@@ -20,6 +20,8 @@ SMS: Final = "http://tencentciam.com/oauth2/grant-type/otp/sms"
 EMAIL: Final = "http://tencentciam.com/oauth2/grant-type/otp/email"
 
 _DAY: Final = 86_400
+# Of how many recipients the times are remembered.
+_RECIPIENTS: Final = 10_000
 _PHONE_NUMBER: Final = re.compile(r"1\d{10}", re.ASCII)
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 # The parameter that names the recipient, by the kind of auth source.
@@ -60,6 +62,7 @@ def send_otp(realm: Realm, request: TokenRequest) -> OneTimePassword:
         realm.store.otps.add(sent.otp_token, record, now)
         realm.outbox.append(sent)
         realm.sent_otps[source.id] += 1
+        _remember(realm, source, recipient, now)
     return sent
 
 
@@ -143,18 +146,22 @@ def _require_sendable(realm: Realm, source: AuthSource, recipient: str, now: flo
     if source.quota is not None and realm.sent_otps[source.id] >= source.quota:
         reason = f"auth source {source.id} has sent {source.quota}"
         raise OAuthError(f"insufficient_{source.kind}_quota", reason, cause="otp_quota")
-    times = [
-        sent.at
-        for sent in realm.outbox
-        if (sent.auth_source_id, sent.recipient) == (source.id, recipient)
-    ]
+    times = [at for at in realm.otp_times.get((source.id, recipient), ()) if now < at + _DAY]
     if times and now < times[-1] + source.interval_seconds:
         raise _too_often(source, f"{recipient} got one {now - times[-1]:.0f} s ago")
-    if len([at for at in times if now < at + _DAY]) >= source.daily_limit:
+    if len(times) >= source.daily_limit:
         raise _too_often(source, f"{recipient} got {source.daily_limit} within a day")
     if not source.available:
         reason = f"auth source {source.id} is not available"
         raise OAuthError("temporarily_unavailable", reason, cause="otp_unavailable")
+
+
+def _remember(realm: Realm, source: AuthSource, recipient: str, now: float) -> None:
+    """Note when an OTP was sent, for a day and for the latest recipients."""
+    times = realm.otp_times.pop((source.id, recipient), [])
+    realm.otp_times[source.id, recipient] = [*(at for at in times if now < at + _DAY), now]
+    while len(realm.otp_times) > _RECIPIENTS:
+        realm.otp_times.popitem(last=False)
 
 
 def _too_often(source: AuthSource, reason: str) -> OAuthError:
