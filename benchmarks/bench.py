@@ -200,9 +200,9 @@ def processes(extent: Extent) -> None:
     row(f"memory grown by {extent.refreshes} refreshes", grown, "MB", 1, 20)
 
 
-def soak(extent: Extent) -> None:
+def long_life(extent: Extent) -> None:
     """What a long life costs."""
-    ratio, grown = numbers_from((*script("soak.py"), str(extent.soaked)))
+    ratio, grown = numbers_from((*script("long_life.py"), str(extent.soaked)))
     times = f"{extent.soaked} refreshes under rotation"
     row(f"{times}: p50 of the last tenth, of the first", ratio, "x", extent.soaked, 1.1)
     row(f"{times}: memory grown in between", grown, "MB", 1, 5)
@@ -243,7 +243,7 @@ def main() -> None:
     row("modules that a refresh over a socket enters", modules_of_a_refresh(), "", 1, 15)
     fixture(extent)
     processes(extent)
-    soak(extent)
+    long_life(extent)
     if not options.no_peers:
         peers(extent)
 

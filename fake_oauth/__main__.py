@@ -122,26 +122,11 @@ def _settings(options: argparse.Namespace) -> Settings:
     changes = {
         "dialect": options.dialect,
         "seed": options.seed,
-        "issuer": _issuer(options, settings),
+        "issuer": options.issuer,
         "tls": options.tls or None,
         "control": True,
     }
     return settings.changed(**{name: value for name, value in changes.items() if value is not None})
-
-
-def _issuer(options: argparse.Namespace, settings: Settings) -> str | None:
-    """Return the issuer on the command line; by default with the host as it was typed."""
-    if options.issuer is not None:
-        if "{port}" in options.issuer and options.port == 0:
-            raise FakeOAuthError("--issuer: {port} requires a --port other than 0")
-        issuer: str = options.issuer.replace("{port}", str(options.port))
-        return issuer
-    is_set = settings.issuer is not None or options.port == 0
-    if is_set or options.host.lower() != "localhost":
-        return None
-    scheme = "https" if options.tls or settings.tls else "http"
-    dialect = load_dialect(settings.dialect if options.dialect is None else options.dialect)
-    return f"{scheme}://{options.host}:{options.port}{dialect.issuer_path}"
 
 
 def _serve(options: argparse.Namespace) -> int:

@@ -16,7 +16,6 @@ from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakSet
 
 import pytest
 
@@ -40,8 +39,8 @@ _FIXED: Final = ("tls",)
 
 _SERVERS: Final[pytest.StashKey[list[FakeOAuth]]] = pytest.StashKey()
 """The servers of a test's fixtures."""
-_STOPPED: Final[pytest.StashKey[WeakSet[FakeOAuth]]] = pytest.StashKey()
-"""The servers that had been stopped before the test."""
+_BEFORE: Final[pytest.StashKey[dict[FakeOAuth, int]]] = pytest.StashKey()
+"""The servers that existed before the test, with the number of requests that had arrived."""
 _HAS_PASSED: Final[pytest.StashKey[bool]] = pytest.StashKey()
 
 
@@ -212,12 +211,12 @@ def shared_oauth_server(
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Let a test that reaches the server of the session get it reset, checked, and reported.
 
-    Note which servers were stopped before the test, so that its report leaves them out.
+    Note what had arrived at which server before, so that its report leaves that out.
     """
     names = getattr(item, "fixturenames", [])
     if "session_oauth_server" in names and "shared_oauth_server" not in names:
         names.append("shared_oauth_server")
-    item.stash[_STOPPED] = WeakSet(server for server in _started() if not server.is_running)
+    item.stash[_BEFORE] = {server: _arrived(server) for server in _started()}
 
 
 @pytest.hookimpl(wrapper=True)
@@ -232,12 +231,15 @@ def pytest_runtest_makereport(
         item.stash[_HAS_PASSED] = report.passed
     if report.failed:
         message = "" if call.excinfo is None else str(call.excinfo.value)
-        for server in _servers(item):
-            transcript = server.journal.transcript(_SHOWN) or "no request arrived"
+        for server, before in _servers(item):
+            # Of a server that another test left running, only what is new.
+            is_used = server in getattr(item, "funcargs", {}).values()
+            new = _SHOWN if is_used else _arrived(server) - before
+            shown = server.journal.transcript(min(_SHOWN, new)) or "no request arrived"
             # The message of an assertion about the client has the transcript already.
-            if transcript not in message:
-                _add_section(report, f"fake_oauth {server.url}", transcript)
-            found = [str(violation) for violation in server.violations()]
+            if shown not in message:
+                _add_section(report, f"fake_oauth {server.url}", shown)
+            found = [str(found) for found in server.violations() if found.number > before]
             if unsaid := [text for text in found if text not in message]:
                 _add_section(report, f"violations of the client of {server.url}", "\n".join(unsaid))
     return report
@@ -259,11 +261,25 @@ def _hide_package(excinfo: pytest.ExceptionInfo[BaseException]) -> None:
             entry.frame.f_globals["__tracebackhide__"] = is_for_people
 
 
-def _servers(item: pytest.Item) -> list[FakeOAuth]:
-    """Return the servers of a test: those of its fixtures, and all others that ran during it."""
+def _servers(item: pytest.Item) -> list[tuple[FakeOAuth, int]]:
+    """Return the servers of a test, and how many requests had arrived before it.
+
+    They are those of its fixtures, those that it started itself, and older ones that it has used.
+    """
     known = item.stash.get(_SERVERS, list[Any]())
-    others = set(_started()) - set(known) - set(item.stash.get(_STOPPED, ()))
-    return [*known, *sorted(others, key=lambda server: server.url)]
+    before = item.stash.get(_BEFORE, dict[Any, int]())
+    used = list(getattr(item, "funcargs", {}).values())
+    others = [
+        (server, before.get(server, 0))
+        for server in sorted(set(_started()) - set(known), key=lambda server: server.url)
+        if server not in before or _arrived(server) > before[server] or server in used
+    ]
+    return [*((server, 0) for server in known), *others]
+
+
+def _arrived(server: FakeOAuth) -> int:
+    """Return how many requests have arrived at a server."""
+    return server.journal.forgotten + len(server.journal)
 
 
 def _started() -> Iterable[FakeOAuth]:

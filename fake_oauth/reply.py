@@ -55,8 +55,10 @@ class Response:
         """The status with its reason phrase: `200 OK`."""
         return f"{self.status} {_PHRASES.get(self.status, 'Unknown')}"
 
-    def changed(self, body: bytes | None = None, **headers: str | None) -> Response:
-        """Return a copy with another body and other headers; None removes a header.
+    def changed(
+        self, body: bytes | None = None, *, status: int | None = None, **headers: str | None
+    ) -> Response:
+        """Return a copy with another body, status, and headers; None removes a header.
 
         Write header names with underscores: `content_type`. The `Content-Length` follows the body
         unless it is passed.
@@ -67,7 +69,7 @@ class Response:
         kept = [(name, changes.pop(name.lower(), value)) for name, value in self.headers]
         added = [(name.title(), value) for name, value in changes.items()]
         return Response(
-            self.status,
+            self.status if status is None else status,
             tuple((name, value) for name, value in (*kept, *added) if value is not None),
             body,
         )

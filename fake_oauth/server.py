@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from fake_oauth.behavior.assertions import ClientAssertions
     from fake_oauth.behavior.checks import Violation
 
+_ONE_PROCESS: Final = (
+    "fake_oauth: this WSGI server runs several processes, and each would have its own tokens. Run "
+    "one process with threads, for example: gunicorn --workers 1 --threads 8"
+)
 # The issuer of a server that is used in process only, unless the settings have one.
 _IN_PROCESS: Final = "http://localhost"
 _REVOKED: Final = "revoked by the test"
@@ -116,16 +120,19 @@ class FakeOAuth:
     def stop(self) -> None:
         """Stop listening, join every thread, and close every socket.
 
-        Raise an ExceptionGroup of the errors with which requests failed in the server: a function
-        of the test that failed, or a bug of this package.
+        Raise FakeOAuthError if a function of the test failed in the server, and an ExceptionGroup
+        of several such errors, or of a bug of this package.
         """
         __tracebackhide__ = True
         if self._listener is None:
             return
+        self._listener.require_other_thread()
         self._stopped.set()
         self._barriers.give_up("the server has stopped")
         self._listener.stop()
         failures, self._listener.failures = list(self._listener.failures), []
+        if len(failures) == 1 and isinstance(failures[0], FakeOAuthError):
+            raise failures[0].with_traceback(None)
         if failures:
             raise ExceptionGroup(f"{self.url}: requests failed in the server", failures)
 
@@ -198,7 +205,17 @@ class FakeOAuth:
     # WSGI
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Serve as a WSGI application, for test clients and other WSGI servers."""
+        """Serve as a WSGI application, for test clients and other WSGI servers.
+
+        A server with several processes gets an error: each process would have its own tokens.
+        """
+        if environ.get("wsgi.multiprocess"):
+            body = f"{_ONE_PROCESS}\n".encode()
+            length = ("Content-Length", str(len(body)))
+            start_response(
+                "500 Internal Server Error", [("Content-Type", "text/plain;charset=UTF-8"), length]
+            )
+            return [body]
         if self.settings.control and is_control(environ.get("PATH_INFO", "")):
             from werkzeug.wrappers import Request  # most tests ask only the endpoints
 
@@ -318,7 +335,7 @@ class FakeOAuth:
         self._set_status(user, "frozen")
 
     def unfreeze_user(self, user: str) -> None:
-        """Unblock a user that `freeze_user` blocked."""
+        """Set the status of a user to `active`, whether frozen or locked."""
         self._set_status(user, "active")
 
     def delete_user(self, user: str) -> None:
@@ -379,7 +396,7 @@ class FakeOAuth:
         self._script.replace(self._rules(steps, before=()))
 
     def always(self, fault: Fault | Rule) -> StandingFault:
-        """Apply a fault to every request to the token endpoint until it is lifted.
+        """Apply a fault to every request of the token endpoint, or of a `Rule`, until it is lifted.
 
         Steps of `script` take precedence. Return an object with `lift()`, which is also a context
         manager.
@@ -397,6 +414,7 @@ class FakeOAuth:
 
         The pytest plugin calls this at the end of each test that has passed so far.
         """
+        self._serving()  # The script of the settings begins.
         if unused := self._script.unused():
             raise UnusedFaultError(unused, self.journal.transcript(30))
 
@@ -473,9 +491,8 @@ class FakeOAuth:
 
     def _make_app(self) -> App:
         settings, dialect = self.settings, self.dialect
-        url = _IN_PROCESS if self._listener is None else self._listener.url
         realm = Realm(
-            issuer=url + dialect.issuer_path if settings.issuer is None else settings.issuer,
+            issuer=self._issuer(),
             dialect=dialect,
             clients=settings.clients,
             users=settings.users,
@@ -503,6 +520,19 @@ class FakeOAuth:
             write_json=dialect.json_writer(compact=settings.compact_json),
             cors_origins=settings.cors_origins,
         )
+
+    def _issuer(self) -> str:
+        issuer = self.settings.issuer
+        if issuer is None:
+            url = _IN_PROCESS if self._listener is None else self._listener.url
+            return url + self.dialect.issuer_path
+        if "{port}" in issuer:
+            if self._listener is None:
+                raise FakeOAuthError(
+                    f"issuer {issuer}: {{port}} is known once the server listens; call start()"
+                )
+            return issuer.replace("{port}", str(self._listener.port))
+        return issuer
 
     def _replace(self, **parties: Any) -> None:
         realm = self._realm

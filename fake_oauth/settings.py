@@ -37,7 +37,7 @@ from fake_oauth.structure import Problem, structure, suggestion, type_problems
 
 _NONE_DEFINED: Final = "no {} is defined; add one, or set refresh_tokens = []"
 _TABLES: Final = ("clients", "users", "refresh_tokens", "auth_sources", "keys")
-# Which references, by their paths, are to which field.
+# The paths of references, by the field that they refer to.
 _REFERENCES: Final = (
     ("clients", r"\.(client|client_id|scope)$"),
     ("users", r"\.(user|auto_login)$"),
@@ -105,7 +105,8 @@ class Settings(OwnTerms):
     dialect: Dialect | type[Dialect] | str = "ciam"
     """The server to imitate: `ciam`, `rfc`, `package.module:Class`, or a subclass of `Dialect`."""
     issuer: str | None = None
-    """The `iss` of every token; None is the URL that the server listens on."""
+    """The `iss` of every token; None is the URL that the server listens on. `{port}` is replaced by
+    the port."""
     seed: int | None = None
     """The seed of the IDs; None is a random one (in the pytest fixtures: 0, 1, …)."""
     clients: Sequence[Client] = (

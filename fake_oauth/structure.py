@@ -127,6 +127,13 @@ def changed_fields(value: Any) -> dict[str, Any]:
     return changed
 
 
+def failure_of(error: BaseException) -> str:
+    """Return an error of a function that was called here, with the line of that function."""
+    trace = error.__traceback__ and error.__traceback__.tb_next
+    where = "" if trace is None else f" ({trace.tb_frame.f_code.co_filename}:{trace.tb_lineno})"
+    return f"{error!r}{where}"
+
+
 def name_of(function: object) -> str:
     """Return the name of a function, which has no memory address in it."""
     return getattr(function, "__name__", type(function).__name__)
@@ -221,10 +228,9 @@ def new_converter() -> Converter:
     return converter
 
 
-# Making a converter takes a millisecond for every class that it reads.
 # The integers of TOML have 64 bits.
 _LARGEST: Final = 2**63 - 1
-
+# Making a converter takes a millisecond for every class that it reads.
 _plain_converter = cache(new_converter)
 
 

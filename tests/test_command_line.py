@@ -6,17 +6,15 @@ import json
 import re
 import signal
 import socket
-from argparse import Namespace
 from contextlib import redirect_stdout
 from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from fake_oauth import Settings
-from fake_oauth.__main__ import _issuer, main
+from fake_oauth import FakeOAuth, FakeOAuthError, Settings
+from fake_oauth.__main__ import main
 from tests.support.client import claims
 from tests.support.stub import COMMANDS, Stub, stub
 from tests.test_documented_moment import DOCUMENTED_BODY, without_signatures
@@ -164,24 +162,29 @@ def test_it_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"fake-oauth {version('fake_oauth')}\n"
 
 
-def test_the_port_in_an_issuer_must_be_known(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["serve", "--port", "0", "--issuer", "http://idp.example:{port}"]) == 2
-    assert "--issuer: {port} requires a --port other than 0" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
-    ("given", "settings", "expected"),
+    ("settings", "host", "issuer"),
     [
-        ({"issuer": "http://idp.example:{port}"}, Settings(), "http://idp.example:8080"),
-        ({"host": "localhost"}, Settings(), "http://localhost:8080"),
-        ({"host": "localhost", "tls": True}, Settings(), "https://localhost:8080"),
-        ({"host": "localhost"}, Settings(issuer="http://a.example"), None),
-        ({"host": "localhost", "port": 0}, Settings(), None),
-        ({}, Settings(), None),
+        (Settings(), "localhost", "http://localhost:{port}"),
+        (Settings(tls=True), "localhost", "https://localhost:{port}"),
+        (Settings(), "127.0.0.1", "http://127.0.0.1:{port}"),
+        (
+            Settings(issuer="http://idp.example:{port}/x"),
+            "127.0.0.1",
+            "http://idp.example:{port}/x",
+        ),
+        (Settings(issuer="http://a.example"), "localhost", "http://a.example"),
     ],
 )
-def test_the_issuer_is_the_host_as_it_was_typed(
-    given: dict[str, Any], settings: Settings, expected: str | None
+def test_the_issuer_has_the_host_as_it_was_typed(
+    settings: Settings, host: str, issuer: str
 ) -> None:
-    defaults = {"issuer": None, "port": 8080, "host": "127.0.0.1", "tls": False, "dialect": None}
-    assert _issuer(Namespace(**(defaults | given)), settings) == expected
+    with FakeOAuth(settings, host=host) as server:
+        port = server.url.rpartition(":")[2]
+        assert server.issuer == issuer.replace("{port}", port)
+
+
+def test_the_port_in_an_issuer_must_be_known() -> None:
+    fake = FakeOAuth(Settings(issuer="http://idp.example:{port}"))
+    with pytest.raises(FakeOAuthError, match=r"\{port\} is known once the server listens"):
+        fake.issue_tokens()

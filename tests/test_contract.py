@@ -799,7 +799,7 @@ def test_a_custom_dialect_has_no_cases(capsys: pytest.CaptureFixture[str]) -> No
 
     with FakeOAuth(CONTROLLED.changed(dialect=Acme)) as server:
         assert main(["check", server.url]) == 2
-        message = "no cases for the dialect 'acme'; pass --dialect ciam or rfc"
+        message = "no cases for the dialect 'acme'; pass --cases, or --dialect ciam or rfc"
         assert message in capsys.readouterr().err
         assert main(["check", server.url, "--dialect", "rfc"]) == 0
 
@@ -817,7 +817,7 @@ def test_a_custom_dialect_needs_cases(
     with FakeOAuth(CONTROLLED.changed(dialect=name)) as server:
         asked = ["check", server.url, "--dialect", name]
         assert main(asked) == 2
-        assert "no cases for the dialect 'acme'" in capsys.readouterr().err
+        assert f"no cases for the dialect {name!r}" in capsys.readouterr().err
         assert main([*asked, "--cases", home, "--spend"]) == 0
         assert "5 match, 0 differ, 0 skipped" in capsys.readouterr().out
         assert main(["check", server.url, "--dialect", "acme"]) == 2

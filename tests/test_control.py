@@ -443,6 +443,7 @@ def test_the_journal_shows_everything_except_secrets(fake: FakeOAuth, control: C
                 "client_id": "web",
                 "status": 400,
                 "error": "invalid_grant",
+                "cause": "refresh_token_unknown",
                 "query": {"client_secret": "***", "x": "1"},
                 "form": {
                     "client_id": "web",

@@ -152,11 +152,13 @@ def test_a_function_can_choose_the_requests() -> None:
 def test_a_function_that_fails_is_an_error_of_the_test() -> None:
     fake = FakeOAuth()
     fake.script(Rule(faults.Pass(), when=lambda request: request.form["scope"] == "x"))
-    message = r"when=<lambda>: the function failed for request 1: KeyError\('scope'\)"
+    message = (
+        r"when=<lambda> for request 1: the function failed: KeyError\('scope'\) \(\S+script.py:"
+    )
     with pytest.raises(FakeOAuthError, match=message):
         ask(fake)
     assert fake.journal[0].status is None
-    assert str(fake.journal[0].reason).startswith("the request failed: when=<lambda>: ")
+    assert str(fake.journal[0].reason).startswith("the request failed: when=<lambda> ")
 
 
 def test_a_standing_fault_holds_until_it_is_lifted() -> None:

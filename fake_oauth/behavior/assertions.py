@@ -89,6 +89,13 @@ class ClientAssertions:
         """
         self._assert("backed_off", at_least_seconds=at_least_seconds)
 
+    def slowed_down(self, at_least_seconds: float = 5) -> None:
+        """Assert that the client waited for 5 seconds after `slow_down` (RFC 8628 section 3.5).
+
+        Time is the server's. Raise BehaviorError.
+        """
+        self._assert("slowed_down", at_least_seconds=at_least_seconds)
+
     def sent_no_secret_in_a_url(self) -> None:
         """Assert that no secret and no token was sent in a query string."""
         self._assert("sent_no_secret_in_a_url")

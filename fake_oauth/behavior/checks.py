@@ -358,6 +358,18 @@ def backed_off(history: History, at_least_seconds: float = 1) -> Judgments:
                 failed = None
 
 
+def slowed_down(history: History, at_least_seconds: float = 5) -> Judgments:
+    for requests in history.destinations:
+        told = None
+        for request, answered in in_time(requests):
+            told = next((other for other in answered if other.error == "slow_down"), told)
+            if told is not None:
+                pause = request.exchange.at - _answered_at(told.exchange)
+                text = f"was sent {pause:g} s after request {told.number} got slow_down"
+                yield request, text if pause < at_least_seconds else None
+                told = None
+
+
 def _answered_at(exchange: Exchange) -> float:
     return exchange.at if exchange.answered_at is None else exchange.answered_at
 
@@ -501,12 +513,18 @@ CHECKS: Final[Mapping[str, Check]] = {
         judges="response with a Retry-After",
     ),
     "backed_off": Check(
-        sentence="Wait for at least a second after a 429, a 5xx, or a lost response, by the "
-        "server's clock.",
+        sentence="Wait for at least a second after a 429, a 5xx, the error server_error or "
+        "temporarily_unavailable, or a lost response, by the server's clock.",
         find=backed_off,
         judges="request after a failure",
         # An immediate first retry is sound, and so is a pause with jitter, which can be short.
         counts_by_default=False,
+    ),
+    "slowed_down": Check(
+        sentence="Wait for at least 5 seconds after `slow_down`, by the server's clock (RFC 8628 "
+        "section 3.5).",
+        find=slowed_down,
+        judges="request after a slow_down",
     ),
     "sent_no_secret_in_a_url": Check(
         sentence="Send no secret and no token in a URL, where logs keep it (RFC 6750 section 5.3).",

@@ -122,7 +122,7 @@ class History:
 
     @cached_property
     def families(self) -> Mapping[str, Sequence[Request]]:
-        """The refresh requests by grant, without those of a client that the grant is not for."""
+        """The refresh requests by grant, without those that another client sent."""
         owners = {
             request.grant: request.exchange.client_id
             for request in self.requests
@@ -160,7 +160,7 @@ class History:
     def destinations(self) -> Sequence[Sequence[Request]]:
         """The requests of one client for one login or user to one endpoint.
 
-        A request that says nothing of its client is left out, unless there is only one client.
+        A request that names no client and no user is left out, unless there is only one client.
         """
         client_ids = {request.exchange.client_id for request in self.requests} - {None}
         found: dict[tuple[str | None, ...], list[Request]] = defaultdict(list)

@@ -157,16 +157,16 @@ def dialect_for(options: argparse.Namespace, served: str | None = None) -> Diale
     """
     if options.dialect is not None:
         dialect = load_dialect(options.dialect)
-        name = dialect.name
-        if options.cases is not None:
+        if options.cases is not None or options.dialect in DIALECTS:
             return dialect
+        name = options.dialect
     else:
         recorded = {case.dialect for case in cases(options.cases)} if options.cases else set()
         name = (recorded.pop() if len(recorded) == 1 else None) or served or "ciam"
     if name not in DIALECTS:
         raise FakeOAuthError(
-            f"no cases for the dialect {printable(name)!r}; pass {options.prefix}dialect "
-            + " or ".join(DIALECTS)
+            f"no cases for the dialect {printable(name)!r}; pass {options.prefix}cases, or "
+            f"{options.prefix}dialect {' or '.join(DIALECTS)}"
         )
     return DIALECTS[name]
 

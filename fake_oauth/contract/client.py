@@ -31,7 +31,7 @@ from fake_oauth.reply import Response
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-BODY_LIMIT: Final = 8 * 1024 * 1024
+BODY_LIMIT: Final = 4 * 1024 * 1024
 """The size of a body, in bytes, beyond which a response or a request is refused."""
 TEXT_LIMIT: Final = 256 * 1024
 """The part of a body, in bytes, that is looked at. JSON can take twenty times its size."""

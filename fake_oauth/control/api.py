@@ -63,11 +63,11 @@ class Control:
         )
 
     def _run(self, request: Request) -> Mapping[str, Any]:
-        no = refusal_of(
+        refusal = refusal_of(
             dict(request.headers), scheme=request.scheme, token=self._server.control_token
         )
-        if no is not None:
-            raise _RefusedError(no.status, no.description, **no.headers)
+        if refusal is not None:
+            raise _RefusedError(refusal.status, refusal.description, **refusal.headers)
         path = request.path.removeprefix(PREFIX) or "/"
         methods = [method for method, at in CONTROLS if at == path]
         if not methods:
@@ -241,7 +241,7 @@ def set_resource(
     if problems:
         raise SettingsError(problems)
     found = server.resource
-    found.scope, found.skew_seconds = scope, skew_seconds
+    found.skew_seconds, found.scope = skew_seconds, scope  # Only the skew can be refused.
     found.calls = found.calls if calls is None else calls
     found.refused = found.refused if refused is None else refused
     return read_resource(server)
@@ -259,14 +259,14 @@ def rotate_keys(server: FakeOAuth, *, keep_old: bool = True) -> dict[str, Any]:
 
 def reset(server: FakeOAuth, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Reset the server to its initial settings, or to `settings`."""
-    changed = None
     if settings is not None:
         try:
-            changed = Settings.from_mapping(settings).changed(control=True)
+            server.reset(Settings.from_mapping(settings).changed(control=True))
         except SettingsError as error:
             below = [Problem(f"$.settings{p.path[1:]}", p.message) for p in error.problems]
             raise SettingsError(below) from None
-    server.reset(changed)
+    else:
+        server.reset()
     return index(server)
 
 
@@ -355,7 +355,10 @@ def _arguments_kind(row: Callable[..., Any]) -> type[Any]:
 
 def _exchange(exchange: Exchange) -> dict[str, Any]:
     """Return an exchange as data, without secrets. Tokens are shown, to tell them apart."""
-    names = ("number", "method", "path", "endpoint", "grant_type", "client_id", "status", "error")
+    names = (
+        *("number", "method", "path", "endpoint", "grant_type", "client_id"),
+        *("status", "error", "cause"),
+    )
     return {
         **{name: getattr(exchange, name) for name in names},
         "at": _moment(exchange.at),

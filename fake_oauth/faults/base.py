@@ -24,7 +24,7 @@ from fake_oauth.journal import Exchange
 from fake_oauth.provider.errors import FakeOAuthError, OAuthError
 from fake_oauth.provider.realm import Realm
 from fake_oauth.reply import Reply, Response
-from fake_oauth.structure import Problem, changed_fields, name_of, type_problems
+from fake_oauth.structure import Problem, changed_fields, failure_of, name_of, type_problems
 
 Stage = Literal["request", "token", "response", "connection"]
 
@@ -36,7 +36,7 @@ _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE: Final = re.compile(
     r"([\x21-\x7e\x80-\xff]([\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?"
 )
-# A false one would not be a fault in a response, but the end of the connection.
+# A wrong value of these would break the connection, not only the response.
 _FRAMING: Final = frozenset({"connection", "content-length", "transfer-encoding"})
 
 
@@ -117,7 +117,7 @@ class ResponseFault(Fault, ABC):
 
     @property
     def changes_tokens(self) -> bool:
-        """Whether the tokens in the response are others, which are the server's own, too."""
+        """Whether it replaces tokens, so that the server must accept the new ones."""
         return False
 
     @property
@@ -226,13 +226,9 @@ class Conditions:
             return False
         if self.when is None:
             return True
-        try:
-            return bool(self.when(exchange))
-        except Exception as error:
-            raise FakeOAuthError(
-                f"when={name_of(self.when)}: the function failed for request {exchange.number}: "
-                f"{error!r}"
-            ) from error
+        return bool(
+            called(f"when={name_of(self.when)} for request {exchange.number}", self.when, exchange)
+        )
 
     def changed(self) -> dict[str, Any]:
         """Return the conditions that differ from their defaults."""
@@ -308,6 +304,17 @@ class Rule(Conditions):
 
     def __str__(self) -> str:
         return f"{self.fault}{self.text}"
+
+
+def called(what: str, function: Callable[[Any], Any], argument: object) -> Any:
+    """Return what a function of the test returns.
+
+    Raise FakeOAuthError, with the line, if it fails.
+    """
+    try:
+        return function(argument)
+    except Exception as error:  # noqa: BLE001
+        raise FakeOAuthError(f"{what}: the function failed: {failure_of(error)}") from None
 
 
 def rules_of(steps: object) -> tuple[list[Rule], list[Problem]]:

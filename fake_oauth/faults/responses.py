@@ -16,6 +16,7 @@ from fake_oauth.faults.base import (
     FaultContext,
     ResponseFault,
     TokenFault,
+    called,
     header_problems,
     header_value_problems,
 )
@@ -194,10 +195,7 @@ class Change(ResponseFault):
         return True
 
     def damage(self, response: Response, context: FaultContext) -> Response | None:
-        try:
-            changed = self.function(response)
-        except Exception as error:
-            raise FakeOAuthError(f"{self}: the function failed: {error!r}") from error
+        changed: object = called(str(self), self.function, response)
         if changed is None or changed == response:
             return None
         if not isinstance(changed, Response):
@@ -222,6 +220,10 @@ class Combined(ResponseFault):
     @property
     def changes_tokens(self) -> bool:
         return any(isinstance(part, TokenFault) for part in self.parts)
+
+    @property
+    def changes_layout(self) -> bool:
+        return any(isinstance(part, ResponseFault) and part.changes_layout for part in self.parts)
 
     def damage(self, response: Response, context: FaultContext) -> Response | None:
         changed: Response | None = response
@@ -257,6 +259,10 @@ def _response_problems(changed: Response, response: Response) -> Iterator[Proble
     """Yield a problem for each part of a changed response that cannot be sent."""
     if not (isinstance(changed.status, int) and 200 <= changed.status <= 599):
         yield Problem("status", f"expected 200 to 599, got {changed.status!r}")
+    elif changed.status in (204, 205, 304) and changed.body:
+        yield Problem(
+            "body", f"expected no body with status {changed.status} (RFC 9110 section 6.4.1)"
+        )
     body: object = changed.body
     if not isinstance(body, bytes):
         yield Problem("body", f"expected bytes, got {body!r}")

@@ -18,9 +18,9 @@ from fake_oauth.faults.base import Outage, Rule
 from fake_oauth.journal import Exchange
 from fake_oauth.provider.errors import FakeOAuthError
 
-# How many arrivals a step remembers, to count those only once that repeat them.
+# How many arrivals a step remembers, so that it counts a repeated request once.
 _REMEMBERED: Final = 1024
-# How many requests a step names in whose responses it had nothing to change.
+# How many requests a step names if its fault had nothing to change in their responses.
 _NAMED: Final = 20
 # How many steps that are used up a script keeps.
 _KEPT: Final = 1000
@@ -154,7 +154,7 @@ class Script:
         return added
 
     def begin(self, rules: Sequence[Rule]) -> None:
-        """Put rules before all others: those of the settings, which hold from the start.
+        """Put rules before all others: those of the settings, which apply from the start.
 
         A script that was replaced before has none of them.
         """
@@ -244,13 +244,13 @@ class Script:
             self._counted.remove(step)
             self._over.append(step)
         while len(self._over) > _KEPT:
-            # The latest does not know yet whether there is something to change.
+            # The response to the latest step is not written yet, so it may still be ineffective.
             silent = (step for step in self._over[:-1] if not step.undelivered)
             self._over.remove(next(silent, self._over[0]))
 
 
 class StandingFault:
-    """A fault that holds until it is lifted, by `lift()` or by the end of a `with` block."""
+    """A fault that applies until it is lifted, by `lift()` or by the end of a `with` block."""
 
     def __init__(self, script: Script, step: Step) -> None:
         self._script = script

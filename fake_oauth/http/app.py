@@ -5,17 +5,13 @@ It has no rule of its own, and it opens no socket.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from email.utils import formatdate
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 from urllib.parse import urlsplit
 
 from fake_oauth.faults.barrier import Barriers
 from fake_oauth.faults.base import (
-    LONGEST_SECONDS,
     Connection,
     ConnectionFault,
     FaultContext,
@@ -26,6 +22,8 @@ from fake_oauth.faults.base import (
 from fake_oauth.faults.script import Script, Step
 from fake_oauth.http.connection import INTERRUPT
 from fake_oauth.http.endpoints import ENDPOINTS, Endpoint, not_found
+from fake_oauth.http.received import earlier, end_of_lifetime, members_of, received
+from fake_oauth.http.rendering import Renderer
 from fake_oauth.http.request import BODY_LIMIT, HTTPRequest, path_of, read
 from fake_oauth.journal import Exchange, Journal
 from fake_oauth.parameters import names_of
@@ -39,9 +37,9 @@ from fake_oauth.provider.errors import (
 )
 from fake_oauth.provider.realm import Realm
 from fake_oauth.provider.request import Parameters
-from fake_oauth.provider.store import AccessToken, IssuedToken, RefreshToken
-from fake_oauth.provider.tokens import InvalidTokenError, WriteJSON, decode
-from fake_oauth.reply import Headers, Reply, Response, redirect
+from fake_oauth.provider.store import AccessToken, IssuedToken
+from fake_oauth.provider.tokens import WriteJSON
+from fake_oauth.reply import Reply, Response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -71,8 +69,7 @@ class App:
         self._script = script
         self._barriers = barriers
         self._pause = pause
-        self._write_json = write_json
-        self._cors_origins = frozenset(cors_origins)
+        self._renderer = Renderer(realm, write_json=write_json, cors_origins=cors_origins)
         self._prefix = urlsplit(realm.issuer).path.rstrip("/")
         self._names = {path: name for name, path in realm.dialect.paths.items()}
 
@@ -117,7 +114,9 @@ class App:
         )
         error = malformed(f"not HTTP: {reason}")
         error.description = reason
-        return self._send(exchange, replace(self._error_reply(error, None), status=status), None)
+        return self._send(
+            exchange, replace(self._renderer.refusal(error, None), status=status), None
+        )
 
     def _respond(
         self, environ: WSGIEnvironment, body: bytes | None = None
@@ -144,7 +143,7 @@ class App:
                     return self._respond_with_fault(step, request, endpoint, exchange)
                 if reply is None:
                     reply = self._run(request, endpoint)
-                return self._send(exchange, reply, request.origin), None
+                return self._send(exchange, self._with_note(reply, request), request.origin), None
         except ConnectionAbortedError:
             self._lose(exchange, "the server stopped first")
             raise
@@ -209,7 +208,7 @@ class App:
         """
         if endpoint is None:
             return None
-        if request.method == "OPTIONS" and self._cors_headers(request.origin):
+        if request.method == "OPTIONS" and self._renderer.cors_headers(request.origin):
             return Reply(
                 headers=(
                     ("Access-Control-Allow-Methods", ", ".join(endpoint.allowed)),
@@ -237,37 +236,7 @@ class App:
         except OAuthError as error:
             reads_query = endpoint is not None and endpoint.reads_query
             has_notes = not reads_query and not isinstance(error, BearerError)
-            return self._refused(error, endpoint, request.notes if has_notes else ())
-
-    def _refused(
-        self, error: OAuthError, endpoint: Endpoint | None, notes: tuple[str, ...] = ()
-    ) -> Reply:
-        """Return an error response, or the redirect that takes the error to the client."""
-        if isinstance(error, RedirectError) and self.realm.dialect.redirects(error):
-            parameters = authorize.error_parameters(self.realm, error)
-            return redirect(
-                error.redirect_uri,
-                parameters,
-                reason=error.reason,
-                cause=error.cause,
-                unescaped=self.realm.dialect.unescaped_in_redirects,
-            )
-        return self._error_reply(error, endpoint, notes)
-
-    def _error_reply(
-        self, error: OAuthError, endpoint: Endpoint | None, notes: tuple[str, ...] = ()
-    ) -> Reply:
-        """Return an error response, as the dialect writes it."""
-        dialect = self.realm.dialect
-        response = dialect.error(error)
-        return Reply(
-            status=response.status,
-            data=response.members or None,
-            content_type=(endpoint and endpoint.error_type) or dialect.content_type,
-            headers=response.headers,
-            reason="; ".join((error.reason, *notes)),
-            cause=error.cause,
-        )
+            return self._renderer.refusal(error, endpoint, request.notes if has_notes else ())
 
     def _respond_with_fault(
         self, step: Step, request: HTTPRequest, endpoint: Endpoint | None, exchange: Exchange
@@ -276,12 +245,14 @@ class App:
         fault = step.rule.fault
         if isinstance(fault, ConnectionFault) and not fault.after_commit:
             self._lose(exchange, "nothing was done")
-            return self._render(Reply(reason=""), None), self._interruption(fault, exchange)
+            return self._renderer.render(Reply(reason=""), None), self._interruption(
+                fault, exchange
+            )
         context = FaultContext(
             realm=self.realm,
             pause=self._pause,
             error_reply=lambda error: self._scripted_error(error, exchange, endpoint),
-            write_json=self._write_json,
+            write_json=self._renderer.write_json,
         )
         reply = None
         if isinstance(fault, Refusal):
@@ -290,7 +261,7 @@ class App:
             reply = self._run(request, endpoint)
         if isinstance(fault, TokenFault):
             reply = self._tampered(fault, step, reply, context, exchange)
-        response = self._render(reply, request.origin)
+        response = self._renderer.render(reply, request.origin)
         if isinstance(fault, ResponseFault):
             damaged = fault.damage(response, context)
             if damaged is None:
@@ -298,7 +269,7 @@ class App:
             else:
                 if fault.changes_tokens:
                     reply = self._with_tokens_of(damaged, reply)
-                reply = _as_received(reply, damaged, changes_layout=fault.changes_layout)
+                reply = received(reply, damaged, changes_layout=fault.changes_layout)
                 response = damaged
         if isinstance(fault, ConnectionFault):
             response = self._interrupted(fault, reply, response, exchange)
@@ -313,7 +284,9 @@ class App:
             try:
                 request = authorize.validate(self.realm, exchange.query)
             except OAuthError as refusal:
-                return self._refused(refusal, endpoint)  # There is no client to redirect to.
+                return self._renderer.refusal(
+                    refusal, endpoint
+                )  # There is no client to redirect to.
             error = RedirectError(
                 error.code,
                 error.reason,
@@ -335,7 +308,7 @@ class App:
                 description=error.description,
                 uri=error.uri,
             )
-        return self._refused(error, endpoint)
+        return replace(self._renderer.refusal(error, endpoint), cause="scripted")
 
     def _tampered(
         self, fault: TokenFault, step: Step, reply: Reply, context: FaultContext, exchange: Exchange
@@ -351,11 +324,11 @@ class App:
 
     def _with_tokens_of(self, response: Response, reply: Reply) -> Reply:
         """Return the reply with the tokens of a changed response."""
-        received, sent = _members(response), reply.data
-        if received is None or sent is None:
+        members, sent = members_of(response), reply.data
+        if members is None or sent is None:
             return reply
         names = ("access_token", "id_token")
-        tokens: dict[str, Any] = {name: received[name] for name in names if name in received}
+        tokens: dict[str, Any] = {name: members[name] for name in names if name in members}
         return self._with_tokens({**sent, **tokens}, reply)
 
     def _with_tokens(self, data: Mapping[str, Any], reply: Reply) -> Reply:
@@ -366,7 +339,7 @@ class App:
                 for token in reply.issued:
                     if isinstance(token, AccessToken):
                         self.realm.store.add_access_token(access_token, token)
-                        token.expires_at = _earlier(token.expires_at, access_token)
+                        token.expires_at = earlier(token.expires_at, access_token)
         return replace(reply, data=data)
 
     def _interrupted(
@@ -376,11 +349,18 @@ class App:
         if fault.loses_response:
             self._lose(exchange, f"{reply.reason}; the response was lost")
             return response
-        received = fault.received(response)
-        if received is not response:
-            reply = _as_received(reply, received)
-        self._complete(exchange, reply, received)
+        arrived = fault.received(response)
+        if arrived is not response:
+            reply = received(reply, arrived)
+        self._complete(exchange, reply, arrived)
         return response
+
+    def _with_note(self, reply: Reply, request: HTTPRequest) -> Reply:
+        """Return a reply that says in its reason why a page cannot read it."""
+        if request.origin is None or self._renderer.cors_headers(request.origin):
+            return reply
+        note = f"the origin {request.origin} is not in cors_origins"
+        return replace(reply, reason="; ".join(filter(None, (reply.reason, note))))
 
     def _interruption(self, fault: ConnectionFault, exchange: Exchange) -> _Interruption:
         return _Interruption(fault, exchange, self.realm.clock.now)
@@ -390,13 +370,13 @@ class App:
         self._journal.answered(exchange, None, b"", reason, at=self.realm.clock.now())
 
     def _send(self, exchange: Exchange, reply: Reply, origin: str | None) -> Response:
-        return self._complete(exchange, reply, self._render(reply, origin))
+        return self._complete(exchange, reply, self._renderer.render(reply, origin))
 
     def _complete(self, exchange: Exchange, reply: Reply, response: Response) -> Response:
         """Record the response, and note the access token that the client receives."""
         for token in reply.issued:
             if isinstance(token, AccessToken):
-                until = _seconds_later(exchange.at, _lifetime_in(reply.data))
+                until = end_of_lifetime(reply.data, exchange.at)
                 with self.realm.lock:
                     token.grant.delivered, token.grant.delivered_until = token, until
         self._journal.answered(
@@ -410,39 +390,6 @@ class App:
             cause=reply.cause,
         )
         return response
-
-    def _render(self, reply: Reply, origin: str | None) -> Response:
-        """Return the reply as bytes, with the headers of every response."""
-        headers = [
-            *self.realm.dialect.headers,
-            ("Date", _http_date(int(self.realm.clock.now()))),
-        ]
-        if reply.headers:
-            # Only a scripted response has headers that replace these.
-            own = {name.lower() for name, _ in reply.headers}
-            headers = [header for header in headers if header[0].lower() not in own]
-            headers += reply.headers
-        if origin is not None:
-            headers += self._cors_headers(origin)
-        body = b""
-        if reply.data is not None or reply.page is not None:
-            text = self._write_json(reply.data or {}) if reply.page is None else reply.page
-            # A lone surrogate, which JSON allows, has no UTF-8.
-            body = text.encode(errors="backslashreplace")
-            headers.append(("Content-Type", reply.content_type))
-        headers.append(("Content-Length", str(len(body))))
-        return Response(reply.status, tuple(headers), body)
-
-    def _cors_headers(self, origin: str | None) -> Headers:
-        """Return what lets a page of this origin read responses (Fetch standard, section 3.2)."""
-        if origin is None or not self._cors_origins & {"*", origin}:
-            return ()
-        return (
-            ("Access-Control-Allow-Origin", origin),
-            ("Access-Control-Allow-Credentials", "true"),
-            ("Access-Control-Expose-Headers", "WWW-Authenticate"),
-            ("Vary", "Origin"),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -470,33 +417,6 @@ def _is_bearer(endpoint: str | None) -> TypeGuard[Literal["userinfo", "resource"
     return endpoint is not None and ENDPOINTS[endpoint].security == "bearer"
 
 
-def _members(response: Response) -> dict[str, Any] | None:
-    """Return the JSON object in a response, if it has one."""
-    try:
-        members = json.loads(response.body)
-    except (ValueError, RecursionError):
-        return None
-    return members if isinstance(members, dict) else None
-
-
-def _lifetime_in(data: object) -> object:
-    """Return the `expires_in` in the data of a token response, at any depth; None without one."""
-    if not isinstance(data, Mapping):
-        return None
-    if "expires_in" in data:
-        return data["expires_in"]
-    found = (_lifetime_in(member) for member in data.values())
-    return next((seconds for seconds in found if seconds is not None), None)
-
-
-def _seconds_later(moment: float, seconds: object) -> float | None:
-    """Return a moment some seconds later; None if they are not a number."""
-    if not isinstance(seconds, int | float):
-        return None
-    # An integer can be too large for a float.
-    return moment + max(-LONGEST_SECONDS, min(seconds, LONGEST_SECONDS))
-
-
 def _tokens_in(parameters: Parameters) -> Iterator[tuple[str, str]]:
     """Yield the tokens and codes among parameters, by name."""
     for name in parameters:
@@ -512,45 +432,3 @@ def _carried(request: HTTPRequest) -> Iterator[tuple[str, str]]:
     yield from _tokens_in(request.form)
     if request.bearer_token is not None:
         yield "bearer", request.bearer_token
-
-
-def _as_received(reply: Reply, response: Response, *, changes_layout: bool = False) -> Reply:
-    """Return the reply with what a client can read of it in a damaged response."""
-    members = _members(response)
-    if changes_layout:
-        # The tokens may be anywhere, in any format that a client can read.
-        text = response.body.decode(errors="replace")
-        values = {"a": (reply.data or {}).get("access_token")}
-        issued = tuple(
-            token
-            for token in reply.issued
-            if str(token.value if isinstance(token, RefreshToken) else values["a"]) in text
-        )
-        return replace(reply, issued=issued)
-    if members is None:
-        return replace(reply, issued=(), data=None)
-    sent = reply.data or {}
-    issued = tuple(
-        token
-        for token in reply.issued
-        for member in ["access_token" if isinstance(token, AccessToken) else "refresh_token"]
-        if members.get(member) == sent.get(member)
-    )
-    return replace(reply, issued=issued, data=members)
-
-
-def _earlier(expires_at: float | None, access_token: str) -> float | None:
-    """Return when a changed access token expires: at its `exp`, if that is earlier."""
-    try:
-        _, claims = decode(access_token)
-    except InvalidTokenError:
-        return expires_at
-    exp = claims.get("exp")
-    if expires_at is None or not isinstance(exp, int | float):
-        return expires_at
-    return min(expires_at, max(exp, 0))  # An integer can be too small for a float.
-
-
-@lru_cache(maxsize=8)
-def _http_date(second: int) -> str:
-    return formatdate(second, usegmt=True)

@@ -68,7 +68,7 @@ class ListenerState(Protocol):
     app: Application
     stall_seconds: float
     body_limit: int
-    """How many bytes of a body the app gets; it refuses a body that has as many."""
+    """The most bytes of a body that the app gets; the app refuses a body of this length."""
     host: str
     port: int
     outages: int
@@ -396,7 +396,7 @@ def _check(request: h11.Request, fields: Fields) -> None:
     if not all(map(_AUTHORITY.fullmatch, authorities)):
         raise _MalformedError(400, "malformed Host, or malformed authority in the request target")
     if b"transfer-encoding" in named:
-        # Each is how a request hides behind another (RFC 9112 sections 6.1 and 11.2).
+        # Both are used for request smuggling (RFC 9112 sections 6.1 and 11.2).
         if b"content-length" in named:
             raise _MalformedError(400, "Transfer-Encoding and Content-Length together")
         if request.http_version == b"1.0":

@@ -58,6 +58,8 @@ class Listener:
         self._process = os.getpid()
         self._ssl_context = ssl_context
         self.host, self.port = self._address[:2]
+        # People type this name in browsers, and cookies and redirect URIs depend on it.
+        self._name = host if host.lower() == "localhost" else self.host
         self.stall_seconds = stall_seconds
         self.body_limit = body_limit
         self.outages = 0
@@ -85,7 +87,7 @@ class Listener:
     @property
     def url(self) -> str:
         """Where it listens: `http://127.0.0.1:8080`."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = f"[{self._name}]" if ":" in self._name else self._name
         return f"{'https' if self.is_secure else 'http'}://{host}:{self.port}"
 
     def start(self, app: Application) -> None:
@@ -93,6 +95,14 @@ class Listener:
         self.app = app
         self._thread = Thread(target=self._run, name=f"fake_oauth {self.url}", daemon=True)
         self._thread.start()
+
+    def require_other_thread(self) -> None:
+        """Raise FakeOAuthError in a thread of the listener, which cannot wait for itself."""
+        if current_thread() is self._thread or current_thread() in self._connections:
+            raise FakeOAuthError(
+                "stop: called by the server's own thread, such as in `when` of a rule; call it in "
+                "the test"
+            )
 
     def stop(self) -> None:
         """Stop listening, let current responses end, and leave no thread and no socket.

@@ -47,6 +47,7 @@ class HTTPRequest:
     bearer_token: str | None
     """The token in `Authorization: Bearer`."""
     origin: str | None
+    """The origin of the page that sent it, if it is not one of this server's."""
     content_type: str | None
     peer: str | None
     """The client's address and port; None in process."""
@@ -123,7 +124,7 @@ def read(
         form=form,
         credentials=credentials,
         bearer_token=value or None if scheme == "bearer" else None,
-        origin=environ.get("HTTP_ORIGIN"),
+        origin=_foreign_origin(environ),
         content_type=content_type,
         peer=None if host is None or port is None else f"{host}:{port}",
         digest=(environ["REQUEST_METHOD"], path, query_string, hash((authorization, body))),
@@ -132,6 +133,13 @@ def read(
         notes=_notes(media_type, query, has_unread_body=bool(body) and not form),
         cookie_header=environ.get("HTTP_COOKIE"),
     )
+
+
+def _foreign_origin(environ: WSGIEnvironment) -> str | None:
+    origin: str | None = environ.get("HTTP_ORIGIN")
+    if origin is None or origin == f"{environ['wsgi.url_scheme']}://{environ.get('HTTP_HOST')}":
+        return None
+    return origin
 
 
 def _body(environ: WSGIEnvironment) -> bytes:

@@ -110,7 +110,8 @@ def mint(
     """
     client, dialect, key = realm.owner(grant), realm.dialect, realm.keys.signing
     terms = realm.terms(client)
-    words = grant.scopes if scopes is None else tuple(sorted(set(scopes)))
+    sent = refresh_token if returned else None
+    granted = grant.scopes if scopes is None else tuple(sorted(set(scopes)))
     user = realm.users.get(grant.sub) if grant.is_users else None
 
     extra_claims = {**(user.claims if user else {}), **client.extra_claims}
@@ -123,7 +124,7 @@ def mint(
             issued_at=int(now),
             lifetime_seconds=lifetime_seconds,
             jti=realm.ids.draw("jti"),
-            scopes=words,
+            scopes=granted,
             nonce=nonce,
             extra_claims=extra_claims,
         )
@@ -143,11 +144,11 @@ def mint(
             expires_at=int(now) + terms.access_token_seconds,
         )
         realm.store.add_access_token(access_token, record)
-    issued = (record,) if refresh_token is None or not returned else (refresh_token, record)
+    issued = (record,) if sent is None else (sent, record)
     tokens = TokenSet(
         access_token=access_token,
-        refresh_token=None if refresh_token is None or not returned else refresh_token.value,
-        scope=" ".join(words) or None,
+        refresh_token=None if sent is None else sent.value,
+        scope=" ".join(granted) or None,
         id_token=id_token,
         expires_in=dialect.expires_in(terms.access_token_seconds),
     )

@@ -271,7 +271,8 @@ class Resource:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if name == "skew_seconds" and not (is_number and abs(value) <= LONGEST_SECONDS):
             raise FakeOAuthError(
-                f"resource.{name}: expected a number of at most {LONGEST_SECONDS}, got {value!r}"
+                f"resource.{name}: expected a number from {-LONGEST_SECONDS} to {LONGEST_SECONDS}, "
+                f"got {value!r}"
             )
         if name == "scope" and not isinstance(value, str | None):
             raise FakeOAuthError(f"resource.{name}: expected a string or None, got {value!r}")

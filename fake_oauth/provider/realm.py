@@ -31,6 +31,7 @@ from fake_oauth.provider.store import Grant, Store
 from fake_oauth.structure import suggestion
 
 # How many one-time passwords the outbox keeps.
+_LATEST_CLIENTS: Final = 100
 _OUTBOX_LIMIT: Final = 1000
 
 
@@ -82,8 +83,8 @@ class Realm:
         with self.lock:
             known = self._former_clients | self.clients
             self.clients = {client.client_id: client for client in clients}
-            # Those of which a token may still be presented.
-            used = self.store.client_ids()
+            # Those that have a token, and the latest ones: a request of theirs may be running.
+            used = self.store.client_ids() | set(list(known)[-_LATEST_CLIENTS:])
             self._former_clients = {name: known[name] for name in known if name in used}
             needed = self._former_clients | self.clients
             self._terms = {

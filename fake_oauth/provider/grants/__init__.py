@@ -82,7 +82,7 @@ GRANTS: Final[Mapping[str, GrantType]] = {
 
 def grant_types(dialect: Dialect) -> dict[str, GrantType]:
     """Return the rows that a dialect serves, by grant type."""
-    return {name: dialect.own_grants.get(name) or GRANTS[name] for name in dialect.grant_types}
+    return {name: _row(dialect, name) for name in dialect.grant_types}
 
 
 def grant_type(realm: Realm, parameters: Parameters) -> GrantType | None:
@@ -91,6 +91,10 @@ def grant_type(realm: Realm, parameters: Parameters) -> GrantType | None:
     name = dialect.grant_type(parameters.get("grant_type", ""), realm.issuer)
     if name not in dialect.grant_types:
         return None
+    return _row(dialect, name)
+
+
+def _row(dialect: Dialect, name: str) -> GrantType:
     return dialect.own_grants.get(name) or GRANTS[name]
 
 

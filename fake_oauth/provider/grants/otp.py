@@ -20,7 +20,7 @@ SMS: Final = "http://tencentciam.com/oauth2/grant-type/otp/sms"
 EMAIL: Final = "http://tencentciam.com/oauth2/grant-type/otp/email"
 
 _DAY: Final = 86_400
-# Of how many recipients the times are remembered.
+# The number of recipients whose times are remembered.
 _RECIPIENTS: Final = 10_000
 _PHONE_NUMBER: Final = re.compile(r"1\d{10}", re.ASCII)
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
@@ -87,10 +87,10 @@ def _log_in(
     with realm.lock:
         now = realm.clock.now()
         record = realm.store.otps.find(otp_token)
-        flaw = ("unknown", "unknown") if record is None else record.flaw(now)
-        if record is None or flaw is not None:
-            reason = f"otp_token {flaw[1]}" if flaw else ""
-            raise OAuthError("invalid_grant", reason, cause="otp_token")
+        if record is None:
+            raise OAuthError("invalid_grant", "otp_token unknown", cause="otp_token")
+        if (flaw := record.flaw(now)) is not None:
+            raise OAuthError("invalid_grant", f"otp_token {flaw[1]}", cause="otp_token")
         _require_match(record, client, source, recipient)
         _require_otp(record, parameters["otp"], now)
         user = _user_of(realm, source, recipient)

@@ -56,8 +56,11 @@ def check_password(realm: Realm, source: AuthSource | None, username: str, secre
             raise OAuthError("invalid_grant", reason, cause="identifier_unsupported")
     user = next((user for user in realm.users.values() if username in _names(user, kinds)), None)
     if user is None or user.password is None or user.password != secret:
-        flaw = f"no user has {' or '.join(kinds)} {username}"
-        reason = flaw if user is None else f"password of {username} does not match"
+        reason = f"password of {username} does not match"
+        if user is None:
+            reason = f"no user has {' or '.join(kinds)} {username}"
+        elif user.password is None:
+            reason = f"user {username} has no password"
         raise OAuthError("invalid_grant", reason, cause="password")
     return realm.active_user(user, user.sub)
 

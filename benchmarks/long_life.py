@@ -1,8 +1,8 @@
-"""A long life under rotation: `python soak.py REFRESHES` prints what a refresh costs at its end.
+"""A long life under rotation: `python long_life.py REFRESHES` prints its cost at the end.
 
-A thousand families take turns, and the clock moves on. Now and then a spent token comes again,
-which ends its family; now and then a family is left alone and expires; new log-ins take their
-places. Signatures, which cost the same every time and would hide what grows, are left out.
+A thousand families take turns, and the clock moves on. Now and then a spent token is replayed,
+which revokes its family; now and then a family is left alone and expires; new logins replace them.
+Signatures, which cost the same every time and would hide what grows, are left out.
 
 It prints the p50 of the last tenth over that of the first, each relative to a fake that is new at
 that time, as machines are faster and slower by the minute; and the MB that the process grew by in
