@@ -371,7 +371,7 @@ def _walk(error: BaseException, path: Path) -> Iterator[tuple[Path, str]]:
             yield from _walk(inner, path)
     elif isinstance(error, ForbiddenExtraKeysError):
         known = [field.name for field in fields(error.cl) if field.init]
-        for name in sorted(error.extra_fields):
+        for name in sorted(error.extra_fields, key=str):
             yield (*path, name), f"unknown key; {suggestion(name, known)}"
     elif isinstance(error, StructureError):
         for below, message in error.found:

@@ -1434,6 +1434,19 @@ def test_a_correct_client_is_never_blamed(
     assert client.fake.violations() == [], client.fake.journal
 
 
+def test_a_client_waits_after_slow_down() -> None:
+    app = App()
+    for pause in (5, 4.9):
+        app.fake.script(faults.Refuse("slow_down"))
+        app.refresh()
+        app.wait(pause)
+        app.refresh()
+    with pytest.raises(BehaviorError, match=r"was sent 4\.9 s after request 3 got slow_down"):
+        app.assertions.slowed_down()
+    app.assertions.slowed_down(at_least_seconds=4)
+    assert "slowed_down" in {violation.check for violation in app.fake.violations()}
+
+
 class Thrifty(CIAM):
     """A server that rotates, and whose responses nonetheless have no refresh token."""
 
@@ -1450,7 +1463,7 @@ class Nested(CIAM):
     codes: ClassVar[Mapping[Cause, str | None]] = {"refresh_token_spent": "bad_refresh_token"}
 
     def token_reply(self, tokens: TokenSet) -> dict[str, Any]:
-        return {"ok": True, "user": super().token_reply(tokens)}
+        return {"ok": True, "scopes": ["a"], "user": super().token_reply(tokens)}
 
 
 def test_a_client_keeps_its_token_if_a_dialect_sends_none() -> None:

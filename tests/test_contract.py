@@ -701,6 +701,7 @@ def test_cases_are_chosen_by_name_and_the_server_is_assumed_to_be_set_up(
             ["--case", "x*"],
             "unknown case 'x*'; expected one of the 53 names in the table that `check`",
         ),
+        (["--json", "-", "--junit", "-"], "--json - and --junit -: only one can be printed"),
         (["--case", "refresh"], "unknown case 'refresh'; did you mean 'refresh*'?"),
         (["--value", "cod=x"], "--value: unknown name 'cod'; did you mean 'code'?"),
         (["--value", "code"], "--value: expected NAME=VALUE, got a text without ="),
@@ -923,3 +924,12 @@ def test_a_server_that_ends_before_the_hints_has_its_report(
     with FakeOAuth(Settings(dialect="rfc")) as server:
         assert main(["check", server.url]) == 1
     assert "differ" in capsys.readouterr().out
+
+
+def test_values_are_filled_in_at_any_depth_of_json() -> None:
+    body = json.dumps({"tokens": ["MOCK_REFRESH_TOKEN", {"client": "TENANT_CLIENT_ID"}], "n": 1})
+    request = Request(
+        method="POST", path="/x", headers={"Content-Type": "application/json"}, body=body
+    )
+    filled = fill(request, {"refresh_token": "R", "client_id": "web"})
+    assert json.loads(filled.body or "") == {"tokens": ["R", {"client": "web"}], "n": 1}

@@ -16,7 +16,7 @@ from inspect import Parameter, signature
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast, get_args
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx
 import jwt
@@ -27,7 +27,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm
 from werkzeug.test import Client as WSGIClient
 
-from fake_oauth import BehaviorError, Clock, FakeOAuth, FakeOAuthError, Settings, faults
+from fake_oauth import BehaviorError, Clock, FakeOAuth, FakeOAuthError, Settings, TokenSet, faults
+from fake_oauth.dialects import CIAM
 from fake_oauth.faults import KINDS, Fault, Rule
 from fake_oauth.faults.base import Conditions, FaultContext, Stage
 from fake_oauth.faults.tables import plain
@@ -680,7 +681,9 @@ def test_a_function_that_fails_or_returns_no_response_is_an_error_of_the_test() 
         (lambda r: r.changed(content_type="a\nb"), "headers.Content-Type: expected one line"),
         (lambda r: r.changed(content_type="\u8bfb"), "headers.Content-Type: expected one line"),
         (lambda r: r.changed(content_length="7"), "headers.Content-Length: set by the server"),
+        (lambda r: r.changed(cast("bytes", [b"x"])), r"body: expected bytes, got \[b'x'\]"),
         (lambda r: Response(99, r.headers, r.body), "status: expected 200 to 599, got 99"),
+        (lambda r: r.changed(status=204), "body: expected no body with status 204"),
         (
             lambda r: Response(200, r.headers, cast("bytes", "text")),
             "body: expected bytes, got 'text'",
@@ -760,8 +763,57 @@ def test_a_scripted_challenge_has_the_uri() -> None:
     assert 'error_uri="https://example.com/why"' in reply.headers["WWW-Authenticate"]
 
 
+def test_a_combined_fault_can_leave_no_token() -> None:
+    fake, _ = reply_to(faults.Combined([faults.Claim("x", 1), faults.NotJSONBody()]))
+    assert fake.journal[-1].issued == ()
+    claim = faults.Claim("x", 1, token="id_token")
+    fake, _ = reply_to(faults.Combined([claim, faults.MissingField("access_token")]))
+    assert fake.journal[-1].issued == ("MOCK_USERNAME/preconfigured1 r1",)
+
+
+def test_a_token_beside_others_that_are_nested_can_be_changed() -> None:
+    class Outside(CIAM):
+        name = "outside"
+
+        def token_reply(self, tokens: TokenSet) -> dict[str, Any]:
+            reply = super().token_reply(tokens)
+            return {"id_token": reply.pop("id_token"), "data": reply}
+
+    fake = FakeOAuth(Settings(dialect=Outside))
+    fake.script(faults.Claim("x", 1))
+    reply = ask(fake).json
+    assert reply is not None
+    assert decode(reply["id_token"])[1]["x"] == 1
+    assert "x" not in decode(reply["data"]["access_token"])[1]
+    assert len(fake.journal[-1].issued) == 2
+
+
+def test_tokens_in_a_response_of_another_layout_are_in_the_journal() -> None:
+    def wrapped(response: Response) -> Response:
+        members = json.loads(response.body) | {"expires_in": 10}
+        return response.changed(json.dumps({"data": members}).encode())
+
+    def as_form(response: Response) -> Response:
+        body = urlencode(json.loads(response.body)).encode()
+        return response.changed(body, content_type=FORM)
+
+    names = ("MOCK_USERNAME/preconfigured1 r1", "MOCK_USERNAME/preconfigured1 a1")
+    for function in (wrapped, as_form):
+        fake, _ = reply_to(faults.Change(function))
+        assert fake.journal[-1].issued == names
+        fake, _ = reply_to(faults.Combined([faults.Change(function)]))
+        assert fake.journal[-1].issued == names
+    fake, _ = reply_to(faults.Change(lambda response: response.changed(b"{}")))
+    assert fake.journal[-1].issued == ()
+    fake, _ = reply_to(faults.Change(wrapped))
+    ask(fake)
+    fresh_until = fake.journal[-1].fresh_until
+    assert fresh_until is not None
+    assert fresh_until < fake.journal[-1].at + 11
+
+
 def test_a_function_can_change_the_status() -> None:
-    fake, reply = reply_to(faults.Change(lambda r: replace(r, status=201)))
+    fake, reply = reply_to(faults.Change(lambda r: r.changed(status=201)))
     assert reply.status_code == 201
     assert fake.journal[-1].status == 201
 

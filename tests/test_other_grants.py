@@ -217,6 +217,16 @@ class TestSending:
         of.clock.advance(86400)
         send(of, auth_source_id="email", **EMAIL)
 
+    def test_the_limits_hold_for_the_latest_recipients(self) -> None:
+        """However many messages the outbox has had."""
+        of = here(sms={"daily_limit": 1})
+        send(of, **PHONE_NUMBER)
+        for number in range(9_999):
+            send(of, phone_number=f"139{number:08}")
+        assert not_sent(of, **PHONE_NUMBER).code == "sms_rate_limit_exceeded"
+        send(of, phone_number="15000000000")
+        assert len(of.otp_times) == 10_000
+
     def test_a_quota_is_used_up(self) -> None:
         of = here(sms={"quota": 1})
         send(of, **PHONE_NUMBER)

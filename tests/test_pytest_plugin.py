@@ -308,6 +308,35 @@ def test_the_servers_that_a_test_started_itself_are_shown(pytester: pytest.Pytes
         assert "no request arrived" in report
 
 
+def test_a_server_that_another_test_left_running_is_not_blamed(pytester: pytest.Pytester) -> None:
+    tests = """
+    left = FakeOAuth()
+
+    def test_that_leaves_it():
+        left.start()
+        refresh(left)
+        refresh(left)
+
+    def test_of_something_else():
+        assert False
+
+    def test_that_uses_it():
+        refresh(left)
+        assert False
+
+    def test_at_the_end():
+        left.stop()
+    """
+    result = run(pytester, tests)
+    result.assert_outcomes(passed=2, failed=2)
+    output = result.stdout.str()
+    other, _, own = output.partition("_ test_that_uses_it _")
+    assert "fake_oauth http://" not in other
+    assert "(2 earlier exchanges are not shown)\n#3 " in own
+    assert "request 3 refreshed" in own
+    assert "request 2 refreshed" not in own
+
+
 def test_a_missing_fixture_shows_the_journal_too(pytester: pytest.Pytester) -> None:
     tests = """
     def test_it(oauth_server, no_such_fixture):

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import re
 import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http.client import HTTPConnection, RemoteDisconnected
-from typing import Any
+from typing import Any, cast
 from urllib.request import urlopen
 
 import httpx
@@ -23,6 +25,7 @@ from werkzeug.test import Client as WSGIClient
 
 from fake_oauth import (
     Client,
+    Exchange,
     FakeOAuth,
     FakeOAuthError,
     Settings,
@@ -401,3 +404,64 @@ def test_a_disabled_client_cannot_log_out() -> None:
     fake = FakeOAuth(Settings(clients=[disabled], refresh_tokens=[]))
     assert WSGIClient(fake).get("/logout?client_id=web").status_code == 400
     assert fake.journal[-1].reason == "client web disabled"
+
+
+def test_a_wsgi_server_with_several_processes_gets_an_error() -> None:
+    response = WSGIClient(FakeOAuth()).get("/oauth2/jwks", multiprocess=True)
+    assert response.status_code == 500
+    assert response.content_type == "text/plain;charset=UTF-8"
+    assert "gunicorn --workers 1 --threads 8" in response.text
+
+
+def test_a_function_of_the_test_cannot_stop_the_server() -> None:
+    server = FakeOAuth().start()
+
+    def stops(_: Exchange) -> bool:
+        server.stop()
+        return True
+
+    server.script(faults.Rule(faults.Pass(), when=stops))
+    with pytest.raises(httpx.RemoteProtocolError):
+        httpx.post(server.token_url, data=DOCUMENTED)
+    assert server.is_running
+    with pytest.raises(
+        FakeOAuthError, match=r"stop: called by the server's own thread.*test_server\.py"
+    ):
+        server.stop()
+    assert not server.is_running
+
+
+def test_a_page_of_another_origin_is_told_in_the_journal() -> None:
+    fake = FakeOAuth(Settings(cors_origins=["https://app.example"]))
+    client = WSGIClient(fake)
+    for origin, is_told in (
+        ("https://app.example", False),
+        ("http://localhost", False),  # Its own, such as that of the login page.
+        ("https://other.example", True),
+    ):
+        client.get("/oauth2/jwks", headers={"Origin": origin})
+        note = f"the origin {origin} is not in cors_origins"
+        assert (note in str(fake.journal[-1].reason)) is is_told
+    client.options("/oauth2/token", headers={"Origin": "https://other.example"})
+    assert fake.journal[-1].reason == (
+        "/oauth2/token accepts POST; the origin https://other.example is not in cors_origins"
+    )
+
+
+def test_a_call_with_another_type_says_what_is_expected() -> None:
+    fake = FakeOAuth()
+    for call, message in (
+        (
+            lambda: fake.clock.set(cast("float", "2030-01-01")),
+            "expected seconds since 1970 or ",
+        ),
+        (lambda: fake.clock.advance(cast("float", "3600")), "expected a number of seconds, got '3"),
+        (lambda: fake.clock.advance(10**400), "cannot set the clock to "),
+        (lambda: setattr(fake.resource, "skew_seconds", math.nan), "resource.skew_seconds: expect"),
+        (lambda: setattr(fake.resource, "scope", 7), "resource.scope: expected a string or None"),
+        (lambda: fake.script(cast("faults.Fault", [faults.Pass()])), r"write script\(\*steps\)"),
+    ):
+        with pytest.raises(FakeOAuthError, match=message):
+            cast("Callable[[], object]", call)()
+    with pytest.raises(AttributeError, match=r"did you mean 'HangUp'\?"):
+        faults.Hangup  # noqa: B018

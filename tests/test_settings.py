@@ -476,6 +476,8 @@ def test_all_problems_are_listed_at_once() -> None:
                 "refresh_tokens": [{"value": "x", "client": "not judged", "user": "eve"}],
                 "faults": [{"fault": "Statuss"}],
                 1: 2,
+                "port": 8000,
+                "resource_skew_seconds": 10**400,
             }
         )
     assert sorted(str(problem) for problem in caught.value.problems) == sorted(
@@ -489,6 +491,9 @@ def test_all_problems_are_listed_at_once() -> None:
             "\",;\\, got 'a;b'",
             "$.auto_login: unknown name 'bob'; expected one of 'MOCK_USERNAME'",
             "$.refresh_tokens[0].user: unknown name 'eve'; expected one of 'MOCK_USERNAME'",
+            "$.port: unknown key; the command line has --port",
+            "$.resource_skew_seconds: expected a number from -9223372036854775807 to "
+            "9223372036854775807, got 1329 bits",
         ]
     )
     wrong = Settings(

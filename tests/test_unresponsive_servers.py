@@ -208,6 +208,13 @@ def test_an_invalid_url_of_a_server_is_an_error(
     assert capsys.readouterr().err == f"fake-oauth: {shown}: {expected}\n"
 
 
+def test_the_url_of_an_endpoint_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    url = "https://tenant.example/oauth2/token"
+    assert main(["check", url]) == 2
+    expected = "expected the URL of a server, without /oauth2/token at its end"
+    assert capsys.readouterr().err == f"fake-oauth: {url}: {expected}\n"
+
+
 @pytest.mark.parametrize("seconds", ["0", "-1", "inf", "nan", "soon"])
 def test_a_timeout_is_a_positive_number(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):

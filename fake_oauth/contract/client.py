@@ -213,7 +213,8 @@ def server_url(text: str) -> str:
             f"{shown}: expected the URL of a server, such as http://127.0.0.1:8080"
         )
     paths = [path for dialect in DIALECTS.values() for path in dialect.paths.values()]
-    if (found := next(filter(parts.path.endswith, paths), None)) is not None:
+    found = max(filter(parts.path.endswith, paths), key=len, default=None)
+    if found is not None:
         raise FakeOAuthError(f"{text}: expected the URL of a server, without {found} at its end")
     return text.rstrip("/")
 

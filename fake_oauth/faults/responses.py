@@ -264,14 +264,14 @@ def _response_problems(changed: Response, response: Response) -> Iterator[Proble
             "body", f"expected no body with status {changed.status} (RFC 9110 section 6.4.1)"
         )
     body: object = changed.body
-    if not isinstance(body, bytes):
-        yield Problem("body", f"expected bytes, got {body!r}")
-        return
-    # The server sets its own framing, which `Response.changed` keeps right.
-    known = {*response.headers, ("Content-Length", str(len(body)))}
-    for name, value in changed.headers:
-        if (name, value) not in known:
+    if isinstance(body, bytes):
+        # The server sets its own framing, which `Response.changed` keeps right.
+        known = {*response.headers, ("Content-Length", str(len(body)))}
+        changes = [header for header in changed.headers if header not in known]
+        for name, value in changes:
             yield from header_problems("headers", {name: value})
+    else:
+        yield Problem("body", f"expected bytes, got {body!r}")
 
 
 def _members(response: Response) -> dict[str, Any] | None:

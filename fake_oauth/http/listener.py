@@ -262,12 +262,12 @@ class Listener:
             # Finished threads are removed here: one that removed itself could outlive `stop`.
             for ended in [other for other in self._connections if not other.is_alive()]:
                 del self._connections[ended]
+            self._connections[thread] = connection
             try:
                 thread.start()
             except RuntimeError:
+                del self._connections[thread]
                 connection.close()  # The machine has no thread left; the client can try again.
-            else:
-                self._connections[thread] = connection
 
     # The threads of connections
 
