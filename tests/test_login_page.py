@@ -478,3 +478,29 @@ def test_a_nonce_that_is_sent_twice_is_refused(browser: Browser) -> None:
     query = urlencode([*ASKED.items(), ("nonce", "a"), ("nonce", "b")])
     told = answer(browser.get(f"/oauth2/authorize?{query}", base_url="https://issuer.example"))
     assert (told["error"], told["state"]) == ("invalid_request", "S")
+
+
+@pytest.mark.parametrize(
+    ("registered", "sent", "status"),
+    [
+        ("http://127.0.0.1/cb", "http://127.0.0.1:51004/cb", 302),
+        ("http://127.0.0.1:8080/cb?a=b", "http://127.0.0.1:9/cb?a=b", 302),
+        ("http://[::1]:8080/cb", "http://[::1]/cb", 302),
+        ("http://127.0.0.1", "http://127.0.0.1:80", 302),
+        ("http://127.0.0.1/cb", "http://127.0.0.1:51004/other", 400),
+        ("http://127.0.0.1/cb", "http://127.0.0.2:51004/cb", 400),
+        ("http://127.0.0.1/cb", "http://127.0.0.1:1@evil.example/cb", 400),
+        ("http://127.0.0.1/cb", "http://127.0.0.1.evil.example/cb", 400),
+        ("http://127.0.0.1/cb", "https://127.0.0.1/cb", 400),
+        ("http://localhost/cb", "http://localhost:51004/cb", 400),
+        ("https://app.example/cb", "https://app.example:8443/cb", 400),
+    ],
+)
+def test_a_loopback_address_matches_on_any_port(registered: str, sent: str, status: int) -> None:
+    client = Client(client_id="cli", redirect_uris=[registered])
+    fake = FakeOAuth(Settings(clients=[client], refresh_tokens=[]))
+    fake.login()
+    response = authorize(Browser(fake), client_id="cli", redirect_uri=sent)
+    assert response.status_code == status
+    if status == 302:
+        assert response.location.startswith(sent)

@@ -7,6 +7,7 @@ a `RedirectError`, which the browser takes back to the client (RFC 6749 section 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -16,6 +17,11 @@ from fake_oauth.provider.model import Client, User
 from fake_oauth.provider.realm import Realm
 from fake_oauth.provider.request import Parameters
 from fake_oauth.provider.sessions import AuthorizationRequest
+
+# The addresses of RFC 8252 section 7.3, without a user and without `localhost` (section 8.3).
+_LOOPBACK: Final = re.compile(
+    r"http://(127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?([/?].*|)", re.DOTALL
+)
 
 PARAMETERS: Final = (
     "response_type",
@@ -141,14 +147,22 @@ def _client(realm: Realm, parameters: Parameters) -> Client:
 
 
 def _redirect_uri(client: Client, sent: str | None) -> str:
+    """Return where the browser is redirected: the URI that was sent, or the only registered one."""
     uris = client.redirect_uris
-    if sent is None and len(uris) == 1:
+    if sent is None:
+        if len(uris) != 1:
+            raise _shown("redirect_uri", f"no redirect_uri, {len(uris)} registered")
         return uris[0]
-    if sent is None or sent not in uris:
+    if sent not in uris and not any(_differ_in_port(sent, uri) for uri in uris):
         known = ", ".join(uris) or "none"
-        reason = f"redirect_uri {sent!r} is not registered; registered: {known}"
-        raise _shown("redirect_uri", reason)
+        raise _shown("redirect_uri", f"redirect_uri {sent!r} not registered; registered: {known}")
     return sent
+
+
+def _differ_in_port(sent: str, registered: str) -> bool:
+    """Return whether two URIs of this machine are equal but for the port (RFC 8252 section 7.3)."""
+    matches = _LOOPBACK.fullmatch(sent), _LOOPBACK.fullmatch(registered)
+    return None not in matches and len({match and match.groups() for match in matches}) == 1
 
 
 def _require_response_type(parameters: Parameters, redirect_uri: str) -> None:

@@ -100,7 +100,7 @@ class Client(OwnTerms):
     )
     """How the client sends its secret. A public client sends its client_id alone."""
     redirect_uris: Sequence[str] = ()
-    """The client's redirect URIs, compared exactly."""
+    """The client's redirect URIs, compared exactly; a loopback address matches on any port."""
     logout_redirect_uris: Sequence[str] = ()
     """Where a browser can be sent after logout, compared exactly."""
     require_pkce: bool = False
