@@ -94,8 +94,10 @@ def run(pytester: pytest.Pytester, block: str, *arguments: str) -> pytest.RunRes
     """Run an example as a test file, with a client that represents the reader's own."""
     pytester.makepyfile(my_app=getsource(my_app))
     pytester.makepyfile(block)
-    unused = [option for option in ALONE if "mark.anyio" not in block or "anyio" not in option]
-    return pytester.runpytest_inprocess("-Werror", *unused, *arguments)
+    used = [name for name in ("anyio", "asyncio") if f"mark.{name}" in block]
+    unused = [option for option in ALONE if not option.endswith(tuple(used))]
+    loop = ["-oasyncio_default_fixture_loop_scope=function"] if "asyncio" in used else []
+    return pytester.runpytest_inprocess("-Werror", *unused, *loop, *arguments)
 
 
 def followed(language: str) -> list[Any]:
