@@ -246,7 +246,10 @@ class Settings(OwnTerms):
 
         `skip` are fields of which a part is missing, so that references to them are not judged.
         """
-        found = [Problem(f"$.{p.path}", p.message) for p in type_problems(self, skip=["faults"])]
+        found = [
+            _with_hint(Problem(f"$.{problem.path}", problem.message))
+            for problem in type_problems(self, skip=["faults"])
+        ]
         if found:
             # The others are judged with the defaults in place of these.
             wrong = {_first(problem.path) for problem in found}
@@ -441,6 +444,9 @@ def _with_hint(problem: Problem) -> Problem:
     """Return a problem with a hint for a setting that belongs somewhere else."""
     _, _, name = problem.path.rpartition(".")
     is_in_table = re.match(r"\$\.\w+\[", problem.path) is not None
+    if "token_endpoint_auth_methods" in problem.path and "'none'" in problem.message:
+        message = "a public client has no secret; leave client_secret and this out"
+        return Problem(problem.path, message)
     if problem.path in ("$.host", "$.port"):
         return Problem(problem.path, f"unknown key; the command line has --{name}")
     if is_in_table and problem.message.startswith("unknown key") and name in _SETTINGS:

@@ -226,3 +226,22 @@ def test_a_tampered_token_is_not_let_in(fake: FakeOAuth) -> None:
 def test_the_resource_has_an_address() -> None:
     with FakeOAuth() as server:
         assert server.resource_url == f"{server.url}/resource"
+
+
+def test_what_is_remembered_of_former_clients_and_users_is_bounded() -> None:
+    fake = FakeOAuth(SETTINGS)
+    first = fake.issue_tokens("alice", "web")
+    for number in range(300):
+        fake.replace_clients([Client(client_id=f"c{number}")])
+        fake.replace_users([User(sub=f"u{number}")])
+    fake.replace_clients(SETTINGS.clients)
+    fake.replace_users(SETTINGS.users)
+    realm = fake._realm
+    assert len(realm._former_clients) <= 101
+    # Those of which a token is known are remembered.
+    assert "web" in realm._former_clients
+    assert refresh(fake, first).status_code == 200
+    assert fake.issue_tokens("alice", "web").refresh_token
+    fake.revoke("alice/2 r1")
+    assert fake.issue_tokens("bob", "web").refresh_token
+    fake.revoke("bob/1 r1")

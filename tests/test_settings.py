@@ -196,8 +196,8 @@ def test_every_problem_is_told_at_once_with_its_path_and_a_hint() -> None:
         (
             {"clients": [{"client_id": "a", "token_endpoint_auth_methods": ["none"]}]},
             [
-                "$.clients[0].token_endpoint_auth_methods[0]: unknown value 'none'; "
-                "expected one of 'client_secret_basic', 'client_secret_post'"
+                "$.clients[0].token_endpoint_auth_methods[0]: a public client has no secret; leave "
+                "client_secret and this out"
             ],
         ),
     ],
@@ -462,6 +462,18 @@ def test_a_file_that_is_nested_too_deeply_is_a_problem(tmp_path: Path) -> None:
     path.write_text(f"seed = {'[' * 100_000}", encoding="utf-8")
     with pytest.raises(SettingsError, match="not TOML: nested too deeply"):
         Settings.from_toml(path)
+
+
+def test_the_authentication_method_none_has_a_hint() -> None:
+    expected = (
+        "$.clients[0].token_endpoint_auth_methods[0]: a public client has no secret; leave "
+        "client_secret and this out"
+    )
+    client: dict[str, Any] = {"client_id": "a", "token_endpoint_auth_methods": ["none"]}
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_mapping({"clients": [client]})
+    assert str(caught.value.problems[0]) == expected
+    assert str(Settings(clients=[Client(**client)]).problems()[0]) == expected
 
 
 def test_all_problems_are_listed_at_once() -> None:

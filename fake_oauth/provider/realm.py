@@ -95,6 +95,8 @@ class Realm:
         """Replace the users. What was issued to a removed user is refused."""
         with self.lock:
             self.users = {user.sub: user for user in users}
+            names = {user.login_name for user in self.users.values()}
+            self.store.forget_logins(names | self.clients.keys())
 
     def url_of(self, endpoint: str) -> str:
         """Return the URL of an endpoint, below the issuer."""

@@ -8,7 +8,7 @@ the journal can explain a refusal.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Final, Generic, Literal, TypeVar
@@ -280,6 +280,13 @@ class Store:
         grant.refresh_tokens_revoked = grant.refresh_tokens_revoked or reason
         if access_tokens:
             grant.access_tokens_revoked = grant.access_tokens_revoked or reason
+
+    def forget_logins(self, names: Collection[str]) -> None:
+        """Forget how often a name has logged in that is none of these, and that no grant has."""
+        kept = {*names, *(token.grant.name.rpartition("/")[0] for token in self._tokens())}
+        self._logins = Counter(
+            {kind: n for kind, n in self._logins.items() if kind.rpartition("/")[0] in kept}
+        )
 
     def client_ids(self) -> set[str]:
         """Return the client_id of every client of which some token is known."""
