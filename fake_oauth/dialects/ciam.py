@@ -185,6 +185,10 @@ class CIAM(Dialect):
             **token.extra_claims,
         }
 
+    def jwk(self, key: Key) -> dict[str, str]:
+        """Return the members in the documented order, without `use` and `alg` (CIAM 1148/51484)."""
+        return key.jwk()
+
     def id_token_header(self, key: Key) -> dict[str, str]:
         """Return the same header as that of an access token (CIAM 1441/64400)."""
         return self.access_token_header(key)

@@ -151,7 +151,8 @@ def logout(realm: Realm, request: HTTPRequest) -> Reply:
 
 def jwks(realm: Realm, _: HTTPRequest) -> Reply:
     """Return the public keys (RFC 7517, CIAM 1148/51484)."""
-    return Reply(data={"keys": [key.jwk() for key in realm.keys.published()]}, reason="public keys")
+    keys = [realm.dialect.jwk(key) for key in realm.keys.published()]
+    return Reply(data={"keys": keys}, reason="public keys")
 
 
 def discovery(realm: Realm, _: HTTPRequest) -> Reply:

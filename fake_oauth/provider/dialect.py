@@ -237,6 +237,13 @@ class Dialect:
             **token.extra_claims,
         }
 
+    def jwk(self, key: Key) -> dict[str, str]:
+        """Return a published key as a JWK (RFC 7517 section 4)."""
+        members = key.jwk()
+        kty, kid = members.pop("kty"), members.pop("kid")
+        members.pop("alg", None)
+        return {"kty": kty, "use": "sig", "alg": key.alg, "kid": kid, **members}
+
     def id_token_header(self, key: Key) -> dict[str, str]:
         """Return the header of an ID token."""
         return {"alg": key.alg, "typ": "JWT", "kid": key.kid}
