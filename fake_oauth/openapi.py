@@ -118,9 +118,20 @@ def _responses(dialect: Dialect, name: str, method: str) -> Responses:
         return endpoint.by_method.get(method, endpoint.responses)
     causes: tuple[Cause, ...] = ("bearer_missing", "bearer_invalid", "bearer_scope", "bearer_user")
     refused: dict[int, str | None] = {}
-    for cause in causes:
-        code = "insufficient_scope" if cause == "bearer_scope" else "invalid_token"
-        error = dialect.error(BearerError(code, "", cause=cause, endpoint="userinfo"))
+    errors = [
+        BearerError(
+            "insufficient_scope" if cause == "bearer_scope" else "invalid_token",
+            "",
+            cause=cause,
+            endpoint="userinfo",
+        )
+        for cause in causes
+    ]
+    if dialect.reads_token_in_form and method == "POST":
+        errors.append(
+            BearerError("invalid_request", "", cause="bearer_invalid", endpoint="userinfo")
+        )
+    for error in map(dialect.error, errors):
         refused[error.status] = "Error" if error.members else None
     return {**endpoint.responses, **dict(sorted(refused.items()))}
 

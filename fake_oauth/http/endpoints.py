@@ -15,7 +15,7 @@ from fake_oauth.http import login as login_page
 from fake_oauth.http.request import HTTPRequest
 from fake_oauth.provider import authorize as authorization
 from fake_oauth.provider import bearer, grants, introspection, revocation
-from fake_oauth.provider.errors import OAuthError
+from fake_oauth.provider.errors import BearerError, OAuthError
 from fake_oauth.provider.grants.otp import send_otp
 from fake_oauth.provider.realm import Realm
 from fake_oauth.reply import JSON, Headers, Reply, redirect, texts_in
@@ -116,8 +116,24 @@ def introspect(realm: Realm, request: HTTPRequest) -> Reply:
 
 def userinfo(realm: Realm, request: HTTPRequest) -> Reply:
     """Return the user's claims (OpenID Connect Core 1.0 section 5.3, CIAM 1148/51476)."""
-    claims = bearer.userinfo(realm, request.bearer_token)
+    claims = bearer.userinfo(realm, _access_token(realm, request))
     return Reply(data=claims, reason=f"claims of {claims['sub']}")
+
+
+def _access_token(realm: Realm, request: HTTPRequest) -> str | None:
+    """Return the access token in the header, or in a form that is posted (RFC 6750 section 2)."""
+    sent = request.form.all("access_token")
+    if request.method != "POST" or not realm.dialect.reads_token_in_form or not sent:
+        return request.bearer_token
+    if request.bearer_token is not None or len(sent) > 1:
+        raise BearerError(
+            "invalid_request",
+            "the access token is sent twice",
+            cause="bearer_invalid",
+            endpoint="userinfo",
+            description="The access token is sent twice",
+        )
+    return sent[0]
 
 
 def resource(realm: Realm, request: HTTPRequest) -> Reply:

@@ -90,6 +90,8 @@ class Dialect:
     reads_json: ClassVar[bool] = False
     """Whether every endpoint accepts parameters in a JSON body. Otherwise the rows of `GRANTS` and
     `ENDPOINTS` decide."""
+    reads_token_in_form: ClassVar[bool] = True
+    """Whether userinfo accepts the access token as a form parameter (RFC 6750 section 2.2)."""
     terms: ClassVar[Terms] = Terms(
         access_token_seconds=3600,  # As in the examples of RFC 6749 section 5.1.
         id_token_seconds=3600,
