@@ -371,3 +371,24 @@ def test_a_settings_file_names_its_dialect() -> None:
 def test_the_command_line_describes_either(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["openapi", "--dialect", "rfc"]) == 0
     assert '"/introspect"' in capsys.readouterr().out
+
+
+def test_a_public_client_can_send_a_blank_secret_in_rfc() -> None:
+    client = Client(client_id="cli")
+    fake = FakeOAuth(Settings(dialect="rfc", clients=[client], refresh_tokens=[]))
+    token = fake.issue_tokens().refresh_token
+    form = {"grant_type": "refresh_token", "refresh_token": token, "scope": ""}
+    browser = Browser(fake)
+    assert browser.post("/token", data=form, headers=basic("cli", "")).status_code == 200
+    assert browser.post("/token", data={**form, "client_id": "cli", "client_secret": ""}).json
+    assert fake.journal[-1].status == 200
+    assert fake.journal[-1].form["client_secret"] == ""
+    assert browser.post("/token", data=form, headers=basic("", "")).status_code == 401
+
+
+def test_a_confidential_client_cannot_send_a_blank_secret() -> None:
+    client = Client(client_id="web", client_secret="s3cret")
+    fake = FakeOAuth(Settings(dialect="rfc", clients=[client], refresh_tokens=[]))
+    form = {"grant_type": "client_credentials"}
+    assert Browser(fake).post("/token", data=form, headers=basic("web", "")).status_code == 401
+    assert "confidential and sent no client_secret" in str(fake.journal[-1].reason)

@@ -102,6 +102,7 @@ class CIAM(Dialect):
     )
     # As CIAM 1441/64400 writes it: no space before charset.
     content_type: ClassVar[str] = "application/json;charset=UTF-8"
+    omits_blanks: ClassVar[bool] = False
     reads_token_in_form: ClassVar[bool] = False
     unescaped_in_redirects: ClassVar[str] = "!$'()*+,;:@/?"
     client_challenge: ClassVar[str | None] = None

@@ -42,7 +42,10 @@ class HTTPRequest:
     path: str
     query: Parameters
     form: Parameters
-    """The parameters in the body."""
+    """The parameters in the body, as the rules read them."""
+    sent_query: Parameters
+    sent_form: Parameters
+    """The same, as they were sent: the dialect may omit those without a value."""
     credentials: Credentials
     bearer_token: str | None
     """The token in `Authorization: Bearer`."""
@@ -99,29 +102,33 @@ def read(
     media_type = (content_type or "").partition(";")[0].strip().lower()
     scheme, _, value = authorization.partition(" ")
     scheme, value = scheme.lower(), value.strip()
-    form, credentials, flaw = _NOTHING, Credentials(), None
+    form, sent_form, credentials, flaw = _NOTHING, _NOTHING, Credentials(), None
     try:
         if body is None:
             body = _body(environ)
         if len(body) > BODY_LIMIT:
             raise malformed(f"body over {BODY_LIMIT} bytes")
         if body:
-            form = _form(environ, media_type, body, reads_json)
+            sent_form = _form(environ, media_type, body, reads_json)
+            form = sent_form.without_blanks() if dialect.omits_blanks else sent_form
         basic = _basic(value) if scheme == "basic" else None
         credentials = dialect.credentials(basic, form)
         _require_one_client(basic, form)
     except OAuthError as error:
         body, flaw = b"", error
     query_string = environ.get("QUERY_STRING", "")
-    query = _NOTHING
+    query = sent_query = _NOTHING
     if query_string:
-        query = Parameters(parse_qsl(_decoded(query_string), keep_blank_values=True))
+        sent_query = Parameters(parse_qsl(_decoded(query_string), keep_blank_values=True))
+        query = sent_query.without_blanks() if dialect.omits_blanks else sent_query
     host, port = environ.get("REMOTE_ADDR"), environ.get("REMOTE_PORT")
     return HTTPRequest(
         method=environ["REQUEST_METHOD"],
         path=path,
         query=query,
         form=form,
+        sent_query=sent_query,
+        sent_form=sent_form,
         credentials=credentials,
         bearer_token=value or None if scheme == "bearer" else None,
         origin=_foreign_origin(environ),
@@ -130,7 +137,7 @@ def read(
         digest=(environ["REQUEST_METHOD"], path, query_string, hash((authorization, body))),
         raw_headers=[item for item in environ.items() if item[0].startswith("HTTP_")],
         flaw=flaw,
-        notes=_notes(media_type, query, has_unread_body=bool(body) and not form),
+        notes=_notes(media_type, query, has_unread_body=bool(body) and not sent_form),
         cookie_header=environ.get("HTTP_COOKIE"),
     )
 

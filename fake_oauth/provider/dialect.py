@@ -90,6 +90,8 @@ class Dialect:
     reads_json: ClassVar[bool] = False
     """Whether every endpoint accepts parameters in a JSON body. Otherwise the rows of `GRANTS` and
     `ENDPOINTS` decide."""
+    omits_blanks: ClassVar[bool] = True
+    """Whether a parameter without a value counts as omitted (RFC 6749 sections 3.1 and 3.2)."""
     reads_token_in_form: ClassVar[bool] = True
     """Whether userinfo accepts the access token as a form parameter (RFC 6750 section 2.2)."""
     terms: ClassVar[Terms] = Terms(
@@ -309,6 +311,9 @@ class Dialect:
                     "Authorization: Basic and client_secret together",
                     cause="request_malformed",
                 )
+            # A client without a secret sends its id with an empty password.
+            if self.omits_blanks and basic.method is None and basic.client_id:
+                return Credentials("none", basic.client_id)
             return basic
         return form_credentials(form)
 

@@ -56,6 +56,12 @@ class Parameters(Mapping[str, str]):
         """Yield every name and value, repeats included."""
         return ((name, value) for name, values in self._values.items() for value in values)
 
+    def without_blanks(self) -> Parameters:
+        """Return the parameters that have a value (RFC 6749 sections 3.1 and 3.2)."""
+        if all(value for _, value in self.pairs()):
+            return self
+        return Parameters([pair for pair in self.pairs() if pair[1]])
+
     def once(self, name: str) -> str:
         """Return the value of a parameter that must be sent exactly once; it may be empty."""
         values = self._values.get(name, ())
