@@ -263,7 +263,13 @@ def _discovery(dialect: Dialect) -> dict[str, Any]:
         "scopes",
         "code_challenge_methods",
     )
-    return _object({**_urls(dialect), **_lists(*lists)})
+    members = {**_urls(dialect), **_lists(*lists)}
+    explicit = _lists("response_modes", "claims") | {
+        f"{name}_parameter_supported": {"type": "boolean"}
+        for name in ("claims", "request", "request_uri")
+    }
+    served = dialect.metadata(dict(explicit))
+    return _object(members | {name: explicit[name] for name in explicit if name in served})
 
 
 def _metadata(dialect: Dialect) -> dict[str, Any]:
@@ -272,7 +278,10 @@ def _metadata(dialect: Dialect) -> dict[str, Any]:
     urls.pop("userinfo_endpoint", None)
     names = ("token_endpoint", "revocation_endpoint", "introspection_endpoint")
     methods = [f"{name}_auth_methods" for name in names if name in urls]
-    lists = ("scopes", "response_types", "grant_types", "code_challenge_methods")
+    lists = (
+        *("scopes", "response_types", "response_modes", "grant_types"),
+        "code_challenge_methods",
+    )
     return _object({**urls, **_lists(*methods, *lists)})
 
 

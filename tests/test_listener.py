@@ -459,7 +459,8 @@ def test_lifting_an_outage_says_that_another_process_has_taken_the_port() -> Non
         assert [str(step) for step in server.steps] == ["always Down()"]
         outage.lift()
         assert server.steps == []
-        assert urlopen(f"{server.url}/oauth2/jwks").status == 200
+        with urlopen(f"{server.url}/oauth2/jwks") as response:
+            assert response.status == 200
 
 
 @posix

@@ -559,7 +559,8 @@ def test_the_shared_server_starts_with_the_settings_of_the_session(
     @pytest.mark.oauth_server(control=True)
     def test_it(shared_oauth_server):
         assert shared_oauth_server.seed == 7
-        assert urlopen(f"{shared_oauth_server.url}/_fake/journal").status == 200
+        with urlopen(f"{shared_oauth_server.url}/_fake/journal") as response:
+            assert response.status == 200
 
     @pytest.mark.oauth_server(tls=True)
     def test_of_what_cannot_change(shared_oauth_server):

@@ -357,7 +357,7 @@ def test_the_urls_follow_the_path_of_the_issuer(issuer: str) -> None:
         issuer_path = "/realms/shop"
 
     with FakeOAuth(Settings(dialect=Shop, issuer=issuer)) as server:
-        assert urlopen(server.url_of("jwks")).status == 200
+        assert httpx.get(server.url_of("jwks")).status_code == 200
         assert httpx.post(server.token_url, data=DOCUMENTED).status_code == 200
         with pytest.raises(FakeOAuthError, match=r"does not serve 'jwk'; did you mean 'jwks'\?"):
             server.url_of("jwk")

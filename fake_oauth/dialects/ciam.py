@@ -47,6 +47,14 @@ _CODE_CAUSES: Final[frozenset[Cause]] = frozenset(
     }
 )
 
+_UNDOCUMENTED: Final = (
+    "response_modes_supported",
+    "claims_supported",
+    "claims_parameter_supported",
+    "request_parameter_supported",
+    "request_uri_parameter_supported",
+)
+
 
 class CIAM(Dialect):
     """Tencent Cloud CIAM.
@@ -209,6 +217,10 @@ class CIAM(Dialect):
     def write_json(self, data: Any) -> str:
         """Return JSON as Jackson's default pretty printer writes it (CIAM 1441/64400)."""
         return pretty_json(data)
+
+    def metadata(self, document: dict[str, Any]) -> dict[str, Any]:
+        """Return the document without members that CIAM does not document (CIAM 1148/51487)."""
+        return {name: value for name, value in document.items() if name not in _UNDOCUMENTED}
 
     def grant_type(self, name: str, issuer: str) -> str:
         """Return the row of an OTP grant type, with the host of the vendor or of the issuer."""

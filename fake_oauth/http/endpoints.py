@@ -190,6 +190,12 @@ def discovery(realm: Realm, _: HTTPRequest) -> Reply:
         "scopes_supported": _scopes(realm),
         **urls,
         "code_challenge_methods_supported": ["S256"],
+        # Each has a default that would be wrong here.
+        "response_modes_supported": ["query"],
+        "claims_supported": _claims(realm),
+        "claims_parameter_supported": False,
+        "request_parameter_supported": False,
+        "request_uri_parameter_supported": False,
     }
     return _document(realm, document, "discovery")
 
@@ -204,6 +210,7 @@ def metadata(realm: Realm, _: HTTPRequest) -> Reply:
         "jwks_uri": urls.get("jwks_uri"),
         "scopes_supported": _scopes(realm),
         "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
         "grant_types_supported": list(realm.dialect.grant_types),
         "code_challenge_methods_supported": ["S256"],
     }
@@ -249,6 +256,13 @@ def _auth_methods(realm: Realm) -> list[str]:
 
 def _scopes(realm: Realm) -> list[str]:
     return sorted({scope for client in realm.clients.values() for scope in client.scopes})
+
+
+def _claims(realm: Realm) -> list[str]:
+    """Return the names of the claims that userinfo can have."""
+    known = ("sub", "email", "phone_number")
+    own = {name for user in realm.users.values() for name in user.claims}
+    return [*known, *sorted(own.difference(known))]
 
 
 def _algorithms(realm: Realm) -> list[str]:
