@@ -24,7 +24,7 @@ from fake_oauth.provider.clock import Clock
 from fake_oauth.provider.errors import FakeOAuthError, SettingsError
 from fake_oauth.provider.ids import Ids, fresh_seed
 from fake_oauth.provider.keys import key_ring
-from fake_oauth.provider.model import Client, OneTimePassword, Resource, User
+from fake_oauth.provider.model import Acceptance, Client, OneTimePassword, Resource, User
 from fake_oauth.provider.realm import Realm, registered_scopes
 from fake_oauth.provider.tokens import TokenSet
 from fake_oauth.settings import Settings, rule_problems
@@ -502,6 +502,13 @@ class FakeOAuth:
             clock=self.clock,
             ids=Ids(self.seed, settings.ids),
             session_seconds=settings.session_seconds,
+            acceptance=Acceptance(
+                raw_basic=settings.accept_raw_basic,
+                localhost_on_any_port=settings.accept_localhost_on_any_port,
+                unknown_scopes=dialect.accepts_unknown_scopes
+                if settings.accept_unknown_scopes is None
+                else settings.accept_unknown_scopes,
+            ),
             resource=Resource(
                 scope=settings.resource_scope, skew_seconds=settings.resource_skew_seconds
             ),

@@ -149,6 +149,12 @@ class Settings(OwnTerms):
     """Where the clock starts; None is the real time."""
     freeze_time: bool = False
     """Whether the clock is frozen from the start."""
+    accept_raw_basic: bool = False
+    """Whether a secret in `Authorization: Basic` can be sent without form-urlencoding."""
+    accept_localhost_on_any_port: bool = False
+    """Whether a redirect URI with `localhost` matches on any port."""
+    accept_unknown_scopes: bool | None = None
+    """Whether the authorization endpoint ignores unknown scopes; None is as the dialect does."""
     tls: bool = False
     """Whether to serve HTTPS, with a certificate made at the start (extra `tls`)."""
     cors_origins: Sequence[str] = ()

@@ -500,6 +500,7 @@ UNSEEN = {
         for thing in ("name", "has_fixed_paths", "is_access_token")
     ),
     ("ciam", "credentials"),
+    ("ciam", "accepts_unknown_scopes"),
     ("ciam", "omits_blanks"),
     ("ciam", "reads_token_in_form"),
     ("ciam", "write_jwt_json"),

@@ -7,6 +7,7 @@ from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
+from urllib.parse import parse_qs, quote_plus, urlsplit
 
 import httpx
 import jwt
@@ -392,3 +393,51 @@ def test_a_confidential_client_cannot_send_a_blank_secret() -> None:
     form = {"grant_type": "client_credentials"}
     assert Browser(fake).post("/token", data=form, headers=basic("web", "")).status_code == 401
     assert "confidential and sent no client_secret" in str(fake.journal[-1].reason)
+
+
+def test_a_raw_secret_in_basic_is_accepted_by_a_setting() -> None:
+    form = {"grant_type": "client_credentials"}
+    for secret in ("a+b", "50% of", "x%41"):
+        client = Client(client_id="web", client_secret=secret)
+        for is_accepted in (False, True):
+            settings = Settings(
+                dialect="rfc", clients=[client], refresh_tokens=[], accept_raw_basic=is_accepted
+            )
+            browser = Browser(FakeOAuth(settings))
+            raw = browser.post("/token", data=form, headers=basic("web", secret))
+            assert (raw.status_code == 200) is is_accepted
+            encoded = browser.post("/token", data=form, headers=basic("web", quote_plus(secret)))
+            assert encoded.status_code == 200
+            wrong = browser.post("/token", data=form, headers=basic("web", f"{secret}+"))
+            assert wrong.status_code == 401 or not is_accepted
+
+
+def test_localhost_matches_on_any_port_by_a_setting() -> None:
+    client = Client(client_id="cli", client_secret="s", redirect_uris=["http://localhost/cb"])
+    for is_accepted in (False, True):
+        settings = Settings(
+            dialect="rfc",
+            clients=[client],
+            refresh_tokens=[],
+            auto_login="MOCK_USERNAME",
+            accept_localhost_on_any_port=is_accepted,
+        )
+        query = {"response_type": "code", "client_id": "cli"}
+        query |= {"redirect_uri": "http://localhost:51004/cb"}
+        response = Browser(FakeOAuth(settings)).get("/authorize", query_string=query)
+        assert response.status_code == (302 if is_accepted else 400)
+
+
+def test_unknown_scopes_are_ignored_and_the_granted_ones_are_told() -> None:
+    uri = "https://app.example/cb"
+    client = Client(client_id="web", client_secret="s3cret", redirect_uris=[uri])
+    fake = FakeOAuth(Settings(dialect="rfc", clients=[client], refresh_tokens=[]))
+    fake.login()
+    query = {"response_type": "code", "client_id": "web", "scope": "openid email"}
+    query |= {"redirect_uri": uri}
+    response = Browser(fake).get("/authorize", query_string=query)
+    (code,) = parse_qs(urlsplit(response.location).query)["code"]
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": uri}
+    tokens = Browser(fake).post("/token", data=form, headers=basic("web", "s3cret")).json
+    assert tokens is not None
+    assert tokens["scope"] == "openid"

@@ -110,6 +110,7 @@ class CIAM(Dialect):
     )
     # As CIAM 1441/64400 writes it: no space before charset.
     content_type: ClassVar[str] = "application/json;charset=UTF-8"
+    accepts_unknown_scopes: ClassVar[bool] = False
     omits_blanks: ClassVar[bool] = False
     reads_token_in_form: ClassVar[bool] = False
     unescaped_in_redirects: ClassVar[str] = "!$'()*+,;:@/?"

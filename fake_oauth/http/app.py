@@ -132,7 +132,14 @@ class App:
             row = grants.grant_type(realm, parameters) if name == "token" else None
             return row is not None and row.reads_json
 
-        request = read(environ, path, realm.dialect, reads_json, body)
+        request = read(
+            environ,
+            path,
+            realm.dialect,
+            reads_json,
+            body,
+            accepts_raw_basic=realm.acceptance.raw_basic,
+        )
         exchange = self._arrive(name, request)
         try:
             with self._barriers.passing(exchange):

@@ -92,6 +92,8 @@ def read(
     dialect: Dialect,
     reads_json: ReadsJSON,
     body: bytes | None = None,
+    *,
+    accepts_raw_basic: bool = False,
 ) -> HTTPRequest:
     """Return a request, decoded. Whatever a client sends, nothing is raised.
 
@@ -111,7 +113,7 @@ def read(
         if body:
             sent_form = _form(environ, media_type, body, reads_json)
             form = sent_form.without_blanks() if dialect.omits_blanks else sent_form
-        basic = _basic(value) if scheme == "basic" else None
+        basic = _basic(value, accepts_raw=accepts_raw_basic) if scheme == "basic" else None
         credentials = dialect.credentials(basic, form)
         _require_one_client(basic, form)
     except OAuthError as error:
@@ -241,7 +243,7 @@ def _plain(value: object) -> object:
     return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
-def _basic(encoded: str) -> Credentials:
+def _basic(encoded: str, *, accepts_raw: bool) -> Credentials:
     """Return the credentials of `Authorization: Basic` (docs/token.md, rules 3 and 5).
 
     Both halves are form-urlencoded inside of the base64 (RFC 6749 section 2.3.1).
@@ -255,6 +257,8 @@ def _basic(encoded: str) -> Credentials:
     if not colon:
         raise malformed("Authorization: Basic has no colon between id and secret")
     if _BAD_ESCAPE.search(user_pass):
+        if accepts_raw and first and second:
+            return Credentials("client_secret_basic", first, second)
         raise malformed("Authorization: Basic has a % that starts no escape")
     try:
         client_id, client_secret = (unquote_plus(half, errors="strict") for half in (first, second))

@@ -13,14 +13,14 @@ from typing import Final
 
 from fake_oauth.provider.errors import Cause, OAuthError, RedirectError
 from fake_oauth.provider.issuing import log_in, new_code
-from fake_oauth.provider.model import Client, User
+from fake_oauth.provider.model import Acceptance, Client, User
 from fake_oauth.provider.realm import Realm
 from fake_oauth.provider.request import Parameters
 from fake_oauth.provider.sessions import AuthorizationRequest
 
-# The addresses of RFC 8252 section 7.3, without a user and without `localhost` (section 8.3).
+# The addresses of RFC 8252 section 7.3, without a user.
 _LOOPBACK: Final = re.compile(
-    r"http://(127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?([/?].*|)", re.DOTALL
+    r"http://(127(?:\.[0-9]{1,3}){3}|\[::1\]|localhost)(?::[0-9]{1,5})?([/?].*|)", re.DOTALL
 )
 
 PARAMETERS: Final = (
@@ -40,7 +40,7 @@ def validate(realm: Realm, parameters: Parameters) -> AuthorizationRequest:
     """Return a request that needs only a login (RFC 6749 section 4.1.1, CIAM 1441/64348)."""
     client = _client(realm, parameters)
     sent = parameters.optional("redirect_uri")
-    redirect_uri = _redirect_uri(client, sent)
+    redirect_uri = _redirect_uri(realm, client, sent)
     _require_response_type(parameters, redirect_uri)
     state, scope = parameters.optional("state"), parameters.optional("scope")
     scopes = tuple(scope.split(" ")) if scope else ()
@@ -57,7 +57,10 @@ def validate(realm: Realm, parameters: Parameters) -> AuthorizationRequest:
     if not client.may_use("authorization_code"):
         reason = f"client {client.client_id} may not use grant_type authorization_code"
         raise refused("unauthorized_client", "client_id", reason)
-    if unknown := [word for word in scopes if word not in client.scopes]:
+    unknown = [word for word in scopes if word not in client.scopes]
+    if unknown and realm.acceptance.unknown_scopes:
+        scopes = tuple(word for word in scopes if word in client.scopes)
+    elif unknown:
         reason = f"scope {unknown[0]!r} was not registered; registered: {' '.join(client.scopes)}"
         raise refused("invalid_scope", "scope", reason)
     for name in ("nonce", "code_challenge", "code_challenge_method"):
@@ -146,23 +149,26 @@ def _client(realm: Realm, parameters: Parameters) -> Client:
     return client
 
 
-def _redirect_uri(client: Client, sent: str | None) -> str:
+def _redirect_uri(realm: Realm, client: Client, sent: str | None) -> str:
     """Return where the browser is redirected: the URI that was sent, or the only registered one."""
     uris = client.redirect_uris
     if sent is None:
         if len(uris) != 1:
             raise _shown("redirect_uri", f"no redirect_uri, {len(uris)} registered")
         return uris[0]
-    if sent not in uris and not any(_differ_in_port(sent, uri) for uri in uris):
+    if sent not in uris and not any(_differ_in_port(sent, uri, realm.acceptance) for uri in uris):
         known = ", ".join(uris) or "none"
         raise _shown("redirect_uri", f"redirect_uri {sent!r} not registered; registered: {known}")
     return sent
 
 
-def _differ_in_port(sent: str, registered: str) -> bool:
+def _differ_in_port(sent: str, registered: str, acceptance: Acceptance) -> bool:
     """Return whether two URIs of this machine are equal but for the port (RFC 8252 section 7.3)."""
     matches = _LOOPBACK.fullmatch(sent), _LOOPBACK.fullmatch(registered)
-    return None not in matches and len({match and match.groups() for match in matches}) == 1
+    same = {match and match.groups() for match in matches}
+    host = matches[0] and matches[0][1]
+    is_accepted = host != "localhost" or acceptance.localhost_on_any_port
+    return None not in matches and len(same) == 1 and is_accepted
 
 
 def _require_response_type(parameters: Parameters, redirect_uri: str) -> None:

@@ -90,6 +90,9 @@ class Dialect:
     reads_json: ClassVar[bool] = False
     """Whether every endpoint accepts parameters in a JSON body. Otherwise the rows of `GRANTS` and
     `ENDPOINTS` decide."""
+    accepts_unknown_scopes: ClassVar[bool] = True
+    """Whether the authorization endpoint ignores scopes that the client may not have, unless the
+    settings change it."""
     omits_blanks: ClassVar[bool] = True
     """Whether a parameter without a value counts as omitted (RFC 6749 sections 3.1 and 3.2)."""
     reads_token_in_form: ClassVar[bool] = True

@@ -82,6 +82,20 @@ class OwnTerms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Acceptance:
+    """What a server accepts that it could refuse."""
+
+    raw_basic: bool = False
+    """A secret in `Authorization: Basic` that is not form-urlencoded (RFC 6749 section 2.3.1)."""
+    localhost_on_any_port: bool = False
+    """A redirect URI with `localhost` on another port than the registered one (RFC 8252 section
+    8.3 advises against it)."""
+    unknown_scopes: bool = False
+    """An authorization request with scopes that the client may not have; they are ignored (OpenID
+    Connect Core 1.0 section 3.1.2.1)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Client(OwnTerms):
     """An application that is registered with the server."""
 

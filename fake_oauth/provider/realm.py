@@ -16,6 +16,7 @@ from fake_oauth.provider.errors import Cause, FakeOAuthError, OAuthError
 from fake_oauth.provider.ids import Ids
 from fake_oauth.provider.keys import KeyRing
 from fake_oauth.provider.model import (
+    Acceptance,
     AuthSource,
     Client,
     OneTimePassword,
@@ -52,8 +53,10 @@ class Realm:
         ids: Ids,
         session_seconds: int = 3600,
         resource: Resource | None = None,
+        acceptance: Acceptance = Acceptance(),  # noqa: B008
     ) -> None:
         self.issuer = issuer
+        self.acceptance = acceptance
         self.dialect = dialect
         self.clients: dict[str, Client] = {}
         self.users: dict[str, User] = {}
@@ -151,9 +154,13 @@ class Realm:
         if credentials.method not in client.auth_methods:
             reason = f"client {client_id} not registered for {credentials.method}"
             raise _invalid_client(reason, "client_auth_method")
-        if credentials.client_secret != client.client_secret:
+        is_right = credentials.client_secret == client.client_secret
+        is_raw = credentials.raw_secret is not None and (
+            credentials.raw_secret == client.client_secret
+        )
+        if not is_right and not (is_raw and self.acceptance.raw_basic):
             reason = "client_secret does not match"
-            if client.client_secret in (credentials.raw_secret, None):
+            if is_raw:
                 reason += (
                     "; it does without form-urldecoding, so the client has to encode it (RFC 6749 "
                     "section 2.3.1)"

@@ -15,7 +15,7 @@ def test_it_has_the_documented_exchanges() -> None:
     from fake_oauth.contract.cases import cases
 
     assert len(cases("ciam")) == 53
-    assert len(cases("rfc")) == 60
+    assert len(cases("rfc")) == 61
 
 
 def test_it_is_run_by_pytest() -> None:
