@@ -504,3 +504,13 @@ def test_a_loopback_address_matches_on_any_port(registered: str, sent: str, stat
     assert response.status_code == status
     if status == 302:
         assert response.location.startswith(sent)
+
+
+def test_of_several_redirect_uris_one_must_be_named() -> None:
+    uris = ["https://app.example/a", "https://app.example/b"]
+    fake = FakeOAuth(
+        Settings(clients=[Client(client_id="web", redirect_uris=uris)], refresh_tokens=[])
+    )
+    response = authorize(Browser(fake), client_id="web", redirect_uri=None, scope=None)
+    assert response.status_code == 400
+    assert fake.journal[-1].reason == "no redirect_uri, 2 registered"
