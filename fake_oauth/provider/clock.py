@@ -1,6 +1,6 @@
 """The one clock of a server: for tokens, for expiry, and for the `Date` header.
 
-No other module of the package reads the time of day.
+No other module of the package reads the time of day, except the recorder for the date of a case.
 """
 
 from __future__ import annotations
