@@ -17,6 +17,8 @@ from fake_oauth.provider.errors import BearerError, Cause
 from fake_oauth.provider.grants import grant_types
 from fake_oauth.provider.tokens import TokenSet
 from fake_oauth.reply import FORM, HTML, JSON, MULTIPART
+from fake_oauth.server import FakeOAuth
+from fake_oauth.settings import Settings
 
 Schema = Mapping[str, Any]
 
@@ -85,7 +87,6 @@ def schemas(dialect: Dialect) -> dict[str, Any]:
         "Resource": _object(_texts("sub", "client_id", "scope"), required=["scope"]),
         "JWKS": _object({"keys": keys}),
         "Introspection": _introspection(),
-        "Discovery": _discovery(dialect),
         "Metadata": _metadata(dialect),
     }
 
@@ -239,7 +240,7 @@ def _token_response() -> dict[str, Any]:
         members[member.name] = {"type": "integer"} if kind is int else _TEXT
         if type(None) not in get_args(kind):
             required.append(member.name)
-    members["token_type"] = {"type": "string", "const": "Bearer"}
+    members["token_type"] = {"type": "string", "enum": ["Bearer", "DPoP", "N_A"]}
     return _object(members, required=required)
 
 
@@ -252,44 +253,15 @@ def _introspection() -> dict[str, Any]:
     return _object(members, required=["active"])
 
 
-def _discovery(dialect: Dialect) -> dict[str, Any]:
-    """Return the schema of a discovery document (OpenID Connect Discovery 1.0 section 3)."""
-    lists = (
-        "token_endpoint_auth_methods",
-        "response_types",
-        "grant_types",
-        "subject_types",
-        "id_token_signing_alg_values",
-        "scopes",
-        "code_challenge_methods",
-    )
-    members = {**_urls(dialect), **_lists(*lists)}
-    explicit = _lists("response_modes", "claims") | {
-        f"{name}_parameter_supported": {"type": "boolean"}
-        for name in ("claims", "request", "request_uri")
-    }
-    served = dialect.metadata(dict(explicit))
-    return _object(members | {name: explicit[name] for name in explicit if name in served})
-
-
 def _metadata(dialect: Dialect) -> dict[str, Any]:
-    """Return the schema of server metadata (RFC 8414 section 2)."""
-    urls = _urls(dialect)
-    urls.pop("userinfo_endpoint", None)
-    names = ("token_endpoint", "revocation_endpoint", "introspection_endpoint")
-    methods = [f"{name}_auth_methods" for name in names if name in urls]
-    lists = (
-        *("scopes", "response_types", "response_modes", "grant_types"),
-        "code_challenge_methods",
-    )
-    return _object({**urls, **_lists(*methods, *lists)})
+    """Return the schema of the metadata, from that of a server with the default settings."""
+    members = FakeOAuth(Settings(dialect=dialect, issuer="https://issuer.example")).metadata()
+    return _object({name: _schema_of(value) for name, value in members.items()}, additional=True)
 
 
-def _urls(dialect: Dialect) -> dict[str, Schema]:
-    members = (ENDPOINTS[name].metadata for name in dialect.paths)
-    return {"issuer": _URI, **{member: _URI for member in members if member is not None}}
-
-
-def _lists(*names: str) -> dict[str, Schema]:
-    texts = {"type": "array", "items": dict(_TEXT)}
-    return {f"{name}_supported": texts for name in names}
+def _schema_of(value: object) -> Schema:
+    if isinstance(value, bool):
+        return {"type": "boolean"}
+    if isinstance(value, list):
+        return {"type": "array", "items": dict(_TEXT)}
+    return _URI

@@ -17,6 +17,7 @@ from fake_oauth.faults.barrier import Barrier, Barriers
 from fake_oauth.faults.base import Fault, Outage, Rule, rules_of, standing
 from fake_oauth.faults.script import Script, StandingFault, Step, UnusedFaultError
 from fake_oauth.http.app import App
+from fake_oauth.http.endpoints import metadata
 from fake_oauth.http.listener import Listener, server_context
 from fake_oauth.journal import Exchange, Journal
 from fake_oauth.provider import admin, issuing
@@ -194,6 +195,10 @@ class FakeOAuth:
     def dialect(self) -> Dialect:
         """The dialect: what it does as one particular kind of server."""
         return load_dialect(self.settings.dialect)
+
+    def metadata(self) -> dict[str, Any]:
+        """Return the members of the metadata document (OpenID Connect Discovery 1.0, RFC 8414)."""
+        return metadata(self._realm)
 
     @property
     def ca_pem(self) -> str:

@@ -184,13 +184,9 @@ class TestIntrospection:
 def test_the_metadata_says_where_everything_is(rfc: Rfc) -> None:
     told = rfc.browser.get("/.well-known/oauth-authorization-server").get_json()
     urls = {name: url for name, url in told.items() if name.endswith(("_endpoint", "_uri"))}
-    assert urls == {
-        "authorization_endpoint": "http://localhost/authorize",
-        "token_endpoint": "http://localhost/token",
-        "jwks_uri": "http://localhost/jwks",
-        "revocation_endpoint": "http://localhost/revoke",
-        "introspection_endpoint": "http://localhost/introspect",
-    }
+    assert urls["introspection_endpoint"] == "http://localhost/introspect"
+    served = {f"http://localhost{path}" for path in RFC.paths.values()}
+    assert set(urls.values()) <= served
     for url in urls.values():
         path = url.removeprefix("http://localhost")
         assert rfc.browser.open(path, method="DELETE").status_code == 405

@@ -47,12 +47,22 @@ _CODE_CAUSES: Final[frozenset[Cause]] = frozenset(
     }
 )
 
-_UNDOCUMENTED: Final = (
-    "response_modes_supported",
-    "claims_supported",
-    "claims_parameter_supported",
-    "request_parameter_supported",
-    "request_uri_parameter_supported",
+_METADATA: Final[frozenset[str]] = frozenset(
+    {
+        "issuer",
+        "authorization_endpoint",
+        "token_endpoint",
+        "token_endpoint_auth_methods_supported",
+        "jwks_uri",
+        "response_types_supported",
+        "grant_types_supported",
+        "subject_types_supported",
+        "id_token_signing_alg_values_supported",
+        "scopes_supported",
+        "userinfo_endpoint",
+        "revocation_endpoint",
+        "code_challenge_methods_supported",
+    }
 )
 
 
@@ -220,8 +230,8 @@ class CIAM(Dialect):
         return pretty_json(data)
 
     def metadata(self, document: dict[str, Any]) -> dict[str, Any]:
-        """Return the document without members that CIAM does not document (CIAM 1148/51487)."""
-        return {name: value for name, value in document.items() if name not in _UNDOCUMENTED}
+        """Return the members that CIAM documents (CIAM 1148/51487)."""
+        return {name: value for name, value in document.items() if name in _METADATA}
 
     def grant_type(self, name: str, issuer: str) -> str:
         """Return the row of an OTP grant type, with the host of the vendor or of the issuer."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from fake_oauth.http import login as login_page
+from fake_oauth.http.metadata import document
 from fake_oauth.http.request import HTTPRequest
 from fake_oauth.provider import authorize as authorization
 from fake_oauth.provider import bearer, grants, introspection, revocation
@@ -172,53 +173,18 @@ def jwks(realm: Realm, _: HTTPRequest) -> Reply:
 
 
 def discovery(realm: Realm, _: HTTPRequest) -> Reply:
-    """Return the discovery document (OpenID Connect Discovery 1.0, CIAM 1148/51487).
+    """Return the metadata (OpenID Connect Discovery 1.0, RFC 8414, CIAM 1148/51487)."""
+    return Reply(data=metadata(realm), reason="metadata")
 
-    The documented members come first, in the documented order.
-    """
-    urls = _urls(realm)
-    document = {
-        "issuer": realm.issuer,
-        "authorization_endpoint": urls.pop("authorization_endpoint", None),
-        "token_endpoint": urls.pop("token_endpoint"),
-        "token_endpoint_auth_methods_supported": _auth_methods(realm),
-        "jwks_uri": urls.pop("jwks_uri", None),
-        "response_types_supported": ["code"],
-        "grant_types_supported": list(realm.dialect.grant_types),
-        "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": _algorithms(realm),
-        "scopes_supported": _scopes(realm),
-        **urls,
-        "code_challenge_methods_supported": ["S256"],
-        # Each has a default that would be wrong here.
-        "response_modes_supported": ["query"],
-        "claims_supported": _claims(realm),
-        "claims_parameter_supported": False,
-        "request_parameter_supported": False,
-        "request_uri_parameter_supported": False,
+
+def metadata(realm: Realm) -> dict[str, Any]:
+    """Return the members of the metadata document, with the URLs of the endpoints served."""
+    served = {
+        row.metadata: realm.url_of(name)
+        for name, row in ENDPOINTS.items()
+        if row.metadata is not None and name in realm.dialect.paths
     }
-    return _document(realm, document, "discovery")
-
-
-def metadata(realm: Realm, _: HTTPRequest) -> Reply:
-    """Return the authorization server metadata (RFC 8414 section 2)."""
-    urls, methods = _urls(realm), _auth_methods(realm)
-    document: dict[str, Any] = {
-        "issuer": realm.issuer,
-        "authorization_endpoint": urls.get("authorization_endpoint"),
-        "token_endpoint": urls["token_endpoint"],
-        "jwks_uri": urls.get("jwks_uri"),
-        "scopes_supported": _scopes(realm),
-        "response_types_supported": ["code"],
-        "response_modes_supported": ["query"],
-        "grant_types_supported": list(realm.dialect.grant_types),
-        "code_challenge_methods_supported": ["S256"],
-    }
-    for name in ("token", "revocation", "introspection"):
-        if (member := f"{name}_endpoint") in urls:
-            able = [method for method in methods if method != "none" or name != "introspection"]
-            document |= {member: urls[member], f"{member}_auth_methods_supported": able}
-    return _document(realm, document, "metadata")
+    return document(realm, served)
 
 
 def not_found(realm: Realm, path: str) -> OAuthError:
@@ -233,40 +199,6 @@ def not_found(realm: Realm, path: str) -> OAuthError:
         cause="path_unknown",
         description=f"served are: {served}",
     )
-
-
-def _document(realm: Realm, document: dict[str, Any], reason: str) -> Reply:
-    members = {name: value for name, value in document.items() if value is not None}
-    return Reply(data=realm.dialect.metadata(members), reason=reason)
-
-
-def _urls(realm: Realm) -> dict[str, str]:
-    """Return the URL of each endpoint that has a member in the metadata."""
-    return {
-        row.metadata: realm.url_of(name)
-        for name, row in ENDPOINTS.items()
-        if row.metadata is not None and name in realm.dialect.paths
-    }
-
-
-def _auth_methods(realm: Realm) -> list[str]:
-    clients = realm.clients.values()
-    return sorted({method for client in clients for method in client.auth_methods})
-
-
-def _scopes(realm: Realm) -> list[str]:
-    return sorted({scope for client in realm.clients.values() for scope in client.scopes})
-
-
-def _claims(realm: Realm) -> list[str]:
-    """Return the names of the claims that userinfo can have."""
-    known = ("sub", "email", "phone_number")
-    own = {name for user in realm.users.values() for name in user.claims}
-    return [*known, *sorted(own.difference(known))]
-
-
-def _algorithms(realm: Realm) -> list[str]:
-    return list(dict.fromkeys(key.alg for key in realm.keys.published()))
 
 
 _CLIENT_RESPONSES: Final[Responses] = {400: "Error", 401: "Error"}
@@ -353,10 +285,10 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = {
         run=discovery,
         summary="Return the discovery document (OpenID Connect Discovery 1.0)",
         methods=("GET",),
-        responses={200: "Discovery"},
+        responses={200: "Metadata"},
     ),
     "metadata": Endpoint(
-        run=metadata,
+        run=discovery,
         summary="Return the authorization server metadata (RFC 8414)",
         methods=("GET",),
         responses={200: "Metadata"},

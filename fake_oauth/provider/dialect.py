@@ -222,6 +222,7 @@ class Dialect:
             "id_token": tokens.id_token,
             "token_type": tokens.token_type,
             "expires_in": tokens.expires_in,
+            "issued_token_type": tokens.issued_token_type,
         }
         return {name: value for name, value in members.items() if value is not None}
 
@@ -231,16 +232,19 @@ class Dialect:
 
     def access_token_claims(self, token: TokenDetails) -> dict[str, Any]:
         """Return the claims of an access token (RFC 9068 section 2.2)."""
+        audience = list(token.audience)
         return {
             "iss": token.issuer,
             "sub": token.sub,
-            "aud": token.client_id,
+            "aud": audience[0] if len(audience) == 1 else audience or token.client_id,
             "client_id": token.client_id,
             "iat": token.issued_at,
             "nbf": token.issued_at,
             "exp": token.issued_at + token.lifetime_seconds,
             "jti": token.jti,
             **({"scope": " ".join(token.scopes)} if token.scopes else {}),
+            **({} if token.confirmation is None else {"cnf": dict(token.confirmation)}),
+            **({} if token.actor is None else {"act": dict(token.actor)}),
             **token.extra_claims,
         }
 

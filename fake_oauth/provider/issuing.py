@@ -101,12 +101,15 @@ def mint(
     refresh_token: RefreshToken | None = None,
     returned: bool = True,
     nonce: str | None = None,
+    audience: Sequence[str] = (),
+    jkt: str | None = None,
     reason: str = "",
 ) -> Granted:
     """Sign the tokens of one response.
 
     `scopes` narrows the access token; the grant decides about the ID token. `returned` says whether
-    the response has the refresh token.
+    the response has the refresh token. The access token is for the `audience`, or for the client
+    without one, and bound to the key with the thumbprint `jkt` if there is one.
     """
     client, dialect, key = realm.owner(grant), realm.dialect, realm.keys.signing
     terms = realm.terms(client)
@@ -114,6 +117,7 @@ def mint(
     granted = grant.scopes if scopes is None else tuple(sorted(set(scopes)))
     user = realm.users.get(grant.sub) if grant.is_users else None
 
+    confirmation = None if jkt is None else {"jkt": jkt}
     extra_claims = {**(user.claims if user else {}), **client.extra_claims}
 
     def details(lifetime_seconds: int) -> TokenDetails:
@@ -127,6 +131,10 @@ def mint(
             scopes=granted,
             nonce=nonce,
             extra_claims=extra_claims,
+            audience=audience,
+            auth_time=grant.auth_time,
+            confirmation=confirmation,
+            actor=grant.actor,
         )
 
     # Signing takes most of the time of a request, so no lock is held.
@@ -150,6 +158,7 @@ def mint(
         refresh_token=None if sent is None else sent.value,
         scope=" ".join(granted) or None,
         id_token=id_token,
+        token_type="Bearer" if jkt is None else "DPoP",
         expires_in=dialect.expires_in(terms.access_token_seconds),
     )
     return Granted(tokens, issued, reason)

@@ -8,10 +8,10 @@ the journal can explain a refusal.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 Letter = Literal["r", "a", "c"]
 State = Literal["active", "expired", "spent", "revoked"]
@@ -34,6 +34,14 @@ class Grant:
     """In alphabetical order."""
     is_users: bool = True
     """Whether a user approved it. Otherwise it is the client's own (RFC 6749 section 4.4)."""
+    auth_time: int | None = None
+    """When the user logged in, in seconds since 1970; None is unknown."""
+    resources: tuple[str, ...] = ()
+    """The resources that its access tokens can be for (RFC 8707 section 2); none is any."""
+    jkt: str | None = None
+    """The thumbprint of the key that its refresh tokens are bound to (RFC 9449 section 5)."""
+    actor: Mapping[str, Any] | None = None
+    """Who acts for the user (RFC 8693 section 4.1)."""
     refresh_tokens_revoked: str | None = None
     """Why no refresh token of the family is valid; None if some may be."""
     access_tokens_revoked: str | None = None

@@ -36,6 +36,8 @@ class TokenSet:
     token_type: str = "Bearer"
     expires_in: int
     """The lifetime of the access token in seconds, as the dialect reports it."""
+    issued_token_type: str | None = None
+    """What a token exchange has issued (RFC 8693 section 2.2.1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,14 @@ class TokenDetails:
     nonce: str | None
     extra_claims: Mapping[str, Any]
     """The user's claims, then the client's."""
+    audience: Sequence[str] = ()
+    """The resources that an access token is for (RFC 8707 section 2); none is the client."""
+    auth_time: int | None = None
+    """When the user logged in, in seconds since 1970; None is unknown."""
+    confirmation: Mapping[str, str] | None = None
+    """The key that a client must prove to have: the `cnf` claim (RFC 7800 section 3)."""
+    actor: Mapping[str, Any] | None = None
+    """Who acts for the user: the `act` claim (RFC 8693 section 4.1)."""
 
 
 def encode(

@@ -1,0 +1,79 @@
+"""The metadata document: what a client learns about the server before its first request.
+
+OpenID Connect Discovery 1.0 and RFC 8414 have the same members, so both documents are this one. A
+dialect can change it. To add a member, add it to `document`; the URL of an endpoint comes from its
+row in `ENDPOINTS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fake_oauth.provider.realm import Realm
+
+
+def document(realm: Realm, urls: Mapping[str, str]) -> dict[str, Any]:
+    """Return the metadata; `urls` has the URL of each endpoint by its member.
+
+    The members that CIAM documents come first, in the documented order (CIAM 1148/51487).
+    """
+    urls, methods = dict(urls), _auth_methods(realm)
+    members = {
+        "issuer": realm.issuer,
+        "authorization_endpoint": urls.pop("authorization_endpoint", None),
+        "token_endpoint": urls.pop("token_endpoint"),
+        "token_endpoint_auth_methods_supported": methods,
+        "jwks_uri": urls.pop("jwks_uri", None),
+        "response_types_supported": ["code"],
+        "grant_types_supported": list(realm.dialect.grant_types),
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": _algorithms(realm),
+        "scopes_supported": _scopes(realm),
+        **urls,
+        "code_challenge_methods_supported": ["S256"],
+        **_auth_methods_elsewhere(urls, methods),
+        # Each has a default that would be wrong here.
+        "response_modes_supported": ["query"],
+        "claims_supported": _claims(realm),
+        "claims_parameter_supported": False,
+        "request_parameter_supported": False,
+        "request_uri_parameter_supported": False,
+    }
+    return realm.dialect.metadata(
+        {name: value for name, value in members.items() if value is not None}
+    )
+
+
+def _auth_methods(realm: Realm) -> list[str]:
+    clients = realm.clients.values()
+    return sorted({method for client in clients for method in client.auth_methods})
+
+
+def _auth_methods_elsewhere(urls: Mapping[str, str], methods: list[str]) -> dict[str, list[str]]:
+    """Return how clients authenticate at the other endpoints (RFC 8414 section 2)."""
+    return {
+        f"{endpoint}_auth_methods_supported": [
+            # A client that only names itself may not introspect (RFC 7662 section 2.1).
+            method
+            for method in methods
+            if method != "none" or endpoint != "introspection_endpoint"
+        ]
+        for endpoint in ("revocation_endpoint", "introspection_endpoint")
+        if endpoint in urls
+    }
+
+
+def _scopes(realm: Realm) -> list[str]:
+    return sorted({scope for client in realm.clients.values() for scope in client.scopes})
+
+
+def _claims(realm: Realm) -> list[str]:
+    """Return the names of the claims that userinfo can have."""
+    known = ("sub", "email", "phone_number")
+    own = {name for user in realm.users.values() for name in user.claims}
+    return [*known, *sorted(own.difference(known))]
+
+
+def _algorithms(realm: Realm) -> list[str]:
+    return list(dict.fromkeys(key.alg for key in realm.keys.published()))
