@@ -19,7 +19,7 @@ from fake_oauth import __version__
 from fake_oauth.contract.options import DIALECT_NAMES, add_commands, port
 from fake_oauth.control import PREFIX
 from fake_oauth.dialects import load_dialect
-from fake_oauth.http.endpoints import ENDPOINTS
+from fake_oauth.http.endpoints import methods_of
 from fake_oauth.journal import Exchange
 from fake_oauth.process import address_problem, signals
 from fake_oauth.provider.errors import FakeOAuthError
@@ -180,7 +180,7 @@ def _heading(server: FakeOAuth) -> str:
     served = [
         f"  {method:4} {settings.issuer_path}{path}"
         for name, path in server.dialect.paths.items()
-        for method in ENDPOINTS[name].methods
+        for method in methods_of(server.dialect, name)
     ]
     secret = server.control_token
     token = "" if secret is None else f" (Authorization: Bearer {secret})"

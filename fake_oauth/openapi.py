@@ -12,7 +12,7 @@ from typing import Any, Final, get_args, get_type_hints
 
 from fake_oauth import __version__
 from fake_oauth.dialects import DIALECTS, Dialect
-from fake_oauth.http.endpoints import ENDPOINTS, Endpoint, Responses
+from fake_oauth.http.endpoints import ENDPOINTS, Endpoint, Responses, methods_of
 from fake_oauth.provider.errors import BearerError, Cause
 from fake_oauth.provider.grants import grant_types
 from fake_oauth.provider.tokens import TokenSet
@@ -43,14 +43,15 @@ def document(url: str, dialect: Dialect = DIALECTS["ciam"]) -> dict[str, Any]:
     """Return the description of a server at a URL."""
     operations = {
         path: {
-            method.lower(): _operation(dialect, name, method) for method in ENDPOINTS[name].methods
+            method.lower(): _operation(dialect, name, method)
+            for method in methods_of(dialect, name)
         }
         for name, path in dialect.paths.items()
     }
     used = {
         schema
         for name in dialect.paths
-        for method in ENDPOINTS[name].methods
+        for method in methods_of(dialect, name)
         for schema in _responses(dialect, name, method).values()
     }
     return {
@@ -95,7 +96,7 @@ def _operation(dialect: Dialect, name: str, method: str) -> dict[str, Any]:
     endpoint = ENDPOINTS[name]
     security = None if endpoint.security is None else _SECURITY[endpoint.security]
     operation: dict[str, Any] = {
-        "operationId": f"{name}_{method.lower()}" if len(endpoint.methods) > 1 else name,
+        "operationId": f"{name}_{method.lower()}" if len(methods_of(dialect, name)) > 1 else name,
         "summary": endpoint.summary,
         "security": [{}] if security is None else [{}, {security: []}],
         "responses": {
@@ -105,7 +106,8 @@ def _operation(dialect: Dialect, name: str, method: str) -> dict[str, Any]:
     }
     if endpoint.query and method == "GET":
         operation["parameters"] = [
-            {"name": name, "in": "query", "schema": dict(_TEXT)} for name in endpoint.query
+            {"name": parameter, "in": "query", "schema": dict(_TEXT)}
+            for parameter in _read(dialect, name, endpoint.query)
         ]
     if endpoint.form and method == "POST":
         operation["requestBody"] = {"content": dict(_bodies(dialect, name))}
@@ -156,7 +158,7 @@ def _form(dialect: Dialect, name: str, *, as_json: bool) -> Mapping[str, Schema]
     names = ("client_id", "client_secret") if endpoint.security == "client" else ()
     may_be_json = endpoint.reads_json or dialect.reads_json
     if name != "token":
-        all_names = (*names, *endpoint.form)
+        all_names = (*names, *_read(dialect, name, endpoint.form))
         return dict.fromkeys(all_names, _TEXT) if may_be_json or not as_json else None
     rows = {
         grant_type: row
@@ -166,6 +168,13 @@ def _form(dialect: Dialect, name: str, *, as_json: bool) -> Mapping[str, Schema]
     own = [parameter for row in rows.values() for parameter in row.parameters]
     one = {"grant_type": {**_TEXT, "enum": list(rows)}}
     return {**dict.fromkeys((*names, *own), _TEXT), **one} if rows else None
+
+
+def _read(dialect: Dialect, name: str, parameters: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the parameters that an endpoint of this dialect reads."""
+    if name != "authorize":
+        return parameters
+    return tuple(name for name in parameters if name in dialect.authorization_parameters)
 
 
 def _examples(

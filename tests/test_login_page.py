@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 
 from fake_oauth import Client, FakeOAuth, FakeOAuthError, Settings, User
 from fake_oauth.provider.ids import Ids
-from fake_oauth.provider.sessions import Sessions
+from fake_oauth.provider.sessions import Login, Sessions
 from tests.support.client import claims
 
 CALLBACK = "https://example.com/callback"
@@ -458,11 +458,11 @@ def test_of_two_logins_at_once_with_one_p_state_one_wins(
 
 def test_sessions_are_bounded() -> None:
     sessions = Sessions(Ids(0), seconds=60)
-    first = sessions.begin(0, sub="alice")
+    first = sessions.begin(0, Login("alice", 0))
     for _ in range(4096):
-        last = sessions.begin(0, sub="bob")
-    assert sessions.user(first, 0) is None
-    assert sessions.user(last, 0) == "bob"
+        last = sessions.begin(0, Login("bob", 0))
+    assert sessions.login(first, 0) is None
+    assert sessions.login(last, 0) == Login("bob", 0)
 
 
 PKCE = {"code_challenge": "x" * 43, "code_challenge_method": "S256"}

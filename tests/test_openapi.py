@@ -21,7 +21,7 @@ from fake_oauth.contract.client import WSGITransport
 from fake_oauth.contract.placeholders import fill
 from fake_oauth.contract.targets import FakeTarget
 from fake_oauth.dialects import DIALECTS, RFC
-from fake_oauth.http.endpoints import ENDPOINTS
+from fake_oauth.http.endpoints import methods_of
 from fake_oauth.openapi import MAY_BE_EMPTY, document
 from fake_oauth.provider.grants import GRANTS
 from fake_oauth.provider.grants.otp import EMAIL
@@ -53,7 +53,7 @@ def test_it_has_everything_that_is_served(dialect: Dialect) -> None:
     assert {
         path: {method.upper() for method in operations}
         for path, operations in described["paths"].items()
-    } == {path: set(ENDPOINTS[name].methods) for name, path in dialect.paths.items()}
+    } == {path: set(methods_of(dialect, name)) for name, path in dialect.paths.items()}
     content = described["paths"][dialect.paths["token"]]["post"]["requestBody"]["content"]
     for kind in ("application/x-www-form-urlencoded", "multipart/form-data"):
         members = content[kind]["schema"]["properties"]

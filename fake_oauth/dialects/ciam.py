@@ -120,6 +120,17 @@ class CIAM(Dialect):
     )
     # As CIAM 1441/64400 writes it: no space before charset.
     content_type: ClassVar[str] = "application/json;charset=UTF-8"
+    authorization_parameters: ClassVar[tuple[str, ...]] = (
+        "response_type",
+        "client_id",
+        "redirect_uri",
+        "scope",
+        "state",
+        "nonce",
+        "code_challenge",
+        "code_challenge_method",
+    )
+    own_methods: ClassVar[Mapping[str, tuple[str, ...]]] = {"authorize": ("GET",)}
     accepts_unknown_scopes: ClassVar[bool] = False
     omits_blanks: ClassVar[bool] = False
     reads_token_in_form: ClassVar[bool] = False

@@ -21,7 +21,7 @@ from fake_oauth.faults.base import (
 )
 from fake_oauth.faults.script import Script, Step
 from fake_oauth.http.connection import INTERRUPT
-from fake_oauth.http.endpoints import ENDPOINTS, Endpoint, not_found
+from fake_oauth.http.endpoints import ENDPOINTS, Endpoint, allowed, methods_of, not_found
 from fake_oauth.http.received import earlier, end_of_lifetime, members_of, received
 from fake_oauth.http.rendering import Renderer
 from fake_oauth.http.request import BODY_LIMIT, HTTPRequest, path_of, read
@@ -143,7 +143,7 @@ class App:
         exchange = self._arrive(name, request)
         try:
             with self._barriers.passing(exchange):
-                reply = self._before_script(request, endpoint)
+                reply = self._before_script(request, name)
                 step = self._script.take(exchange) if reply is None else None
                 if step is not None:
                     exchange.fault = str(step)
@@ -208,26 +208,27 @@ class App:
         request.number, request.presented = exchange.number, presented
         return exchange
 
-    def _before_script(self, request: HTTPRequest, endpoint: Endpoint | None) -> Reply | None:
+    def _before_script(self, request: HTTPRequest, endpoint: str | None) -> Reply | None:
         """Return the response to a CORS preflight or to a method that is not allowed.
 
         Return None for any other request.
         """
         if endpoint is None:
             return None
+        methods = methods_of(self.realm.dialect, endpoint)
         if request.method == "OPTIONS" and self._renderer.cors_headers(request.origin):
             return Reply(
                 headers=(
-                    ("Access-Control-Allow-Methods", ", ".join(endpoint.allowed)),
+                    ("Access-Control-Allow-Methods", ", ".join(allowed(methods))),
                     ("Access-Control-Allow-Headers", "Authorization, Content-Type"),
                 ),
                 reason="CORS preflight",
             )
-        if request.method not in endpoint.allowed:
+        if request.method not in allowed(methods):
             return Reply(
                 status=405,
-                headers=(("Allow", ", ".join(endpoint.allowed)),),
-                reason=f"{request.path} accepts {' and '.join(endpoint.methods)}",
+                headers=(("Allow", ", ".join(allowed(methods))),),
+                reason=f"{request.path} accepts {' and '.join(methods)}",
             )
         return None
 
@@ -289,7 +290,8 @@ class App:
         """Return a scripted error in the form that the endpoint has for errors."""
         if exchange.endpoint == "authorize":
             try:
-                request = authorize.validate(self.realm, exchange.query)
+                sent = exchange.form if exchange.method == "POST" else exchange.query
+                request = authorize.validate(self.realm, sent)
             except OAuthError as refusal:
                 return self._renderer.refusal(
                     refusal, endpoint
@@ -299,8 +301,7 @@ class App:
                 error.reason,
                 cause=error.cause,
                 parameter="client_id",
-                redirect_uri=request.redirect_uri,
-                state=request.state,
+                target=request.target,
                 description=error.description,
                 uri=error.uri,
             )

@@ -11,15 +11,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from fake_oauth.http import cookies
 from fake_oauth.http import login as login_page
+from fake_oauth.http.authorization import authorize
 from fake_oauth.http.metadata import document
 from fake_oauth.http.request import HTTPRequest
 from fake_oauth.provider import authorize as authorization
 from fake_oauth.provider import bearer, grants, introspection, revocation
+from fake_oauth.provider.dialect import Dialect
 from fake_oauth.provider.errors import BearerError, OAuthError
 from fake_oauth.provider.grants.otp import send_otp
 from fake_oauth.provider.realm import Realm
-from fake_oauth.reply import JSON, Headers, Reply, redirect, texts_in
+from fake_oauth.reply import JSON, Reply, redirect, texts_in
 
 Responses = Mapping[int, str | None]
 """The schema of the body by status; None for a response without a body."""
@@ -53,11 +56,6 @@ class Endpoint:
     """The Content-Type of its errors; None is that of the dialect."""
 
     @property
-    def allowed(self) -> tuple[str, ...]:
-        """The methods that it accepts, HEAD with GET (RFC 9110 section 9.3.2)."""
-        return (*self.methods, "HEAD") if "GET" in self.methods else self.methods
-
-    @property
     def reads_query(self) -> bool:
         """Whether its parameters are in the query."""
         return bool(self.query)
@@ -75,32 +73,6 @@ def token(realm: Realm, request: HTTPRequest) -> Reply:
         content_type=realm.dialect.content_type,
         reason=granted.reason,
         issued=tuple([token for token in granted.issued if values.get(token.letter) in texts]),
-    )
-
-
-def authorize(realm: Realm, request: HTTPRequest) -> Reply:
-    """Redirect with a code, or to the login page (RFC 6749 section 3.1, CIAM 1441/64348)."""
-    valid = authorization.validate(realm, request.query)
-    session = request.cookies.get(login_page.cookie_name(realm))
-    user = login_page.logged_in_user(realm, session)
-    if user is not None:
-        parameters = authorization.allow(realm, valid, user)
-        reason = f"{user.login_name} is logged in"
-        return redirect(
-            valid.redirect_uri,
-            parameters,
-            reason=reason,
-            unescaped=realm.dialect.unescaped_in_redirects,
-        )
-    headers: Headers = ()
-    with realm.lock:
-        now = realm.clock.now()
-        if session is None or not realm.sessions.is_known(session, now):
-            session = realm.sessions.begin(now)
-            headers = (login_page.cookie(realm, session),)
-        p_state = realm.sessions.wait(session, valid, now)
-    return redirect(
-        realm.url_of("login"), {"p_state": p_state}, headers=headers, reason="no user is logged in"
     )
 
 
@@ -155,8 +127,8 @@ def logout(realm: Realm, request: HTTPRequest) -> Reply:
     """End a browser's session (CIAM 1441/64393)."""
     uri, parameters = authorization.log_out(realm, request.query)
     with realm.lock:
-        realm.sessions.end(request.cookies.get(login_page.cookie_name(realm)))
-    ended = (login_page.cookie(realm, ""),)
+        realm.sessions.end(request.cookies.get(cookies.name(realm)))
+    ended = (cookies.header(realm, ""),)
     return redirect(
         uri,
         parameters,
@@ -187,10 +159,20 @@ def metadata(realm: Realm) -> dict[str, Any]:
     return document(realm, served)
 
 
+def methods_of(dialect: Dialect, name: str) -> tuple[str, ...]:
+    """Return the HTTP methods of an endpoint."""
+    return dialect.own_methods.get(name, ENDPOINTS[name].methods)
+
+
+def allowed(methods: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the methods that are accepted, HEAD with GET (RFC 9110 section 9.3.2)."""
+    return (*methods, "HEAD") if "GET" in methods else methods
+
+
 def not_found(realm: Realm, path: str) -> OAuthError:
     """Return the refusal of a path that is not served. It lists the paths that are."""
     served = ", ".join(
-        f"{' and '.join(ENDPOINTS[name].methods)} {served_path}"
+        f"{' and '.join(methods_of(realm.dialect, name))} {served_path}"
         for name, served_path in realm.dialect.paths.items()
     )
     return OAuthError(
@@ -216,9 +198,10 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = {
     "authorize": Endpoint(
         run=authorize,
         summary="Redirect with an authorization code, after a login (RFC 6749 section 3.1)",
-        methods=("GET",),
-        query=authorization.PARAMETERS,
-        responses={302: None, 400: "Error"},
+        methods=("GET", "POST"),
+        query=Dialect.authorization_parameters,
+        form=Dialect.authorization_parameters,
+        responses={200: "Page", 302: None, 400: "Error"},
         metadata="authorization_endpoint",
     ),
     "login": Endpoint(

@@ -1,58 +1,23 @@
-"""The login page, and the cookie that tells browsers apart."""
+"""The login page."""
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
-from zlib import crc32
-
+from fake_oauth.http import cookies
+from fake_oauth.http.authorization import response
+from fake_oauth.http.pages import page
 from fake_oauth.http.request import HTTPRequest
 from fake_oauth.provider import authorize
 from fake_oauth.provider.errors import OAuthError, RedirectError
 from fake_oauth.provider.grants.password import check_password
 from fake_oauth.provider.model import User
 from fake_oauth.provider.realm import Realm
-from fake_oauth.provider.sessions import AuthorizationRequest
-from fake_oauth.reply import HTML, Reply, redirect
-
-if TYPE_CHECKING:
-    from jinja2 import Template
-
-_CONTENT_POLICY: Final = (
-    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
-)
-
-
-def cookie_name(realm: Realm) -> str:
-    """Return the name of the session cookie.
-
-    Browsers share cookies between the ports of a host, so each issuer has its own name.
-    """
-    return f"fake_oauth_{crc32(realm.issuer.encode()):08x}"
-
-
-def cookie(realm: Realm, session: str) -> tuple[str, str]:
-    """Return the header that sets a session, or that ends it if `session` is empty."""
-    parts = [f"{cookie_name(realm)}={session}", "Path=/", "HttpOnly", "SameSite=Lax"]
-    if realm.issuer.startswith("https:"):
-        parts.append("Secure")
-    if not session:
-        parts.append("Max-Age=0")
-    return "Set-Cookie", "; ".join(parts)
-
-
-def logged_in_user(realm: Realm, session: str | None) -> User | None:
-    """Return the active user who is logged in everywhere, or else in this session."""
-    with realm.lock:
-        logged_in = realm.logged_in_everywhere, realm.sessions.user(session, realm.clock.now())
-    users = (realm.users.get(sub) for sub in logged_in if sub is not None)
-    return next((user for user in users if user is not None and user.status == "active"), None)
+from fake_oauth.provider.sessions import AuthorizationRequest, Login
+from fake_oauth.reply import Reply
 
 
 def log_in(realm: Realm, request: HTTPRequest) -> Reply:
     """Show the login page, or use what the browser sent from it."""
-    session = request.cookies.get(cookie_name(realm))
+    session = request.cookies.get(cookies.name(realm))
     is_sent = request.method == "POST"
     p_state = (request.form if is_sent else request.query).get("p_state")
     with realm.lock:
@@ -74,19 +39,20 @@ def log_in(realm: Realm, request: HTTPRequest) -> Reply:
         )
     if not _use_up(realm, p_state):
         return _login_ended(realm, "p_state was used up by another request")
+    login = Login(user.sub, realm.clock.now())
     try:
-        parameters = authorize.allow(realm, waiting, user)
+        parameters = authorize.allow(realm, waiting, login)
     except OAuthError as error:
         return _login_ended(realm, error.reason)
     with realm.lock:
         realm.sessions.end(session)
-        session = realm.sessions.begin(realm.clock.now(), sub=user.sub)
-    return redirect(
-        waiting.redirect_uri,
+        session = realm.sessions.begin(login.at, login)
+    return response(
+        realm,
+        waiting.target,
         parameters,
-        headers=(cookie(realm, session),),
+        headers=(cookies.header(realm, session),),
         reason=f"{user.login_name} logged in on the page",
-        unescaped=realm.dialect.unescaped_in_redirects,
     )
 
 
@@ -122,31 +88,26 @@ def _page(
     status: int = 200,
     reason: str,
 ) -> Reply:
-    text = _template().render(
+    users = [user for user in realm.users.values() if user.status == "active"]
+    hint = None
+    if waiting is not None:
+        hint = _hinted(realm, waiting)
+        # The user who was named comes first.
+        users.sort(key=lambda user: hint not in (user.login_name, user.email, user.phone, user.sub))
+    return page(
+        "login.html",
+        reason=reason,
+        status=status,
+        form_targets=() if waiting is None else (waiting.target.redirect_uri,),
         waiting=waiting,
         p_state=p_state,
         message=message,
-        users=[user for user in realm.users.values() if user.status == "active"],
+        users=users,
+        hint=hint,
     )
-    # A form's redirect counts as its action (CSP 3, section 6.4), so the policy allows the origin
-    # of the redirect URI.
-    targets = "'self'" if waiting is None else f"'self' {_origin(waiting.redirect_uri)}"
-    policy = ("Content-Security-Policy", f"{_CONTENT_POLICY}; form-action {targets}")
-    return Reply(status=status, page=text, content_type=HTML, headers=(policy,), reason=reason)
 
 
-def _origin(uri: str) -> str:
-    """Return a source expression for a redirect URI: its origin, or its scheme for an app's own."""
-    parts = urlsplit(uri)
-    if parts.scheme in ("http", "https") and parts.netloc.isascii():
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-    return f"{parts.scheme}:"
-
-
-@cache
-def _template() -> Template:
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # only when a page is shown
-
-    loader = PackageLoader("fake_oauth.http")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
-    return environment.get_template("login.html")
+def _hinted(realm: Realm, waiting: AuthorizationRequest) -> str | None:
+    """Return the name that the page begins with."""
+    user = realm.users.get(waiting.hinted_sub or "")
+    return waiting.login_hint if user is None else user.login_name

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fake_oauth.provider.authorize import PROMPTS, RESPONSE_MODES
 from fake_oauth.provider.realm import Realm
 
 
@@ -34,11 +35,13 @@ def document(realm: Realm, urls: Mapping[str, str]) -> dict[str, Any]:
         "code_challenge_methods_supported": ["S256"],
         **_auth_methods_elsewhere(urls, methods),
         # Each has a default that would be wrong here.
-        "response_modes_supported": ["query"],
+        "response_modes_supported": list(RESPONSE_MODES),
+        "prompt_values_supported": list(PROMPTS),
         "claims_supported": _claims(realm),
         "claims_parameter_supported": False,
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,
+        "authorization_response_iss_parameter_supported": realm.sends_issuer,
     }
     return realm.dialect.metadata(
         {name: value for name, value in members.items() if value is not None}

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from email.utils import formatdate
 from functools import lru_cache
 
+from fake_oauth.http.authorization import response
 from fake_oauth.http.endpoints import Endpoint
 from fake_oauth.provider import authorize
 from fake_oauth.provider.errors import OAuthError, RedirectError
 from fake_oauth.provider.realm import Realm
 from fake_oauth.provider.tokens import WriteJSON
-from fake_oauth.reply import Headers, Reply, Response, redirect
+from fake_oauth.reply import Headers, Reply, Response
 
 
 class Renderer:
@@ -32,19 +33,19 @@ class Renderer:
         """
         dialect = self._realm.dialect
         if isinstance(error, RedirectError) and dialect.redirects(error):
-            return redirect(
-                error.redirect_uri,
+            return response(
+                self._realm,
+                error.target,
                 authorize.error_parameters(self._realm, error),
                 reason=error.reason,
                 cause=error.cause,
-                unescaped=dialect.unescaped_in_redirects,
             )
-        response = dialect.error(error)
+        refused = dialect.error(error)
         return Reply(
-            status=response.status,
-            data=response.members or None,
+            status=refused.status,
+            data=refused.members or None,
             content_type=(endpoint and endpoint.error_type) or dialect.content_type,
-            headers=response.headers,
+            headers=refused.headers,
             reason="; ".join((error.reason, *notes)),
             cause=error.cause,
         )

@@ -36,7 +36,8 @@ def revoke_user(realm: Realm, user: User, reason: str) -> None:
             if code.grant.sub == user.sub:
                 code.revoked = code.revoked or reason
         realm.sessions.end_all_of(user.sub)
-        if realm.logged_in_everywhere == user.sub:
+        login = realm.logged_in_everywhere
+        if login is not None and login.sub == user.sub:
             realm.logged_in_everywhere = None
 
 

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 _UNQUOTABLE: Final = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
 # The encoder is made once: json.dumps would make one for each call.
+_CLIENT_REFUSED: Final = "Client authentication failed"
+_REFRESH_TOKEN_REFUSED: Final = "The refresh token is unknown, expired, or revoked"
+_CODE_REFUSED: Final = "The authorization code is unknown, expired, or used"
 compact_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -90,9 +93,33 @@ class Dialect:
     reads_json: ClassVar[bool] = False
     """Whether every endpoint accepts parameters in a JSON body. Otherwise the rows of `GRANTS` and
     `ENDPOINTS` decide."""
+    authorization_parameters: ClassVar[tuple[str, ...]] = (
+        "response_type",
+        "client_id",
+        "redirect_uri",
+        "scope",
+        "state",
+        "nonce",
+        "code_challenge",
+        "code_challenge_method",
+        "response_mode",
+        "prompt",
+        "max_age",
+        "login_hint",
+        "id_token_hint",
+        "request",
+        "request_uri",
+        "registration",
+    )
+    """The parameters that the authorization endpoint reads. Others are ignored."""
+    own_methods: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """The HTTP methods of endpoints that accept others than the rows of `ENDPOINTS` say."""
     accepts_unknown_scopes: ClassVar[bool] = True
     """Whether the authorization endpoint ignores scopes that the client may not have, unless the
     settings change it."""
+    sends_issuer: ClassVar[bool] = False
+    """Whether authorization responses have the issuer as `iss` (RFC 9207), unless the settings
+    change it."""
     omits_blanks: ClassVar[bool] = True
     """Whether a parameter without a value counts as omitted (RFC 6749 sections 3.1 and 3.2)."""
     reads_token_in_form: ClassVar[bool] = True
@@ -139,12 +166,34 @@ class Dialect:
         # ASCII without quotation marks (RFC 6749 section 5.2).
         "parameter": Text("{} is missing, empty, sent twice, or not supported"),
         "grant_type_unsupported": Text("{} is missing, empty, sent twice, or not supported"),
+        "client_unidentified": Text(_CLIENT_REFUSED),
+        "client_unknown": Text(_CLIENT_REFUSED),
+        "client_disabled": Text(_CLIENT_REFUSED),
+        "client_auth_method": Text(_CLIENT_REFUSED),
+        "client_secret": Text(_CLIENT_REFUSED),
+        "pkce_client_unknown": Text(_CLIENT_REFUSED),
+        "client_mismatch": Text("The request names two clients"),
+        "grant_type_not_allowed": Text("The client may not use this grant type"),
+        "scope": Text("A requested scope is unknown, or was not granted"),
+        "token_of_other_client": Text("It was issued to another client"),
+        "refresh_token_unknown": Text(_REFRESH_TOKEN_REFUSED),
+        "refresh_token_expired": Text(_REFRESH_TOKEN_REFUSED),
+        "refresh_token_spent": Text(_REFRESH_TOKEN_REFUSED),
+        "refresh_token_revoked": Text(_REFRESH_TOKEN_REFUSED),
+        "code_unknown": Text(_CODE_REFUSED),
+        "code_expired": Text(_CODE_REFUSED),
+        "code_spent": Text(_CODE_REFUSED),
+        "code_revoked": Text(_CODE_REFUSED),
+        "redirect_uri_mismatch": Text("The redirect_uri is not that of the authorization request"),
+        "code_verifier": Text("The code_verifier does not match the authorization request"),
+        "user_deleted": Text("The user was deleted"),
         "revocation_parameter": Text("{} is missing, empty, or sent twice"),
         "authorization_parameter": Text("{} is missing, sent twice, invalid, or not allowed"),
         "response_type": Text("{} is missing, sent twice, invalid, or not allowed"),
         "response_type_unsupported": Text("{} is missing, sent twice, invalid, or not allowed"),
         "pkce_parameter": Text("{} is missing, sent twice, malformed, or not supported"),
         "access_denied": Text("The user denied the request"),
+        "login_required": Text("The user has to log in"),
         "password": Text("Wrong username or password"),
         "user_unknown": Text("No such user"),
         "user_inactive": Text("The user is not allowed to log in"),

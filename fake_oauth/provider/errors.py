@@ -11,6 +11,7 @@ The two families never mix. The dialect decides the status, code, and text of an
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from fake_oauth.structure import Problem
@@ -66,6 +67,7 @@ Cause = Literal[
     "response_type_unsupported",
     "pkce_parameter",
     "access_denied",
+    "login_required",
     "logout_client_id",
     "bearer_missing",
     "bearer_invalid",
@@ -74,6 +76,20 @@ Cause = Literal[
     "scripted",
 ]
 """Which rule refuses a request. A dialect can give each cause its own code, text, and status."""
+
+
+ResponseMode = Literal["query", "fragment", "form_post"]
+"""How an authorization response is sent: in the query, in the fragment, or in a form (OAuth 2.0
+Multiple Response Type Encoding Practices section 2.1, OAuth 2.0 Form Post Response Mode)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where and how the browser takes the authorization response to the client."""
+
+    redirect_uri: str
+    state: str | None = None
+    mode: ResponseMode = "query"
 
 
 class OAuthError(Exception):
@@ -114,16 +130,14 @@ class RedirectError(OAuthError):
         *,
         cause: Cause = "authorization_parameter",
         parameter: str,
-        redirect_uri: str,
-        state: str | None,
+        target: Target,
         description: str | None = None,
         uri: str | None = None,
     ) -> None:
         super().__init__(
             code, reason, cause=cause, parameter=parameter, description=description, uri=uri
         )
-        self.redirect_uri = redirect_uri
-        self.state = state
+        self.target = target
 
 
 class BearerError(OAuthError):

@@ -30,10 +30,14 @@ class Granted:
     reason: str
 
 
-def log_in(realm: Realm, client: Client, user: User, scopes: Iterable[str]) -> Grant:
-    """Return a new grant, as if the user had just logged in at the client."""
+def log_in(
+    realm: Realm, client: Client, user: User, scopes: Iterable[str], *, at: float | None = None
+) -> Grant:
+    """Return a new grant of a user who has logged in at a time; None is now."""
     with realm.lock:
-        return realm.store.open_grant(client.client_id, user.sub, scopes, owner=user.login_name)
+        grant = realm.store.open_grant(client.client_id, user.sub, scopes, owner=user.login_name)
+    grant.auth_time = int(realm.clock.now() if at is None else at)
+    return grant
 
 
 def first_tokens(

@@ -27,7 +27,7 @@ from fake_oauth.provider.model import (
 )
 from fake_oauth.provider.policies import RefreshPolicy
 from fake_oauth.provider.request import Credentials
-from fake_oauth.provider.sessions import Sessions
+from fake_oauth.provider.sessions import Login, Sessions
 from fake_oauth.provider.store import Grant, Store
 from fake_oauth.structure import suggestion
 
@@ -54,9 +54,12 @@ class Realm:
         session_seconds: int = 3600,
         resource: Resource | None = None,
         acceptance: Acceptance = Acceptance(),  # noqa: B008
+        sends_issuer: bool = False,
     ) -> None:
         self.issuer = issuer
         self.acceptance = acceptance
+        self.sends_issuer = sends_issuer
+        """Whether authorization responses have the issuer (RFC 9207)."""
         self.dialect = dialect
         self.clients: dict[str, Client] = {}
         self.users: dict[str, User] = {}
@@ -72,8 +75,8 @@ class Realm:
         self.otp_times: OrderedDict[tuple[str, str], list[float]] = OrderedDict()
         """When one-time passwords were sent within the last day, by auth source and recipient."""
         self.resource = Resource() if resource is None else resource
-        self.logged_in_everywhere: str | None = None
-        """The sub of a user who is logged in in every browser."""
+        self.logged_in_everywhere: Login | None = None
+        """The login of a user who is logged in in every browser."""
         self.lock = RLock()
         self._former_clients: dict[str, Client] = {}
         self._default_terms = dialect.terms if terms is None else terms.over(dialect.terms)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -61,6 +61,10 @@ class Parameters(Mapping[str, str]):
         if all(value for _, value in self.pairs()):
             return self
         return Parameters([pair for pair in self.pairs() if pair[1]])
+
+    def only(self, names: Collection[str]) -> Parameters:
+        """Return the parameters with these names. Others are ignored (RFC 6749 section 3.1)."""
+        return Parameters([pair for pair in self.pairs() if pair[0] in names])
 
     def once(self, name: str) -> str:
         """Return the value of a parameter that must be sent exactly once; it may be empty."""

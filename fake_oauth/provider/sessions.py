@@ -8,9 +8,11 @@ request waits under a `p_state`, which belongs to one session and is used up by 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
+from fake_oauth.provider.errors import Target
 from fake_oauth.provider.ids import Ids
 
 _KEPT: Final = 4096
@@ -23,14 +25,34 @@ class AuthorizationRequest:
     """A valid request that needs a login (RFC 6749 section 4.1.1)."""
 
     client_id: str
-    redirect_uri: str
+    target: Target
     """Where the response is sent."""
     sent_redirect_uri: str | None
     """The redirect_uri in the request; None if the registered one is used."""
     scopes: tuple[str, ...]
-    state: str | None
     code_challenge: str | None
     nonce: str | None
+    prompts: tuple[str, ...] = ()
+    """How the user is asked (OpenID Connect Core 1.0 section 3.1.2.1)."""
+    max_age: int | None = None
+    """How many seconds ago the user may have logged in, at most; None is any time."""
+    login_hint: str | None = None
+    """The name that the login page begins with."""
+    hinted_sub: str | None = None
+    """The user of the `id_token_hint`; None if there was none."""
+
+    @property
+    def shows_page(self) -> bool:
+        """Whether the user must be asked, even one who is logged in."""
+        return "login" in self.prompts or "select_account" in self.prompts
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A user who is logged in, and since when: seconds since 1970."""
+
+    sub: str
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +67,21 @@ class Sessions:
     def __init__(self, ids: Ids, seconds: int) -> None:
         self._ids = ids
         self._seconds = seconds
-        self._logged_in: _Expiring[str | None] = _Expiring()
+        self._logged_in: _Expiring[Login | None] = _Expiring()
         self._waiting: _Expiring[_Waiting] = _Expiring()
 
-    def begin(self, now: float, *, sub: str | None = None) -> str:
+    def begin(self, now: float, login: Login | None = None) -> str:
         """Return the id of a new session, of a user or of a browser without a login."""
         session = self._ids.draw("session")
-        self._logged_in.put(session, sub, now + self._seconds)
+        self._logged_in.put(session, login, now + self._seconds)
         return session
 
     def is_known(self, session: str | None, now: float) -> bool:
         """Return whether a session exists, with or without a login."""
         return session is not None and self._logged_in.has(session, now)
 
-    def user(self, session: str | None, now: float) -> str | None:
-        """Return the sub of the user who is logged in; None if there is none."""
+    def login(self, session: str | None, now: float) -> Login | None:
+        """Return the login of a session; None if there is none."""
         return self._logged_in.get(session, now) if session is not None else None
 
     def end(self, session: str | None) -> None:
@@ -69,7 +91,7 @@ class Sessions:
 
     def end_all_of(self, sub: str) -> None:
         """Log a user out in every browser."""
-        self._logged_in.drop_all(sub)
+        self._logged_in.drop_where(lambda login: login is not None and login.sub == sub)
 
     def wait(self, session: str, request: AuthorizationRequest, now: float) -> str:
         """Keep a request until a login in this session. Return its `p_state`."""
@@ -106,8 +128,8 @@ class _Expiring(Generic[_T]):
     def get(self, key: str, now: float) -> _T | None:
         return self._entries[key][0] if self.has(key, now) else None
 
-    def drop_all(self, value: _T) -> None:
-        for key in [key for key, (kept, _) in self._entries.items() if kept == value]:
+    def drop_where(self, is_dropped: Callable[[_T], bool]) -> None:
+        for key in [key for key, (kept, _) in self._entries.items() if is_dropped(kept)]:
             del self._entries[key]
 
     def drop(self, key: str) -> bool:
