@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fake_oauth.provider.model import Client as Client
     from fake_oauth.provider.model import OneTimePassword as OneTimePassword
     from fake_oauth.provider.model import PreconfiguredRefreshToken as PreconfiguredRefreshToken
+    from fake_oauth.provider.model import ProtectedResource as ProtectedResource
     from fake_oauth.provider.model import User as User
     from fake_oauth.provider.policies import ALL_POLICIES as ALL_POLICIES
     from fake_oauth.provider.policies import RefreshPolicy as RefreshPolicy
@@ -53,6 +54,7 @@ _MODULES: Final = {
     "OneTimePassword": "provider.model",
     "PreconfiguredRefreshToken": "provider.model",
     "Problem": "structure",
+    "ProtectedResource": "provider.model",
     "RefreshPolicy": "provider.policies",
     "Settings": "settings",
     "SettingsError": "provider.errors",

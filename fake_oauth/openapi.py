@@ -86,6 +86,16 @@ def schemas(dialect: Dialect) -> dict[str, Any]:
         "UserInfo": _object(_texts("sub"), additional=True),
         "OneTimePasswordToken": _object(_texts("otp_token")),
         "Resource": _object(_texts("sub", "client_id", "scope"), required=["scope"]),
+        "ResourceMetadata": _object(
+            {
+                "resource": _URI,
+                "authorization_servers": {"type": "array", "items": dict(_URI)},
+                "scopes_supported": {"type": "array", "items": dict(_TEXT)},
+                "bearer_methods_supported": {"type": "array", "items": dict(_TEXT)},
+                "resource_name": _TEXT,
+            },
+            required=["resource", "authorization_servers"],
+        ),
         "JWKS": _object({"keys": keys}),
         "Introspection": _introspection(),
         "Metadata": _metadata(dialect),

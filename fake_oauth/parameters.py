@@ -63,6 +63,7 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
     "phone_number": _PERSONAL,
     "redirect_uri": _IDENTIFIER,
     "refresh_token": _TOKEN,
+    "resource": _IDENTIFIER,
     "response_type": _VOCABULARY,
     "scope": _VOCABULARY,
     "state": _OPAQUE,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from secrets import token_hex
 from threading import Event, RLock
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 from weakref import WeakSet
 
 from fake_oauth.control import BODY_LIMIT, is_control
@@ -27,6 +27,7 @@ from fake_oauth.provider.ids import Ids, fresh_seed
 from fake_oauth.provider.keys import key_ring
 from fake_oauth.provider.model import Acceptance, Client, OneTimePassword, Resource, User
 from fake_oauth.provider.realm import Realm, registered_scopes
+from fake_oauth.provider.resources import Resources
 from fake_oauth.provider.sessions import Login
 from fake_oauth.provider.tokens import TokenSet
 from fake_oauth.settings import Settings, rule_problems
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
     from fake_oauth.behavior.assertions import ClientAssertions
     from fake_oauth.behavior.checks import Violation
+
+_T = TypeVar("_T")
 
 _ONE_PROCESS: Final = (
     "fake_oauth: this WSGI server runs several processes, and each would have its own tokens. Run "
@@ -300,7 +303,12 @@ class FakeOAuth:
     @property
     def resource(self) -> Resource:
         """The protected resource: its `calls`, its `scope`, its `skew_seconds`."""
-        return self._realm.resource
+        return self._realm.resources.first
+
+    @property
+    def resources(self) -> Mapping[str, Resource]:
+        """The protected resources by identifier: `resource`, and those of the settings."""
+        return {resource.identifier: resource for resource in self._realm.resources}
 
     def rotate_keys(self, *, keep_old: bool = True) -> str:
         """Sign with another key from now on. Return its `kid`.
@@ -496,9 +504,9 @@ class FakeOAuth:
             return self._app
 
     def _make_app(self) -> App:
-        settings, dialect = self.settings, self.dialect
+        settings, dialect, issuer = self.settings, self.dialect, self._issuer()
         realm = Realm(
-            issuer=self._issuer(),
+            issuer=issuer,
             dialect=dialect,
             clients=settings.clients,
             users=settings.users,
@@ -511,17 +519,22 @@ class FakeOAuth:
             acceptance=Acceptance(
                 raw_basic=settings.accept_raw_basic,
                 localhost_on_any_port=settings.accept_localhost_on_any_port,
-                unknown_scopes=dialect.accepts_unknown_scopes
-                if settings.accept_unknown_scopes is None
-                else settings.accept_unknown_scopes,
+                unknown_scopes=_chosen(
+                    settings.accept_unknown_scopes, dialect.accepts_unknown_scopes
+                ),
             ),
-            sends_issuer=(
-                dialect.sends_issuer
-                if settings.authorization_response_iss is None
-                else settings.authorization_response_iss
-            ),
-            resource=Resource(
-                scope=settings.resource_scope, skew_seconds=settings.resource_skew_seconds
+            sends_issuer=_chosen(settings.authorization_response_iss, dialect.sends_issuer),
+            resources=Resources(
+                issuer,
+                Resource(
+                    identifier=f"{issuer.rstrip('/')}{dialect.paths.get('resource', '')}",
+                    path=dialect.paths.get("resource"),
+                    scope=settings.resource_scope,
+                    skew_seconds=settings.resource_skew_seconds,
+                ),
+                settings.resources,
+                are_indicated=_chosen(settings.indicate_resources, dialect.indicates_resources),
+                places=_chosen(settings.resource_metadata, dialect.resource_metadata),
             ),
         )
         for token in settings.refresh_tokens:
@@ -619,3 +632,8 @@ class FakeOAuth:
 
     def __repr__(self) -> str:
         return f"<FakeOAuth {'in process' if self._listener is None else self.url}>"
+
+
+def _chosen(setting: _T | None, of_dialect: _T) -> _T:
+    """Return a setting, or what the dialect does if it is not set."""
+    return of_dialect if setting is None else setting

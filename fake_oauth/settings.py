@@ -28,15 +28,17 @@ from fake_oauth.provider.model import (
     Client,
     OwnTerms,
     PreconfiguredRefreshToken,
+    ProtectedResource,
     Resource,
     User,
     repeated,
 )
 from fake_oauth.provider.policies import lifetime_problems
+from fake_oauth.provider.resources import Place
 from fake_oauth.structure import Problem, structure, suggestion, type_problems
 
 _NONE_DEFINED: Final = "no {} is defined; add one, or set refresh_tokens = []"
-_TABLES: Final = ("clients", "users", "refresh_tokens", "auth_sources", "keys")
+_TABLES: Final = ("clients", "users", "refresh_tokens", "auth_sources", "keys", "resources")
 # The paths of references, by the field that they refer to.
 _REFERENCES: Final = (
     ("clients", r"\.(client|client_id|scope)$"),
@@ -157,6 +159,14 @@ class Settings(OwnTerms):
     """Whether the authorization endpoint ignores unknown scopes; None is as the dialect does."""
     authorization_response_iss: bool | None = None
     """Whether authorization responses have the issuer as `iss` (RFC 9207); None is as the dialect
+    does."""
+    resources: Sequence[ProtectedResource] = ()
+    """Protected resources besides the one at the dialect's path. With any, others are unknown."""
+    indicate_resources: bool | None = None
+    """Whether clients name with `resource` what an access token is for (RFC 8707); None is as the
+    dialect does."""
+    resource_metadata: Sequence[Place] | None = None
+    """Where clients find the metadata of protected resources (RFC 9728); None is as the dialect
     does."""
     tls: bool = False
     """Whether to serve HTTPS, with a certificate made at the start (extra `tls`)."""
@@ -279,6 +289,10 @@ class Settings(OwnTerms):
         if not scripted and "faults" not in skip:
             scripted = list(rule_problems(rules, self))
         references = [*self._reference_problems(dialect), *scripted]
+        for index, resource in enumerate(self.resources):
+            if resource.path in dialect.paths.values():
+                message = f"{resource.path} is the path of an endpoint of the dialect; use another"
+                problems.append(Problem(f"$.resources[{index}].path", message))
         return [*problems, *(problem for problem in references if not _refers_to(skip, problem))]
 
     def _part_problems(
@@ -325,6 +339,8 @@ class Settings(OwnTerms):
         yield from repeated("users", (user.sub for user in self.users), "sub")
         yield from repeated("users", (user.login_name for user in self.users), "username")
         yield from repeated("refresh_tokens", (t.value for t in self.refresh_tokens), "value")
+        paths = [resource.path for resource in self.resources if resource.path is not None]
+        yield from repeated("resources", paths, "path")
         yield from repeated("auth_sources", (source.id for source in self.auth_sources), "id")
 
     def _reference_problems(self, dialect: Dialect) -> Iterator[Problem]:

@@ -197,7 +197,7 @@ def test_the_resource_challenges_as_rfc_6750_says(fake: FakeOAuth) -> None:
     assert narrow.status_code == 403
     assert narrow.headers["WWW-Authenticate"] == (
         'Bearer realm="fake_oauth", error="insufficient_scope", '
-        'error_description="access token without scope orders", scope="orders"'
+        'scope="orders", error_description="access token without scope orders"'
     )
     assert call(fake, tokens.id_token).status_code == 401
 

@@ -625,10 +625,12 @@ def test_the_resource_can_be_set_and_counts_requests(fake: FakeOAuth, control: C
     bearer = {"Authorization": f"Bearer {fake.issue_tokens().access_token}"}
     assert WSGIClient(fake).get("/resource", headers=bearer).status_code == 200
     resource = members(control("PUT", "/resource", {"scope": "orders", "skew_seconds": 5}))
-    assert resource == {"scope": "orders", "skew_seconds": 5, "calls": 1, "refused": 0}
+    identifier = {"identifier": f"{fake.issuer}/resource"}
+    set_to = {"scope": "orders", "skew_seconds": 5, "calls": 1, "refused": 0}
+    assert resource == identifier | set_to
     assert WSGIClient(fake).get("/resource", headers=bearer).status_code == 403
     assert control("GET", "/resource").json == {**resource, "refused": 1}
-    reset = {"scope": None, "skew_seconds": 0, "calls": 0, "refused": 1}
+    reset = identifier | {"scope": None, "skew_seconds": 0, "calls": 0, "refused": 1}
     assert control("PUT", "/resource", {"calls": 0}).json == reset
 
 

@@ -328,7 +328,7 @@ CALLBACK = "https://example.com/callback"
     [
         (
             "https://app/cb?code=c-1&iss=x&error=access_denied&",
-            f"{CALLBACK}?code=MOCK_CODE&iss=<any>&error=access_denied&",
+            f"{CALLBACK}?code=MOCK_CODE&iss=<text>&error=access_denied&",
         ),
         (
             "https://app/cb#access_token=t-1&token_type=Bearer&expires_in=60",

@@ -26,6 +26,7 @@ from fake_oauth.control import PREFIX
 from fake_oauth.dialects import DIALECTS, Dialect
 from fake_oauth.http.endpoints import ENDPOINTS
 from fake_oauth.provider.errors import FakeOAuthError
+from fake_oauth.provider.resources import WELL_KNOWN
 from fake_oauth.reply import Response
 
 if TYPE_CHECKING:
@@ -281,6 +282,8 @@ class Metadata:
         member = _member(name)
         if member is not None and member not in self._members:
             return f"whose metadata has {member}"
+        if path.startswith(WELL_KNOWN) and not self._has_resource(path.removeprefix(WELL_KNOWN)):
+            return f"whose metadata has protected_resources with {path.removeprefix(WELL_KNOWN)}"
         given = parameters(request)
         grant_type = given.get("grant_type")
         if grant_type in self._grant_types:
@@ -295,6 +298,15 @@ class Metadata:
         if is_in_body and "client_secret_post" not in methods:
             return "that accepts client_secret_post"
         return None
+
+    def _has_resource(self, path: str) -> bool:
+        """Tell if a protected resource is at a path (RFC 9728 section 4).
+
+        A path that no dialect has is one that must be unknown.
+        """
+        listed = self._listed("protected_resources", ())
+        is_known = path in self._names
+        return bool(listed) and (not is_known or f"{self._url}{path}" in listed)
 
     def _endpoint(self, path: str) -> str | None:
         url = self._text(_member(self._names.get(path, "")) or "")

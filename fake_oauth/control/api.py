@@ -25,10 +25,10 @@ from fake_oauth.faults.tables import converter, plain
 from fake_oauth.journal import Exchange
 from fake_oauth.parameters import kind_of
 from fake_oauth.provider.errors import FakeOAuthError, SettingsError
-from fake_oauth.provider.model import Client, User
+from fake_oauth.provider.model import Client, Resource, User
 from fake_oauth.provider.request import Parameters
 from fake_oauth.settings import Settings
-from fake_oauth.structure import Problem, structure, unstructure
+from fake_oauth.structure import Problem, structure, suggestion, unstructure
 
 if TYPE_CHECKING:
     from fake_oauth.server import FakeOAuth
@@ -220,31 +220,50 @@ def issue_code(
     return {"code": code}
 
 
+_RESOURCE: Final = ("identifier", "scope", "skew_seconds", "calls", "refused")
+
+
 def read_resource(server: FakeOAuth) -> dict[str, Any]:
     """Return what the protected resource requires, and how often it was called."""
-    return asdict(server.resource)
+    return _resource(server.resource)
+
+
+def list_resources(server: FakeOAuth) -> dict[str, Any]:
+    """Return every protected resource, as `GET /_fake/resource` returns the first one."""
+    return {"resources": [_resource(resource) for resource in server.resources.values()]}
+
+
+def _resource(resource: Resource) -> dict[str, Any]:
+    return {name: getattr(resource, name) for name in _RESOURCE}
 
 
 def set_resource(
     server: FakeOAuth,
+    identifier: str | None = None,
     scope: str | None = None,
     skew_seconds: float = 0,
     calls: int | None = None,
     refused: int | None = None,
 ) -> dict[str, Any]:
-    """Set what the protected resource requires, how far its clock is ahead, and its counts."""
+    """Set what a protected resource requires, how far its clock is ahead, and its counts.
+
+    Without an `identifier`, it is the one at the dialect's path.
+    """
     problems = [
         Problem(f"$.{name}", f"expected at least 0, got {count}")
         for name, count in (("calls", calls), ("refused", refused))
         if count is not None and count < 0
     ]
+    if identifier is not None and identifier not in server.resources:
+        hint = suggestion(identifier, list(server.resources))
+        problems.append(Problem("$.identifier", f"unknown resource {identifier!r}; {hint}"))
     if problems:
         raise SettingsError(problems)
-    found = server.resource
+    found = server.resource if identifier is None else server.resources[identifier]
     found.skew_seconds, found.scope = skew_seconds, scope  # Only the skew can be refused.
     found.calls = found.calls if calls is None else calls
     found.refused = found.refused if refused is None else refused
-    return read_resource(server)
+    return _resource(found)
 
 
 def read_outbox(server: FakeOAuth) -> dict[str, Any]:
@@ -298,6 +317,7 @@ CONTROLS: Final[Mapping[tuple[str, str], Row]] = {
     ("POST", "/delete_user"): "delete_user",
     ("GET", "/resource"): read_resource,
     ("PUT", "/resource"): set_resource,
+    ("GET", "/resources"): list_resources,
     ("GET", "/outbox"): read_outbox,
     ("POST", "/keys"): rotate_keys,
     ("POST", "/reset"): reset,

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Final
 
 from fake_oauth.dialects.ciam import CIAM as CIAM
+from fake_oauth.dialects.mcp import MCP as MCP
 from fake_oauth.dialects.rfc import RFC as RFC
 from fake_oauth.provider.dialect import Dialect as Dialect
 from fake_oauth.provider.dialect import ErrorResponse as ErrorResponse
@@ -19,7 +20,9 @@ from fake_oauth.provider.dialect import Text as Text
 from fake_oauth.provider.errors import FakeOAuthError
 from fake_oauth.structure import suggestion
 
-DIALECTS: Final[Mapping[str, Dialect]] = {dialect.name: dialect for dialect in (CIAM(), RFC())}
+DIALECTS: Final[Mapping[str, Dialect]] = {
+    dialect.name: dialect for dialect in (CIAM(), RFC(), MCP())
+}
 """The dialects of the package, by name."""
 
 

@@ -27,9 +27,10 @@ from fake_oauth.http.rendering import Renderer
 from fake_oauth.http.request import BODY_LIMIT, HTTPRequest, path_of, read
 from fake_oauth.journal import Exchange, Journal
 from fake_oauth.parameters import names_of
-from fake_oauth.provider import authorize, grants
+from fake_oauth.provider import authorize, bearer, grants
 from fake_oauth.provider.errors import (
     BearerError,
+    Cause,
     FakeOAuthError,
     OAuthError,
     RedirectError,
@@ -37,6 +38,7 @@ from fake_oauth.provider.errors import (
 )
 from fake_oauth.provider.realm import Realm
 from fake_oauth.provider.request import Parameters
+from fake_oauth.provider.resources import WELL_KNOWN
 from fake_oauth.provider.store import AccessToken, IssuedToken
 from fake_oauth.provider.tokens import WriteJSON
 from fake_oauth.reply import Reply, Response
@@ -72,6 +74,8 @@ class App:
         self._renderer = Renderer(realm, write_json=write_json, cors_origins=cors_origins)
         self._prefix = urlsplit(realm.issuer).path.rstrip("/")
         self._names = {path: name for name, path in realm.dialect.paths.items()}
+        served = (resource.path for resource in realm.resources if resource.path is not None)
+        self._names |= {path: "resource" for path in served if path not in self._names}
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         response, interruption = self._respond(environ)
@@ -173,6 +177,8 @@ class App:
             if below.startswith("/.well-known/"):
                 below = below.removesuffix(self._prefix)
             name = self._names.get(below)
+        if name is None and path.startswith(f"{WELL_KNOWN}/"):
+            name = self._names.get(WELL_KNOWN)
         return name
 
     def _arrive(self, endpoint: str | None, request: HTTPRequest) -> Exchange:
@@ -306,16 +312,29 @@ class App:
                 uri=error.uri,
             )
         elif _is_bearer(exchange.endpoint) and error.code in self.realm.dialect.bearer_statuses:
-            scope = self.realm.resource.scope if exchange.endpoint == "resource" else "openid"
-            error = BearerError(
-                error.code,
-                error.reason,
-                cause="bearer_scope" if error.code == "insufficient_scope" else "bearer_invalid",
-                endpoint=exchange.endpoint,
-                scope=scope if error.code == "insufficient_scope" else None,
-                description=error.description,
-                uri=error.uri,
+            cause: Cause = (
+                "bearer_scope" if error.code == "insufficient_scope" else "bearer_invalid"
             )
+            if exchange.endpoint == "resource":
+                error = bearer.refusal(
+                    self.realm,
+                    self.realm.resources.at(exchange.path) or self.realm.resources.first,
+                    error.code,
+                    error.reason,
+                    cause=cause,
+                    description=error.description,
+                    uri=error.uri,
+                )
+            else:
+                error = BearerError(
+                    error.code,
+                    error.reason,
+                    cause=cause,
+                    endpoint="userinfo",
+                    scope="openid" if error.code == "insufficient_scope" else None,
+                    description=error.description,
+                    uri=error.uri,
+                )
         return replace(self._renderer.refusal(error, endpoint), cause="scripted")
 
     def _tampered(

@@ -17,7 +17,7 @@ from fake_oauth.http.authorization import authorize
 from fake_oauth.http.metadata import document
 from fake_oauth.http.request import HTTPRequest
 from fake_oauth.provider import authorize as authorization
-from fake_oauth.provider import bearer, grants, introspection, revocation
+from fake_oauth.provider import bearer, grants, introspection, resources, revocation
 from fake_oauth.provider.dialect import Dialect
 from fake_oauth.provider.errors import BearerError, OAuthError
 from fake_oauth.provider.grants.otp import send_otp
@@ -111,8 +111,14 @@ def _access_token(realm: Realm, request: HTTPRequest) -> str | None:
 
 def resource(realm: Realm, request: HTTPRequest) -> Reply:
     """Stand in for an API that requires an access token (RFC 6750)."""
-    members = bearer.resource(realm, request.bearer_token)
+    required = realm.resources.at(request.path) or realm.resources.first
+    members = bearer.resource(realm, required, request.bearer_token)
     return Reply(data=members, reason=f"access granted to {members.get('sub', 'a token')}")
+
+
+def resource_metadata(realm: Realm, request: HTTPRequest) -> Reply:
+    """Return the metadata of a protected resource (RFC 9728 section 3)."""
+    return Reply(data=resources.metadata(realm, request.path), reason="resource metadata")
 
 
 def otp_send(realm: Realm, request: HTTPRequest) -> Reply:
@@ -283,5 +289,11 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = {
         security="bearer",
         responses={200: "Resource", 401: None, 403: None},
         requires_readable_body=False,
+    ),
+    "resource_metadata": Endpoint(
+        run=resource_metadata,
+        summary="Return the metadata of a protected resource (RFC 9728)",
+        methods=("GET",),
+        responses={200: "ResourceMetadata", 404: "Error"},
     ),
 }

@@ -42,6 +42,7 @@ def document(realm: Realm, urls: Mapping[str, str]) -> dict[str, Any]:
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,
         "authorization_response_iss_parameter_supported": realm.sends_issuer,
+        "protected_resources": realm.resources.described or None,
     }
     return realm.dialect.metadata(
         {name: value for name, value in members.items() if value is not None}

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, get_args
 
+from fake_oauth.provider import resources
 from fake_oauth.provider.errors import Cause, OAuthError, RedirectError, ResponseMode, Target
 from fake_oauth.provider.issuing import log_in, new_code
 from fake_oauth.provider.model import Acceptance, Client
@@ -67,6 +68,7 @@ def validate(realm: Realm, parameters: Parameters) -> AuthorizationRequest:
         scopes=request.granted(scopes),
         code_challenge=request.code_challenge(),
         nonce=parameters.get("nonce"),
+        resources=request.resources(),
         max_age=request.max_age(),
         login_hint=parameters.optional("login_hint"),
         hinted_sub=request.hinted_sub(),
@@ -146,10 +148,18 @@ class _Request:
         if (challenge or method) and method != "S256":
             reason = f"code_challenge_method {method!r} is not S256"
             raise self.refused("invalid_request", "code_challenge_method", reason, "pkce_parameter")
-        if not challenge and (client.require_pkce or client.is_public):
+        is_required = client.require_pkce or client.is_public or self.realm.dialect.requires_pkce
+        if not challenge and is_required:
             reason = f"client {client.client_id} needs a code_challenge"
             raise self.refused("invalid_request", "code_challenge", reason, "pkce_parameter")
         return challenge or None
+
+    def resources(self) -> tuple[str, ...]:
+        """Return the resources that access tokens are requested for."""
+        try:
+            return resources.requested(self.realm, self.parameters)
+        except OAuthError as error:
+            raise self.refused(error.code, "resource", error.reason, error.cause) from None
 
     def max_age(self) -> int | None:
         """Return how old a login may be, in seconds (OpenID Connect Core 1.0 section 3.1.2.1)."""
@@ -236,9 +246,11 @@ def allow(realm: Realm, request: AuthorizationRequest, login: Login) -> Mapping[
         flaw = "removed" if client is None else "disabled"
         raise _shown("client_id", f"client {request.client_id} was {flaw}")
     with realm.lock:
+        grant = log_in(realm, client, user, request.scopes, at=login.at)
+        grant.resources = request.resources
         code = new_code(
             realm,
-            log_in(realm, client, user, request.scopes, at=login.at),
+            grant,
             redirect_uri=request.sent_redirect_uri,
             code_challenge=request.code_challenge,
             nonce=request.nonce,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, Final
 
-from fake_oauth.provider.errors import BearerError
+from fake_oauth.provider.errors import BearerError, Cause
 from fake_oauth.provider.model import Resource, User
 from fake_oauth.provider.realm import Realm
 from fake_oauth.provider.store import AccessToken
@@ -48,6 +48,12 @@ class Inspection:
         if self.record is not None:
             return self.record.grant.client_id
         return _text(self.claims.get("client_id")) or _text(self.claims.get("aud"))
+
+    @property
+    def audience(self) -> Sequence[str]:
+        """The resources or the client that it is for (RFC 7519 section 4.1.3)."""
+        audience = self.claims.get("aud")
+        return audience if isinstance(audience, list) else [str(audience)] if audience else ()
 
     @property
     def scopes(self) -> Sequence[str]:
@@ -100,9 +106,8 @@ def userinfo(realm: Realm, access_token: str | None) -> dict[str, Any]:
     return {"sub": user.sub, **_released(realm, user, token.client_id)}
 
 
-def resource(realm: Realm, access_token: str | None) -> dict[str, Any]:
+def resource(realm: Realm, required: Resource, access_token: str | None) -> dict[str, Any]:
     """Return what a protected resource sends to a valid access token (RFC 6750 section 3)."""
-    required = realm.resource
     try:
         token = _admit(realm, access_token, required)
     except BearerError:
@@ -117,29 +122,47 @@ def resource(realm: Realm, access_token: str | None) -> dict[str, Any]:
 
 def _admit(realm: Realm, access_token: str | None, required: Resource) -> Inspection:
     if access_token is None:
-        raise BearerError(
-            "invalid_token", "no bearer token", cause="bearer_missing", endpoint="resource"
-        )
+        raise refusal(realm, required, "invalid_token", "no bearer token", cause="bearer_missing")
     token = inspect(realm, access_token, realm.clock.now() + required.skew_seconds)
-    if token.flaw is not None:
-        raise BearerError(
-            "invalid_token",
-            token.reason,
-            cause="bearer_invalid",
-            endpoint="resource",
-            description=token.flaw,
-        )
-    if required.scope is not None and required.scope not in token.scopes:
-        flaw = f"access token without scope {required.scope}"
-        raise BearerError(
-            "insufficient_scope",
-            flaw,
-            cause="bearer_scope",
-            endpoint="resource",
-            scope=required.scope,
-            description=flaw,
+    flaw = token.flaw
+    if flaw is None and realm.resources.are_indicated and required.identifier not in token.audience:
+        flaw = f"access token for {' '.join(token.audience) or 'nobody'}, not {required.identifier}"
+    if flaw is not None:
+        reason = token.reason if token.flaw is not None else flaw
+        raise refusal(realm, required, "invalid_token", reason, description=flaw)
+    missing = [scope for scope in (required.scope or "").split() if scope not in token.scopes]
+    if missing:
+        flaw = f"access token without scope {' '.join(missing)}"
+        raise refusal(
+            realm, required, "insufficient_scope", flaw, cause="bearer_scope", description=flaw
         )
     return token
+
+
+def refusal(
+    realm: Realm,
+    required: Resource,
+    code: str,
+    reason: str,
+    *,
+    cause: Cause = "bearer_invalid",
+    description: str | None = None,
+    uri: str | None = None,
+) -> BearerError:
+    """Return the refusal of a protected resource, with what the client needs for the next try."""
+    metadata = realm.resources.challenge_url(required)
+    # With metadata, a client learns the scopes from the first challenge (RFC 6750 section 3).
+    has_scope = code == "insufficient_scope" or metadata is not None
+    return BearerError(
+        code,
+        reason,
+        cause=cause,
+        endpoint="resource",
+        scope=required.scope if has_scope else None,
+        resource_metadata=metadata,
+        description=description,
+        uri=uri,
+    )
 
 
 def _flaw(claims: Mapping[str, Any], record: AccessToken | None, now: float) -> str | None:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from json.encoder import encode_basestring
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from fake_oauth.provider.errors import BearerError, Cause, OAuthError, RedirectError
 from fake_oauth.provider.keys import Key
@@ -75,6 +75,7 @@ class Dialect:
         "discovery": "/.well-known/openid-configuration",
         "metadata": "/.well-known/oauth-authorization-server",
         "resource": "/resource",
+        "resource_metadata": "/.well-known/oauth-protected-resource",
     }
     """The path of each endpoint, below the issuer; an endpoint without a path is not served."""
     has_fixed_paths: ClassVar[bool] = False
@@ -107,6 +108,7 @@ class Dialect:
         "max_age",
         "login_hint",
         "id_token_hint",
+        "resource",
         "request",
         "request_uri",
         "registration",
@@ -117,6 +119,15 @@ class Dialect:
     accepts_unknown_scopes: ClassVar[bool] = True
     """Whether the authorization endpoint ignores scopes that the client may not have, unless the
     settings change it."""
+    indicates_resources: ClassVar[bool] = False
+    """Whether clients name with `resource` what an access token is for (RFC 8707), unless the
+    settings change it."""
+    resource_metadata: ClassVar[tuple[Literal["challenge", "path", "root"], ...]] = ("path", "root")
+    """Where the metadata of protected resources are found (RFC 9728), unless the settings change
+    it."""
+    requires_pkce: ClassVar[bool] = False
+    """Whether every authorization request needs a code_challenge, also one of a confidential
+    client."""
     sends_issuer: ClassVar[bool] = False
     """Whether authorization responses have the issuer as `iss` (RFC 9207), unless the settings
     change it."""
@@ -174,6 +185,7 @@ class Dialect:
         "pkce_client_unknown": Text(_CLIENT_REFUSED),
         "client_mismatch": Text("The request names two clients"),
         "grant_type_not_allowed": Text("The client may not use this grant type"),
+        "resource": Text("The requested resource is invalid, unknown, or was not granted"),
         "scope": Text("A requested scope is unknown, or was not granted"),
         "token_of_other_client": Text("It was issued to another client"),
         "refresh_token_unknown": Text(_REFRESH_TOKEN_REFUSED),
@@ -238,13 +250,16 @@ class Dialect:
 
     def challenge(self, error: BearerError) -> ErrorResponse:
         """Return the refusal of an access token: no body, and all in a header (RFC 6750)."""
-        members = {"realm": "fake_oauth"}
         # Without a token there is no error to report (RFC 6750 section 3.1).
-        if error.cause != "bearer_missing":
-            members |= self.error_members(error)
-        if error.scope is not None:
-            members["scope"] = error.scope
-        return self.challenge_response(members)
+        members = {} if error.cause == "bearer_missing" else self.error_members(error)
+        # The description comes last, because some clients take its words for members.
+        own = {
+            "scope": error.scope,
+            "resource_metadata": error.resource_metadata,
+            "error_description": members.pop("error_description", None),
+        }
+        members |= {name: value for name, value in own.items() if value is not None}
+        return self.challenge_response({"realm": "fake_oauth"} | members)
 
     def challenge_response(self, members: Mapping[str, str]) -> ErrorResponse:
         """Return the response with a challenge that has these members, in this order."""

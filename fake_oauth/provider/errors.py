@@ -35,6 +35,7 @@ Cause = Literal[
     "grant_type_unsupported",
     "grant_type_not_allowed",
     "scope",
+    "resource",
     "token_of_other_client",
     "refresh_token_unknown",
     "refresh_token_expired",
@@ -151,13 +152,16 @@ class BearerError(OAuthError):
         cause: Cause,
         endpoint: Literal["userinfo", "resource"],
         scope: str | None = None,
+        resource_metadata: str | None = None,
         description: str | None = None,
         uri: str | None = None,
     ) -> None:
         super().__init__(code, reason, cause=cause, description=description, uri=uri)
         self.endpoint = endpoint
         self.scope = scope
-        """The scope that the access token needs, if that is the problem."""
+        """The scopes that an access token needs."""
+        self.resource_metadata = resource_metadata
+        """The URL of the resource's metadata (RFC 9728 section 5.1)."""
 
 
 def bad_parameter(name: str, reason: str) -> OAuthError:

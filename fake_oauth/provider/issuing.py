@@ -41,7 +41,12 @@ def log_in(
 
 
 def first_tokens(
-    realm: Realm, grant: Grant, *, nonce: str | None = None, reason: str = ""
+    realm: Realm,
+    grant: Grant,
+    *,
+    nonce: str | None = None,
+    audience: Sequence[str] = (),
+    reason: str = "",
 ) -> Granted:
     """Issue the tokens of a new grant. A client that is not allowed to refresh gets no refresh
     token."""
@@ -50,7 +55,15 @@ def first_tokens(
     if realm.owner(grant).may_use("refresh_token"):
         with realm.lock:
             refresh_token = new_refresh_token(realm, grant, now)
-    return mint(realm, grant, now, refresh_token=refresh_token, nonce=nonce, reason=reason)
+    return mint(
+        realm,
+        grant,
+        now,
+        refresh_token=refresh_token,
+        nonce=nonce,
+        audience=audience,
+        reason=reason,
+    )
 
 
 def new_refresh_token(
@@ -135,7 +148,7 @@ def mint(
             scopes=granted,
             nonce=nonce,
             extra_claims=extra_claims,
-            audience=audience,
+            audience=audience or realm.resources.default_audience,
             auth_time=grant.auth_time,
             confirmation=confirmation,
             actor=grant.actor,

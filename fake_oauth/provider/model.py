@@ -267,12 +267,48 @@ class OneTimePassword:
     """When it was sent: seconds since 1970 by the server's clock."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtectedResource:
+    """A protected resource, served here at a path, or elsewhere under an identifier."""
+
+    path: str | None = None
+    """Its path below the issuer, such as `/files`; None if it is not served here."""
+    identifier: str | None = None
+    """Its resource identifier (RFC 8707 section 2); None is the issuer with the path."""
+    name: str | None = None
+    """Its name for people."""
+    scopes: Sequence[str] = ()
+    """The scopes that its metadata list; without any, the required one."""
+    scope: str | None = None
+    """The scopes that an access token needs, separated by spaces; None is any."""
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield the problems of this resource; paths start at the resource."""
+        if self.path is None and self.identifier is None:
+            yield Problem("path", "missing; set path, or identifier for a resource elsewhere")
+        if self.path is not None and not re.fullmatch(r"/[^?#\s]*[^/?#\s]", self.path):
+            yield Problem("path", f"expected a path such as /files, got {self.path!r}")
+        if self.identifier is not None and not _ABSOLUTE_URI.fullmatch(self.identifier):
+            message = f"expected an absolute URI without fragment, got {self.identifier!r}"
+            yield Problem("identifier", message)
+
+
 @dataclass(slots=True, kw_only=True)
 class Resource:
     """A protected resource. Change what it requires at any time."""
 
+    identifier: str = ""
+    """Its resource identifier: the `aud` of access tokens for it (RFC 8707 section 2)."""
+    path: str | None = None
+    """Its path below the issuer; None if it is not served here."""
+    name: str | None = None
+    """Its name for people."""
+    scopes: Sequence[str] = ()
+    """The scopes that its metadata list; without any, the required one."""
+    authorization_servers: Sequence[str] | None = None
+    """The issuers that its metadata name; None is this server."""
     scope: str | None = None
-    """The scope that an access token needs; None is any."""
+    """The scopes that an access token needs, separated by spaces; None is any."""
     skew_seconds: float = 0
     """How far the resource's clock is ahead of the server's; negative if it is behind."""
     calls: int = 0

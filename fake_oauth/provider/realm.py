@@ -27,6 +27,7 @@ from fake_oauth.provider.model import (
 )
 from fake_oauth.provider.policies import RefreshPolicy
 from fake_oauth.provider.request import Credentials
+from fake_oauth.provider.resources import Resources
 from fake_oauth.provider.sessions import Login, Sessions
 from fake_oauth.provider.store import Grant, Store
 from fake_oauth.structure import suggestion
@@ -52,7 +53,7 @@ class Realm:
         clock: Clock,
         ids: Ids,
         session_seconds: int = 3600,
-        resource: Resource | None = None,
+        resources: Resources | None = None,
         acceptance: Acceptance = Acceptance(),  # noqa: B008
         sends_issuer: bool = False,
     ) -> None:
@@ -74,7 +75,7 @@ class Realm:
         """The number of one-time passwords sent in all, by auth source."""
         self.otp_times: OrderedDict[tuple[str, str], list[float]] = OrderedDict()
         """When one-time passwords were sent within the last day, by auth source and recipient."""
-        self.resource = Resource() if resource is None else resource
+        self.resources = Resources(issuer, Resource()) if resources is None else resources
         self.logged_in_everywhere: Login | None = None
         """The login of a user who is logged in in every browser."""
         self.lock = RLock()

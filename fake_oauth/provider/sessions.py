@@ -32,6 +32,8 @@ class AuthorizationRequest:
     scopes: tuple[str, ...]
     code_challenge: str | None
     nonce: str | None
+    resources: tuple[str, ...] = ()
+    """The resources that access tokens are requested for (RFC 8707 section 2.1)."""
     prompts: tuple[str, ...] = ()
     """How the user is asked (OpenID Connect Core 1.0 section 3.1.2.1)."""
     max_age: int | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 
+from fake_oauth.provider import resources
 from fake_oauth.provider.errors import Cause, OAuthError
 from fake_oauth.provider.issuing import Granted, first_tokens
 from fake_oauth.provider.keys import base64url
@@ -70,9 +71,12 @@ def authorization_code(realm: Realm, client: Client, request: TokenRequest) -> G
             raise refused(reason, "redirect_uri_mismatch")
         _require_possession(code, parameters.optional("code_verifier"))
         realm.user_of(code.grant, client=client)
+        audience, note = resources.audience(realm, parameters, code.grant.resources)
         code.spent = f"used by request {request.number}"
         realm.store.codes.retire(value)
-    return first_tokens(realm, code.grant, nonce=code.nonce, reason="code exchanged")
+    return first_tokens(
+        realm, code.grant, nonce=code.nonce, audience=audience, reason=f"code exchanged{note}"
+    )
 
 
 def _require_possession(code: AuthorizationCode, verifier: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fake_oauth.provider import resources
 from fake_oauth.provider.errors import OAuthError
 from fake_oauth.provider.issuing import Granted, mint
 from fake_oauth.provider.model import Client
@@ -20,6 +21,7 @@ def client_credentials(realm: Realm, client: Client, request: TokenRequest) -> G
     realm.require_grant_type(client, "client_credentials")
     scope = request.parameters.optional("scope")
     scopes = granted_scopes(scope, client.scopes, verb="registered")
+    audience, _ = resources.audience(realm, request.parameters)
     with realm.lock:
         grant = realm.store.open_grant(client.client_id, client.client_id, scopes, is_users=False)
-    return mint(realm, grant, realm.clock.now(), reason="the client's own token")
+    return mint(realm, grant, realm.clock.now(), audience=audience, reason="the client's own token")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 from typing import Final
 
+from fake_oauth.provider import resources
 from fake_oauth.provider.errors import OAuthError
 from fake_oauth.provider.issuing import Granted, first_tokens, log_in
 from fake_oauth.provider.model import AuthSource, Client, Identifier, User
@@ -72,9 +73,12 @@ def _log_in(realm: Realm, client: Client, request: TokenRequest, source_id: str 
     source = None
     if source_id is not None:
         source = auth_source_of(realm, client, source_id, ("password",))
+    audience, _ = resources.audience(realm, parameters)
     user = check_password(realm, source, parameters["username"], parameters["password"])
     grant = log_in(realm, client, user, scopes)
-    return first_tokens(realm, grant, reason=f"{user.login_name} logged in by password")
+    return first_tokens(
+        realm, grant, audience=audience, reason=f"{user.login_name} logged in by password"
+    )
 
 
 def _names(user: User, kinds: Collection[Identifier]) -> list[str | None]:

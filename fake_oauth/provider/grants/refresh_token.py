@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fake_oauth.provider import resources
 from fake_oauth.provider.errors import Cause, OAuthError
 from fake_oauth.provider.issuing import Granted, mint, new_refresh_token
 from fake_oauth.provider.model import Client
@@ -27,6 +28,7 @@ def refresh_token(realm: Realm, client: Client, request: TokenRequest) -> Grante
         realm.require_grant_type(client, "refresh_token")
         realm.user_of(token.grant)
         scopes = granted_scopes(scope, token.grant.scopes, verb="granted")
+        audience, note = resources.audience(realm, request.parameters, token.grant.resources)
         issued, returned, reason = _use(realm, client, token, now, request.number)
     return mint(
         realm,
@@ -35,7 +37,8 @@ def refresh_token(realm: Realm, client: Client, request: TokenRequest) -> Grante
         scopes=scopes,
         refresh_token=issued,
         returned=returned,
-        reason=reason,
+        audience=audience,
+        reason=f"{reason}{note}" if note else reason,
     )
 
 
