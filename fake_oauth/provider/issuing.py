@@ -6,8 +6,9 @@ Nothing is checked here, and nothing is spent.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from fake_oauth.provider.keys import Key
 from fake_oauth.provider.model import Client, PreconfiguredRefreshToken, User
 from fake_oauth.provider.realm import Realm, registered_scopes
 from fake_oauth.provider.store import (
@@ -115,40 +116,29 @@ def mint(
     the response has the refresh token. The access token is for the `audience`, or for the client
     without one, and bound to the key with the thumbprint `jkt` if there is one.
     """
-    client, dialect, key = realm.owner(grant), realm.dialect, realm.keys.signing
+    client, key = realm.owner(grant), realm.keys.signing
     terms = realm.terms(client)
-    sent = refresh_token if returned else None
     granted = grant.scopes if scopes is None else tuple(sorted(set(scopes)))
     user = realm.users.get(grant.sub) if grant.is_users else None
-
-    confirmation = None if jkt is None else {"jkt": jkt}
-    extra_claims = {**(user.claims if user else {}), **client.extra_claims}
-
-    def details(lifetime_seconds: int) -> TokenDetails:
-        return TokenDetails(
-            issuer=realm.issuer,
-            sub=grant.sub,
-            client_id=grant.client_id,
-            issued_at=int(now),
-            lifetime_seconds=lifetime_seconds,
-            jti=realm.ids.draw("jti"),
-            scopes=granted,
-            nonce=nonce,
-            extra_claims=extra_claims,
-            audience=audience,
-            auth_time=grant.auth_time,
-            confirmation=confirmation,
-            actor=grant.actor,
-        )
-
+    details = TokenDetails(
+        issuer=realm.issuer,
+        sub=grant.sub,
+        client_id=grant.client_id,
+        issued_at=int(now),
+        lifetime_seconds=terms.access_token_seconds,
+        jti=realm.ids.draw("jti"),
+        scopes=granted,
+        nonce=nonce,
+        extra_claims={**(user.claims if user else {}), **client.extra_claims},
+        audience=audience,
+        auth_time=grant.auth_time,
+        confirmation=None if jkt is None else {"jkt": jkt},
+        actor=grant.actor,
+    )
     # Signing takes most of the time of a request, so no lock is held.
-    claims = dialect.access_token_claims(details(terms.access_token_seconds))
-    header = dialect.access_token_header(key)
-    access_token = encode(header, claims, key, dialect.write_jwt_json)
-    id_token = None
+    access_token, id_token = _access_token(realm, key, details), None
     if grant.is_users and "openid" in grant.scopes:
-        claims = dialect.id_token_claims(details(terms.id_token_seconds))
-        id_token = encode(dialect.id_token_header(key), claims, key, dialect.write_jwt_json)
+        id_token = _id_token(realm, key, details, terms.id_token_seconds)
     with realm.lock:
         record = AccessToken(
             grant=grant,
@@ -156,16 +146,30 @@ def mint(
             expires_at=int(now) + terms.access_token_seconds,
         )
         realm.store.add_access_token(access_token, record)
-    issued = (record,) if sent is None else (sent, record)
+    sent = refresh_token if returned else None
     tokens = TokenSet(
         access_token=access_token,
         refresh_token=None if sent is None else sent.value,
         scope=" ".join(granted) or None,
         id_token=id_token,
         token_type="Bearer" if jkt is None else "DPoP",
-        expires_in=dialect.expires_in(terms.access_token_seconds),
+        expires_in=realm.dialect.expires_in(terms.access_token_seconds),
     )
-    return Granted(tokens, issued, reason)
+    return Granted(tokens, (record,) if sent is None else (sent, record), reason)
+
+
+def _access_token(realm: Realm, key: Key, details: TokenDetails) -> str:
+    dialect = realm.dialect
+    claims = dialect.access_token_claims(details)
+    return encode(dialect.access_token_header(key), claims, key, dialect.write_jwt_json)
+
+
+def _id_token(realm: Realm, key: Key, issued: TokenDetails, lifetime_seconds: int) -> str:
+    """Return the ID token that is issued together with an access token."""
+    dialect = realm.dialect
+    details = replace(issued, lifetime_seconds=lifetime_seconds, jti=realm.ids.draw("jti"))
+    claims = dialect.id_token_claims(details)
+    return encode(dialect.id_token_header(key), claims, key, dialect.write_jwt_json)
 
 
 def preconfigure(realm: Realm, token: PreconfiguredRefreshToken) -> None:
