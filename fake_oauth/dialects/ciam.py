@@ -134,6 +134,7 @@ class CIAM(Dialect):
     accepts_unknown_scopes: ClassVar[bool] = False
     omits_blanks: ClassVar[bool] = False
     reads_token_in_form: ClassVar[bool] = False
+    claims_by_scope: ClassVar[bool] = False
     unescaped_in_redirects: ClassVar[str] = "!$'()*+,;:@/?"
     client_challenge: ClassVar[str | None] = None
     codes: ClassVar[Mapping[Cause, str | None]] = {

@@ -124,6 +124,10 @@ class Dialect:
     """Whether a parameter without a value counts as omitted (RFC 6749 sections 3.1 and 3.2)."""
     reads_token_in_form: ClassVar[bool] = True
     """Whether userinfo accepts the access token as a form parameter (RFC 6750 section 2.2)."""
+    claims_by_scope: ClassVar[bool] = True
+    """Whether a client learns the claims of the granted scopes, and those that no scope names, from
+    userinfo (OpenID Connect Core 1.0 section 5.4). Otherwise userinfo has all claims of the user,
+    and tokens have the user's `claims`."""
     terms: ClassVar[Terms] = Terms(
         access_token_seconds=3600,  # As in the examples of RFC 6749 section 5.1.
         id_token_seconds=3600,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from fake_oauth.provider.claims import in_id_token, in_tokens
 from fake_oauth.provider.keys import Key
 from fake_oauth.provider.model import Client, PreconfiguredRefreshToken, User
 from fake_oauth.provider.realm import Realm, registered_scopes
@@ -129,7 +130,7 @@ def mint(
         jti=realm.ids.draw("jti"),
         scopes=granted,
         nonce=nonce,
-        extra_claims={**(user.claims if user else {}), **client.extra_claims},
+        extra_claims={**in_tokens(realm.dialect, user), **client.extra_claims},
         audience=audience,
         auth_time=grant.auth_time,
         confirmation=None if jkt is None else {"jkt": jkt},
@@ -138,7 +139,7 @@ def mint(
     # Signing takes most of the time of a request, so no lock is held.
     access_token, id_token = _access_token(realm, key, details), None
     if grant.is_users and "openid" in grant.scopes:
-        id_token = _id_token(realm, key, details, terms.id_token_seconds)
+        id_token = _id_token(realm, key, client, user, details)
     with realm.lock:
         record = AccessToken(
             grant=grant,
@@ -164,10 +165,17 @@ def _access_token(realm: Realm, key: Key, details: TokenDetails) -> str:
     return encode(dialect.access_token_header(key), claims, key, dialect.write_jwt_json)
 
 
-def _id_token(realm: Realm, key: Key, issued: TokenDetails, lifetime_seconds: int) -> str:
+def _id_token(
+    realm: Realm, key: Key, client: Client, user: User | None, issued: TokenDetails
+) -> str:
     """Return the ID token that is issued together with an access token."""
     dialect = realm.dialect
-    details = replace(issued, lifetime_seconds=lifetime_seconds, jti=realm.ids.draw("jti"))
+    details = replace(
+        issued,
+        lifetime_seconds=realm.terms(client).id_token_seconds,
+        jti=realm.ids.draw("jti"),
+        extra_claims={**in_id_token(realm, user, client, issued.scopes), **client.extra_claims},
+    )
     claims = dialect.id_token_claims(details)
     return encode(dialect.id_token_header(key), claims, key, dialect.write_jwt_json)
 

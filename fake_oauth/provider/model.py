@@ -30,7 +30,7 @@ _UNSAFE_SCHEMES: Final = ("javascript:", "data:", "vbscript:")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """Lifetimes in seconds, the refresh policy, and the rule for reused codes."""
+    """Lifetimes in seconds, the refresh policy, the rule for reused codes, and what tokens say."""
 
     access_token_seconds: int
     id_token_seconds: int
@@ -38,6 +38,7 @@ class Terms:
     refresh_policy: RefreshPolicy
     code_seconds: int
     revoke_on_code_reuse: bool
+    claims_in_id_token: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,9 @@ class OwnTerms:
     revoke_on_code_reuse: bool | None = None
     """Whether reusing an authorization code revokes the tokens issued for it (RFC 6749 section
     4.1.2)."""
+    claims_in_id_token: bool | None = None
+    """Whether an ID token has the claims that userinfo returns (OpenID Connect Core 1.0 section
+    5.4). None gives it those of an access token."""
 
     def over(self, terms: Terms) -> Terms:
         """Return the terms that apply here: these, and those of `terms` for the rest."""
@@ -122,7 +126,8 @@ class Client(OwnTerms):
     auth_sources: Sequence[str] | None = None
     """The ids of the auth sources that the client is allowed to use; None is all of them."""
     claims: Sequence[str] | None = None
-    """The user's claims that userinfo returns to the client, besides `sub`; None is all of them."""
+    """The user's claims that the client is allowed to learn from userinfo, besides `sub`; None is
+    all of them."""
     extra_claims: Mapping[str, Any] = field(default_factory=dict)
     """Claims for the client's tokens, after the documented ones and the user's."""
 
@@ -176,7 +181,9 @@ class User:
     status: Literal["active", "frozen", "locked"] = "active"
     """Only an active user can log in and refresh."""
     claims: Mapping[str, Any] = field(default_factory=dict)
-    """Claims for the user's tokens, after the documented ones, and for userinfo, in this order."""
+    """Claims for the user's tokens, after the documented ones, and for userinfo, in this order.
+
+    Those that a scope names may be in userinfo only (OpenID Connect Core 1.0 section 5.4)."""
 
     @property
     def login_name(self) -> str:
