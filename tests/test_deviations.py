@@ -365,6 +365,8 @@ STANDARD: dict[str, tuple[Change, bool]] = {
     "no introspection_endpoint": (without("introspection_endpoint"), False),
     "another client": (member("client_id", "OTHER_CLIENT_ID"), True),
     "an exp that is text": (member("exp", "soon"), True),
+    "an auth_time as text": (claims("id_token", lambda c: c.update(auth_time="soon")), True),
+    "no auth_time": (claims("id_token", lambda c: c.pop("auth_time")), False),
     "no claim of a granted scope": (without("email"), False),
     "a verified address as text": (member("email_verified", "true"), True),
     "no description": (without("error_description"), False),

@@ -315,8 +315,10 @@ class Dialect:
     def id_token_claims(self, token: TokenDetails) -> dict[str, Any]:
         """Return the claims of an ID token (OpenID Connect Core 1.0 section 2).
 
-        They are in the order of CIAM 1441/64400.
+        `auth_time` and `at_hash` are optional, and sent whenever they are known. `nonce` is known
+        at the login only (section 12.2).
         """
+        known = {"auth_time": token.auth_time, "nonce": token.nonce, "at_hash": token.at_hash}
         return {
             "sub": token.sub,
             "aud": token.client_id,
@@ -324,7 +326,7 @@ class Dialect:
             "iss": token.issuer,
             "exp": token.issued_at + token.lifetime_seconds,
             "iat": token.issued_at,
-            **({} if token.nonce is None else {"nonce": token.nonce}),
+            **{name: value for name, value in known.items() if value is not None},
             "jti": token.jti,
             **token.extra_claims,
         }

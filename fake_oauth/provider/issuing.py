@@ -45,14 +45,21 @@ def log_in(
 def first_tokens(
     realm: Realm, grant: Grant, *, nonce: str | None = None, reason: str = ""
 ) -> Granted:
-    """Issue the tokens of a new grant. A client that is not allowed to refresh gets no refresh
-    token."""
+    """Issue the tokens of a new grant, with a refresh token if the grant gets one."""
     now = realm.clock.now()
     refresh_token = None
-    if realm.owner(grant).may_use("refresh_token"):
+    if _gets_refresh_token(realm, grant):
         with realm.lock:
             refresh_token = new_refresh_token(realm, grant, now)
     return mint(realm, grant, now, refresh_token=refresh_token, nonce=nonce, reason=reason)
+
+
+def _gets_refresh_token(realm: Realm, grant: Grant) -> bool:
+    """Return whether the client is allowed to refresh, and the terms give it a refresh token."""
+    client = realm.owner(grant)
+    when = realm.terms(client).issue_refresh_tokens
+    is_due = when == "always" or (when == "offline_access" and "offline_access" in grant.scopes)
+    return is_due and client.may_use("refresh_token")
 
 
 def new_refresh_token(
@@ -135,11 +142,12 @@ def mint(
         auth_time=grant.auth_time,
         confirmation=None if jkt is None else {"jkt": jkt},
         actor=grant.actor,
+        alg=key.alg,
     )
     # Signing takes most of the time of a request, so no lock is held.
     access_token, id_token = _access_token(realm, key, details), None
     if grant.is_users and "openid" in grant.scopes:
-        id_token = _id_token(realm, key, client, user, details)
+        id_token = _id_token(realm, key, client, user, details, access_token)
     with realm.lock:
         record = AccessToken(
             grant=grant,
@@ -166,7 +174,12 @@ def _access_token(realm: Realm, key: Key, details: TokenDetails) -> str:
 
 
 def _id_token(
-    realm: Realm, key: Key, client: Client, user: User | None, issued: TokenDetails
+    realm: Realm,
+    key: Key,
+    client: Client,
+    user: User | None,
+    issued: TokenDetails,
+    access_token: str,
 ) -> str:
     """Return the ID token that is issued together with an access token."""
     dialect = realm.dialect
@@ -174,6 +187,7 @@ def _id_token(
         issued,
         lifetime_seconds=realm.terms(client).id_token_seconds,
         jti=realm.ids.draw("jti"),
+        access_token=access_token,
         extra_claims={**in_id_token(realm, user, client, issued.scopes), **client.extra_claims},
     )
     claims = dialect.id_token_claims(details)
@@ -190,6 +204,7 @@ def preconfigure(realm: Realm, token: PreconfiguredRefreshToken) -> None:
         owner=user.login_name,
         is_preconfigured=True,
     )
+    grant.auth_time = int(now)  # As if the user had logged in at the start.
     lifetime = token.lifetime_seconds
     record = RefreshToken(
         value=token.value,

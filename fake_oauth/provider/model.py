@@ -22,6 +22,7 @@ from fake_oauth.structure import Problem, json_problems
 
 AuthMethod = Literal["client_secret_basic", "client_secret_post"]
 Identifier = Literal["username", "phone", "email"]
+RefreshTokens = Literal["always", "offline_access", "never"]
 
 _ABSOLUTE_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^#\s]+")
 # A browser that is sent to one of these runs or shows what the client wrote (RFC 9700 section 4.1).
@@ -30,7 +31,7 @@ _UNSAFE_SCHEMES: Final = ("javascript:", "data:", "vbscript:")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """Lifetimes in seconds, the refresh policy, the rule for reused codes, and what tokens say."""
+    """Lifetimes in seconds, the refresh policy, and what a login is given."""
 
     access_token_seconds: int
     id_token_seconds: int
@@ -39,6 +40,7 @@ class Terms:
     code_seconds: int
     revoke_on_code_reuse: bool
     claims_in_id_token: bool | None = None
+    issue_refresh_tokens: RefreshTokens = "always"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,10 @@ class OwnTerms:
     claims_in_id_token: bool | None = None
     """Whether an ID token has the claims that userinfo returns (OpenID Connect Core 1.0 section
     5.4). None gives it those of an access token."""
+    issue_refresh_tokens: RefreshTokens | None = None
+    """When a login gets a refresh token: `always`, if the scope `offline_access` was granted
+    (OpenID Connect Core 1.0 section 11), or `never`. A client that is not allowed to refresh gets
+    none."""
 
     def over(self, terms: Terms) -> Terms:
         """Return the terms that apply here: these, and those of `terms` for the rest."""
