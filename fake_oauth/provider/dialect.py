@@ -71,6 +71,7 @@ class Dialect:
         "userinfo": "/userinfo",
         "revoke": "/revoke",
         "introspect": "/introspect",
+        "end_session": "/end_session",
         "jwks": "/jwks",
         "discovery": "/.well-known/openid-configuration",
         "metadata": "/.well-known/oauth-authorization-server",

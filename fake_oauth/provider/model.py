@@ -126,7 +126,8 @@ class Client(OwnTerms):
     redirect_uris: Sequence[str] = ()
     """The client's redirect URIs, compared exactly; a loopback address matches on any port."""
     logout_redirect_uris: Sequence[str] = ()
-    """Where a browser can be sent after logout, compared exactly."""
+    """Where a browser can be sent after logout, compared like `redirect_uris`; CIAM compares all of
+    them exactly. Registration calls them `post_logout_redirect_uris`."""
     require_pkce: bool = False
     """Whether authorization requests need a code_challenge. Those of a public client always do."""
     auth_sources: Sequence[str] | None = None
