@@ -54,10 +54,10 @@ NAMES: Final = frozenset(
     (
         *(*VOCABULARY, *PARAMETERS),
         *("error_description", "error_uri", "realm", "audience", "resource", "max_age"),
-        *("ui_locales", "id_token_hint", "login_hint", "acr_values", "request", "request_uri"),
+        *("login_hint", "acr_values", "request", "request_uri"),
         *("assertion", "client_assertion", "subject_token", "actor_token", "device_code"),
         *("user_code", "verification_uri", "verification_uri_complete", "interval"),
-        *("post_logout_redirect_uri", "session_state", "dpop_jkt", "authorization_details"),
+        *("session_state", "dpop_jkt", "authorization_details"),
         *("refresh_expires_in", "refresh_token_expires_in", "ext_expires_in", "active"),
         # Claims (RFC 7519 section 4, RFC 9068, OpenID Connect Core 1.0 sections 2 and 5.1).
         *("iss", "aud", "exp", "nbf", "iat", "jti", "azp", "auth_time", "acr", "amr", "sid"),

@@ -134,6 +134,7 @@ class CIAM(Dialect):
     accepts_unknown_scopes: ClassVar[bool] = False
     omits_blanks: ClassVar[bool] = False
     reads_token_in_form: ClassVar[bool] = False
+    claims_by_scope: ClassVar[bool] = False
     unescaped_in_redirects: ClassVar[str] = "!$'()*+,;:@/?"
     client_challenge: ClassVar[str | None] = None
     codes: ClassVar[Mapping[Cause, str | None]] = {
@@ -224,6 +225,20 @@ class CIAM(Dialect):
     def id_token_header(self, key: Key) -> dict[str, str]:
         """Return the same header as that of an access token (CIAM 1441/64400)."""
         return self.access_token_header(key)
+
+    def id_token_claims(self, token: TokenDetails) -> dict[str, Any]:
+        """Return the claims in the documented order (CIAM 1441/64400)."""
+        return {
+            "sub": token.sub,
+            "aud": token.client_id,
+            "azp": token.client_id,
+            "iss": token.issuer,
+            "exp": token.issued_at + token.lifetime_seconds,
+            "iat": token.issued_at,
+            **({} if token.nonce is None else {"nonce": token.nonce}),
+            "jti": token.jti,
+            **token.extra_claims,
+        }
 
     def is_access_token(self, header: Mapping[str, Any], claims: Mapping[str, Any]) -> bool:
         """Return whether the claims have no `azp`, which only an ID token has."""

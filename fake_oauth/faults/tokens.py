@@ -22,7 +22,9 @@ from fake_oauth.provider.tokens import (
     decode,
     decode_segment,
     encode,
+    half_hash,
     signing_input,
+    verify,
 )
 from fake_oauth.structure import Problem, json_problems
 
@@ -34,15 +36,38 @@ def tampered(
 
     Return None if there is no token to change, or nothing to change in it.
     """
-    changed = {}
+    changed: dict[str, Any] = {}
     for name in fault.tokens:
-        if isinstance(token := members.get(name), str):
+        sent = {**members, **changed}
+        if isinstance(token := sent.get(name), str):
             try:
-                changed[name] = fault.tamper(token, context)
+                tampered_token = fault.tamper(token, context)
             except InvalidTokenError:
-                pass  # The token is opaque, or another fault has replaced it.
-    changed = {name: token for name, token in changed.items() if token is not None}
+                continue  # The token is opaque, or another fault has replaced it.
+            if tampered_token is not None:
+                changed[name] = tampered_token
+                if name == "access_token":
+                    changed |= _id_token_with(tampered_token, members, context)
     return {**members, **changed} if changed else None
+
+
+def _id_token_with(
+    access_token: str, members: Mapping[str, Any], context: FaultContext
+) -> dict[str, str]:
+    """Return the ID token with the `at_hash` of a changed access token, if it has one that is
+    right: a client would refuse the ID token for another reason than the fault."""
+    if not isinstance(id_token := members.get("id_token"), str):
+        return {}
+    try:
+        keys = [key.public for key in context.realm.keys.published()]
+        header, claims = verify(id_token, keys)
+    except InvalidTokenError:
+        return {}  # Another fault has changed the ID token.
+    alg = header["alg"]
+    if claims.get("at_hash") != half_hash(members["access_token"], alg):
+        return {}
+    changed = {**claims, "at_hash": half_hash(access_token, alg)}
+    return {"id_token": _signed(header, changed, context)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,18 +11,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from fake_oauth.http import cookies
 from fake_oauth.http import login as login_page
+from fake_oauth.http import logout as logout_page
 from fake_oauth.http.authorization import authorize
 from fake_oauth.http.metadata import document
 from fake_oauth.http.request import HTTPRequest
-from fake_oauth.provider import authorize as authorization
-from fake_oauth.provider import bearer, grants, introspection, resources, revocation
+from fake_oauth.provider import bearer, grants, introspection, logout, resources, revocation
 from fake_oauth.provider.dialect import Dialect
 from fake_oauth.provider.errors import BearerError, OAuthError
 from fake_oauth.provider.grants.otp import send_otp
 from fake_oauth.provider.realm import Realm
-from fake_oauth.reply import JSON, Reply, redirect, texts_in
+from fake_oauth.reply import JSON, Reply, texts_in
 
 Responses = Mapping[int, str | None]
 """The schema of the body by status; None for a response without a body."""
@@ -129,21 +128,6 @@ def otp_send(realm: Realm, request: HTTPRequest) -> Reply:
     return Reply(data={"otp_token": sent.otp_token}, reason=reason)
 
 
-def logout(realm: Realm, request: HTTPRequest) -> Reply:
-    """End a browser's session (CIAM 1441/64393)."""
-    uri, parameters = authorization.log_out(realm, request.query)
-    with realm.lock:
-        realm.sessions.end(request.cookies.get(cookies.name(realm)))
-    ended = (cookies.header(realm, ""),)
-    return redirect(
-        uri,
-        parameters,
-        headers=ended,
-        reason="logged out",
-        unescaped=realm.dialect.unescaped_in_redirects,
-    )
-
-
 def jwks(realm: Realm, _: HTTPRequest) -> Reply:
     """Return the public keys (RFC 7517, CIAM 1148/51484)."""
     keys = [realm.dialect.jwk(key) for key in realm.keys.published()]
@@ -247,12 +231,21 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = {
         reads_json=True,
     ),
     "logout": Endpoint(
-        run=logout,
+        run=logout_page.log_out,
         summary="End the session of a browser (CIAM 1441/64393)",
         methods=("GET",),
         query=("client_id", "logout_redirect_uri", "state"),
         responses={302: None, 400: "Error"},
         error_type=JSON,
+    ),
+    "end_session": Endpoint(
+        run=logout_page.end_session,
+        summary="End the session of a browser (OpenID Connect RP-Initiated Logout 1.0)",
+        methods=("GET", "POST"),
+        query=logout.PARAMETERS,
+        form=(*logout.PARAMETERS, "confirm"),
+        responses={200: "Page", 302: None, 400: "Error"},
+        metadata="end_session_endpoint",
     ),
     "introspect": Endpoint(
         run=introspect,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fake_oauth.provider import claims
 from fake_oauth.provider.authorize import PROMPTS, RESPONSE_MODES
 from fake_oauth.provider.realm import Realm
 
@@ -74,9 +75,10 @@ def _scopes(realm: Realm) -> list[str]:
 
 def _claims(realm: Realm) -> list[str]:
     """Return the names of the claims that userinfo can have."""
-    known = ("sub", "email", "phone_number")
+    known = ("email", "phone_number")
     own = {name for user in realm.users.values() for name in user.claims}
-    return [*known, *sorted(own.difference(known))]
+    names, scopes = [*known, *sorted(own.difference({"sub", *known}))], _scopes(realm)
+    return ["sub", *(name for name in names if claims.is_released(realm.dialect, name, scopes))]
 
 
 def _algorithms(realm: Realm) -> list[str]:

@@ -1,4 +1,4 @@
-"""The authorization endpoint: from an authorization request to a code; and logout.
+"""The authorization endpoint: from an authorization request to a code.
 
 Before the redirect URI is known to be the client's, an error is shown where it is. Afterwards it is
 a `RedirectError`, which the browser takes back to the client (RFC 6749 section 4.1.2.1). A
@@ -15,12 +15,13 @@ from typing import Final, get_args
 
 from fake_oauth.provider import resources
 from fake_oauth.provider.errors import Cause, OAuthError, RedirectError, ResponseMode, Target
+from fake_oauth.provider.hints import read_id_token
 from fake_oauth.provider.issuing import log_in, new_code
 from fake_oauth.provider.model import Acceptance, Client
 from fake_oauth.provider.realm import Realm
 from fake_oauth.provider.request import Parameters
 from fake_oauth.provider.sessions import AuthorizationRequest, Login
-from fake_oauth.provider.tokens import InvalidTokenError, verify
+from fake_oauth.provider.tokens import InvalidTokenError
 
 PROMPTS: Final = ("none", "login", "consent", "select_account")
 """The values of `prompt` (OpenID Connect Core 1.0 section 3.1.2.1)."""
@@ -177,14 +178,11 @@ class _Request:
         if hint is None:
             return None
         try:
-            _, claims = verify(hint, (key.public for key in self.realm.keys.published()))
+            sub: str = read_id_token(self.realm, hint)["sub"]
         except InvalidTokenError as error:
-            reason = f"id_token_hint is not an ID token of this server: {error}"
-            raise self.refused("invalid_request", "id_token_hint", reason) from None
-        sub = claims.get("sub")
-        if claims.get("iss") != self.realm.issuer or not isinstance(sub, str):
-            reason = f"id_token_hint is of issuer {claims.get('iss')!r}, not of this server"
-            raise self.refused("invalid_request", "id_token_hint", reason)
+            raise self.refused(
+                "invalid_request", "id_token_hint", f"id_token_hint is {error}"
+            ) from None
         return sub
 
 
@@ -280,27 +278,6 @@ def _common(realm: Realm, target: Target) -> dict[str, str]:
     return state | ({"iss": realm.issuer} if realm.sends_issuer else {})
 
 
-def log_out(realm: Realm, parameters: Parameters) -> tuple[str, Mapping[str, str]]:
-    """Return where to redirect after logout, and with which parameters (CIAM 1441/64393)."""
-    client_id = parameters.optional("client_id")
-    if client_id is None:
-        raise OAuthError("invalid_request", "no client_id", cause="logout_client_id")
-    client = realm.clients.get(client_id)
-    if client is None or not client.enabled:
-        flaw = "unknown" if client is None else "disabled"
-        raise _shown("client_id", f"client {client_id} {flaw}")
-    uri = parameters.optional("logout_redirect_uri")
-    uris = client.logout_redirect_uris
-    if uri is None and len(uris) == 1:
-        uri = uris[0]
-    if uri is None or uri not in uris:
-        known = ", ".join(uris) or "none"
-        reason = f"logout_redirect_uri {uri!r} is not registered; registered: {known}"
-        raise _shown("logout_redirect_uri", reason)
-    state = parameters.optional("state")
-    return uri, {} if state is None else {"state": state}
-
-
 def _client(realm: Realm, parameters: Parameters) -> Client:
     client_id = parameters.required("client_id")
     client = realm.clients.get(client_id)
@@ -317,13 +294,13 @@ def _redirect_uri(realm: Realm, client: Client, sent: str | None) -> str:
         if len(uris) != 1:
             raise _shown("redirect_uri", f"no redirect_uri, {len(uris)} registered")
         return uris[0]
-    if sent not in uris and not any(_differ_in_port(sent, uri, realm.acceptance) for uri in uris):
+    if sent not in uris and not any(differ_in_port(sent, uri, realm.acceptance) for uri in uris):
         known = ", ".join(uris) or "none"
         raise _shown("redirect_uri", f"redirect_uri {sent!r} not registered; registered: {known}")
     return sent
 
 
-def _differ_in_port(sent: str, registered: str, acceptance: Acceptance) -> bool:
+def differ_in_port(sent: str, registered: str, acceptance: Acceptance) -> bool:
     """Return whether two URIs of this machine are equal but for the port (RFC 8252 section 7.3)."""
     matches = _LOOPBACK.fullmatch(sent), _LOOPBACK.fullmatch(registered)
     same = {match and match.groups() for match in matches}

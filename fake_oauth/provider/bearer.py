@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, Final
 
+from fake_oauth.provider.claims import released
 from fake_oauth.provider.errors import BearerError, Cause
-from fake_oauth.provider.model import Resource, User
+from fake_oauth.provider.model import Resource
 from fake_oauth.provider.realm import Realm
 from fake_oauth.provider.store import AccessToken
 from fake_oauth.provider.tokens import InvalidTokenError, verify
@@ -103,7 +104,8 @@ def userinfo(realm: Realm, access_token: str | None) -> dict[str, Any]:
         raise BearerError(
             "invalid_token", f"no user {token.sub}", cause="bearer_user", endpoint="userinfo"
         )
-    return {"sub": user.sub, **_released(realm, user, token.client_id)}
+    client = realm.clients.get(token.client_id or "")
+    return {"sub": user.sub, **released(realm, user, client, token.scopes)}
 
 
 def resource(realm: Realm, required: Resource, access_token: str | None) -> dict[str, Any]:
@@ -182,16 +184,6 @@ def _flaw(claims: Mapping[str, Any], record: AccessToken | None, now: float) -> 
         return f"access token expired {now - expires_at:.0f} s ago"
     reason = None if record is None else record.revocation()
     return None if reason is None else f"access token {reason}"
-
-
-def _released(realm: Realm, user: User, client_id: str | None) -> dict[str, Any]:
-    """Return the user's claims for a client, in the user's order."""
-    own = {"email": user.email, "phone_number": user.phone}
-    claims = {name: value for name, value in own.items() if value is not None} | dict(user.claims)
-    client = realm.clients.get(client_id or "")
-    if client is None or client.claims is None:
-        return claims
-    return {name: value for name, value in claims.items() if name in client.claims}
 
 
 def _text(value: object) -> str | None:

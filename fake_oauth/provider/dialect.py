@@ -71,6 +71,7 @@ class Dialect:
         "userinfo": "/userinfo",
         "revoke": "/revoke",
         "introspect": "/introspect",
+        "end_session": "/end_session",
         "jwks": "/jwks",
         "discovery": "/.well-known/openid-configuration",
         "metadata": "/.well-known/oauth-authorization-server",
@@ -135,6 +136,10 @@ class Dialect:
     """Whether a parameter without a value counts as omitted (RFC 6749 sections 3.1 and 3.2)."""
     reads_token_in_form: ClassVar[bool] = True
     """Whether userinfo accepts the access token as a form parameter (RFC 6750 section 2.2)."""
+    claims_by_scope: ClassVar[bool] = True
+    """Whether a client learns the claims of the granted scopes, and those that no scope names, from
+    userinfo (OpenID Connect Core 1.0 section 5.4). Otherwise userinfo has all claims of the user,
+    and tokens have the user's `claims`."""
     terms: ClassVar[Terms] = Terms(
         access_token_seconds=3600,  # As in the examples of RFC 6749 section 5.1.
         id_token_seconds=3600,
@@ -326,8 +331,10 @@ class Dialect:
     def id_token_claims(self, token: TokenDetails) -> dict[str, Any]:
         """Return the claims of an ID token (OpenID Connect Core 1.0 section 2).
 
-        They are in the order of CIAM 1441/64400.
+        `auth_time` and `at_hash` are optional, and sent whenever they are known. `nonce` is known
+        at the login only (section 12.2).
         """
+        known = {"auth_time": token.auth_time, "nonce": token.nonce, "at_hash": token.at_hash}
         return {
             "sub": token.sub,
             "aud": token.client_id,
@@ -335,7 +342,7 @@ class Dialect:
             "iss": token.issuer,
             "exp": token.issued_at + token.lifetime_seconds,
             "iat": token.issued_at,
-            **({} if token.nonce is None else {"nonce": token.nonce}),
+            **{name: value for name, value in known.items() if value is not None},
             "jti": token.jti,
             **token.extra_claims,
         }

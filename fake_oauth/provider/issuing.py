@@ -6,8 +6,10 @@ Nothing is checked here, and nothing is spent.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from fake_oauth.provider.claims import in_id_token, in_tokens
+from fake_oauth.provider.keys import Key
 from fake_oauth.provider.model import Client, PreconfiguredRefreshToken, User
 from fake_oauth.provider.realm import Realm, registered_scopes
 from fake_oauth.provider.store import (
@@ -48,11 +50,10 @@ def first_tokens(
     audience: Sequence[str] = (),
     reason: str = "",
 ) -> Granted:
-    """Issue the tokens of a new grant. A client that is not allowed to refresh gets no refresh
-    token."""
+    """Issue the tokens of a new grant, with a refresh token if the grant gets one."""
     now = realm.clock.now()
     refresh_token = None
-    if realm.owner(grant).may_use("refresh_token"):
+    if _gets_refresh_token(realm, grant):
         with realm.lock:
             refresh_token = new_refresh_token(realm, grant, now)
     return mint(
@@ -64,6 +65,14 @@ def first_tokens(
         audience=audience,
         reason=reason,
     )
+
+
+def _gets_refresh_token(realm: Realm, grant: Grant) -> bool:
+    """Return whether the client is allowed to refresh, and the terms give it a refresh token."""
+    client = realm.owner(grant)
+    when = realm.terms(client).issue_refresh_tokens
+    is_due = when == "always" or (when == "offline_access" and "offline_access" in grant.scopes)
+    return is_due and client.may_use("refresh_token")
 
 
 def new_refresh_token(
@@ -128,40 +137,30 @@ def mint(
     the response has the refresh token. The access token is for the `audience`, or for the client
     without one, and bound to the key with the thumbprint `jkt` if there is one.
     """
-    client, dialect, key = realm.owner(grant), realm.dialect, realm.keys.signing
+    client, key = realm.owner(grant), realm.keys.signing
     terms = realm.terms(client)
-    sent = refresh_token if returned else None
     granted = grant.scopes if scopes is None else tuple(sorted(set(scopes)))
     user = realm.users.get(grant.sub) if grant.is_users else None
-
-    confirmation = None if jkt is None else {"jkt": jkt}
-    extra_claims = {**(user.claims if user else {}), **client.extra_claims}
-
-    def details(lifetime_seconds: int) -> TokenDetails:
-        return TokenDetails(
-            issuer=realm.issuer,
-            sub=grant.sub,
-            client_id=grant.client_id,
-            issued_at=int(now),
-            lifetime_seconds=lifetime_seconds,
-            jti=realm.ids.draw("jti"),
-            scopes=granted,
-            nonce=nonce,
-            extra_claims=extra_claims,
-            audience=audience or realm.resources.default_audience,
-            auth_time=grant.auth_time,
-            confirmation=confirmation,
-            actor=grant.actor,
-        )
-
+    details = TokenDetails(
+        issuer=realm.issuer,
+        sub=grant.sub,
+        client_id=grant.client_id,
+        issued_at=int(now),
+        lifetime_seconds=terms.access_token_seconds,
+        jti=realm.ids.draw("jti"),
+        scopes=granted,
+        nonce=nonce,
+        extra_claims={**in_tokens(realm.dialect, user), **client.extra_claims},
+        audience=audience or realm.resources.default_audience,
+        auth_time=grant.auth_time,
+        confirmation=None if jkt is None else {"jkt": jkt},
+        actor=grant.actor,
+        alg=key.alg,
+    )
     # Signing takes most of the time of a request, so no lock is held.
-    claims = dialect.access_token_claims(details(terms.access_token_seconds))
-    header = dialect.access_token_header(key)
-    access_token = encode(header, claims, key, dialect.write_jwt_json)
-    id_token = None
+    access_token, id_token = _access_token(realm, key, details), None
     if grant.is_users and "openid" in grant.scopes:
-        claims = dialect.id_token_claims(details(terms.id_token_seconds))
-        id_token = encode(dialect.id_token_header(key), claims, key, dialect.write_jwt_json)
+        id_token = _id_token(realm, key, client, user, details, access_token)
     with realm.lock:
         record = AccessToken(
             grant=grant,
@@ -169,16 +168,43 @@ def mint(
             expires_at=int(now) + terms.access_token_seconds,
         )
         realm.store.add_access_token(access_token, record)
-    issued = (record,) if sent is None else (sent, record)
+    sent = refresh_token if returned else None
     tokens = TokenSet(
         access_token=access_token,
         refresh_token=None if sent is None else sent.value,
         scope=" ".join(granted) or None,
         id_token=id_token,
         token_type="Bearer" if jkt is None else "DPoP",
-        expires_in=dialect.expires_in(terms.access_token_seconds),
+        expires_in=realm.dialect.expires_in(terms.access_token_seconds),
     )
-    return Granted(tokens, issued, reason)
+    return Granted(tokens, (record,) if sent is None else (sent, record), reason)
+
+
+def _access_token(realm: Realm, key: Key, details: TokenDetails) -> str:
+    dialect = realm.dialect
+    claims = dialect.access_token_claims(details)
+    return encode(dialect.access_token_header(key), claims, key, dialect.write_jwt_json)
+
+
+def _id_token(
+    realm: Realm,
+    key: Key,
+    client: Client,
+    user: User | None,
+    issued: TokenDetails,
+    access_token: str,
+) -> str:
+    """Return the ID token that is issued together with an access token."""
+    dialect = realm.dialect
+    details = replace(
+        issued,
+        lifetime_seconds=realm.terms(client).id_token_seconds,
+        jti=realm.ids.draw("jti"),
+        access_token=access_token,
+        extra_claims={**in_id_token(realm, user, client, issued.scopes), **client.extra_claims},
+    )
+    claims = dialect.id_token_claims(details)
+    return encode(dialect.id_token_header(key), claims, key, dialect.write_jwt_json)
 
 
 def preconfigure(realm: Realm, token: PreconfiguredRefreshToken) -> None:
@@ -191,6 +217,7 @@ def preconfigure(realm: Realm, token: PreconfiguredRefreshToken) -> None:
         owner=user.login_name,
         is_preconfigured=True,
     )
+    grant.auth_time = int(now)  # As if the user had logged in at the start.
     lifetime = token.lifetime_seconds
     record = RefreshToken(
         value=token.value,

@@ -22,6 +22,7 @@ from fake_oauth.structure import Problem, json_problems
 
 AuthMethod = Literal["client_secret_basic", "client_secret_post"]
 Identifier = Literal["username", "phone", "email"]
+RefreshTokens = Literal["always", "offline_access", "never"]
 
 _ABSOLUTE_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^#\s]+")
 # A browser that is sent to one of these runs or shows what the client wrote (RFC 9700 section 4.1).
@@ -30,7 +31,7 @@ _UNSAFE_SCHEMES: Final = ("javascript:", "data:", "vbscript:")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """Lifetimes in seconds, the refresh policy, and the rule for reused codes."""
+    """Lifetimes in seconds, the refresh policy, and what a login is given."""
 
     access_token_seconds: int
     id_token_seconds: int
@@ -38,6 +39,8 @@ class Terms:
     refresh_policy: RefreshPolicy
     code_seconds: int
     revoke_on_code_reuse: bool
+    claims_in_id_token: bool | None = None
+    issue_refresh_tokens: RefreshTokens = "always"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,13 @@ class OwnTerms:
     revoke_on_code_reuse: bool | None = None
     """Whether reusing an authorization code revokes the tokens issued for it (RFC 6749 section
     4.1.2)."""
+    claims_in_id_token: bool | None = None
+    """Whether an ID token has the claims that userinfo returns (OpenID Connect Core 1.0 section
+    5.4). None gives it those of an access token."""
+    issue_refresh_tokens: RefreshTokens | None = None
+    """When a login gets a refresh token: `always`, if the scope `offline_access` was granted
+    (OpenID Connect Core 1.0 section 11), or `never`. A client that is not allowed to refresh gets
+    none."""
 
     def over(self, terms: Terms) -> Terms:
         """Return the terms that apply here: these, and those of `terms` for the rest."""
@@ -116,13 +126,15 @@ class Client(OwnTerms):
     redirect_uris: Sequence[str] = ()
     """The client's redirect URIs, compared exactly; a loopback address matches on any port."""
     logout_redirect_uris: Sequence[str] = ()
-    """Where a browser can be sent after logout, compared exactly."""
+    """Where a browser can be sent after logout, compared like `redirect_uris`; CIAM compares all of
+    them exactly. Registration calls them `post_logout_redirect_uris`."""
     require_pkce: bool = False
     """Whether authorization requests need a code_challenge. Those of a public client always do."""
     auth_sources: Sequence[str] | None = None
     """The ids of the auth sources that the client is allowed to use; None is all of them."""
     claims: Sequence[str] | None = None
-    """The user's claims that userinfo returns to the client, besides `sub`; None is all of them."""
+    """The user's claims that the client is allowed to learn from userinfo, besides `sub`; None is
+    all of them."""
     extra_claims: Mapping[str, Any] = field(default_factory=dict)
     """Claims for the client's tokens, after the documented ones and the user's."""
 
@@ -176,7 +188,9 @@ class User:
     status: Literal["active", "frozen", "locked"] = "active"
     """Only an active user can log in and refresh."""
     claims: Mapping[str, Any] = field(default_factory=dict)
-    """Claims for the user's tokens, after the documented ones, and for userinfo, in this order."""
+    """Claims for the user's tokens, after the documented ones, and for userinfo, in this order.
+
+    Those that a scope names may be in userinfo only (OpenID Connect Core 1.0 section 5.4)."""
 
     @property
     def login_name(self) -> str:

@@ -11,10 +11,12 @@ from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256, sha384, sha512
 from typing import Any, Final
 
 from fake_oauth.provider.keys import Key, PublicKey, base64url
 
+_HASHES: Final = {"256": sha256, "384": sha384, "512": sha512}
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_-]*", re.ASCII)
 
 WriteJSON = Callable[[Mapping[str, Any]], str]
@@ -63,6 +65,25 @@ class TokenDetails:
     """The key that a client must prove to have: the `cnf` claim (RFC 7800 section 3)."""
     actor: Mapping[str, Any] | None = None
     """Who acts for the user: the `act` claim (RFC 8693 section 4.1)."""
+    alg: str = "RS256"
+    """The algorithm that signs the token."""
+    access_token: str | None = None
+    """The access token that an ID token is issued with."""
+
+    @property
+    def at_hash(self) -> str | None:
+        """The hash of the access token that an ID token is issued with."""
+        return None if self.access_token is None else half_hash(self.access_token, self.alg)
+
+
+def half_hash(value: str, alg: str) -> str:
+    """Return the left half of the hash of a value (OpenID Connect Core 1.0 section 3.1.3.6).
+
+    The algorithm that signs the ID token decides about the hash: PS384 about SHA-384. Ed25519 has
+    SHA-512 inside (RFC 8032 section 5.1).
+    """
+    digest = _HASHES.get(alg[-3:], sha512)(value.encode()).digest()
+    return base64url(digest[: len(digest) // 2])
 
 
 def encode(
