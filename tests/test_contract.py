@@ -70,7 +70,7 @@ def test_the_fake_matches_every_case(dialect: str, level: Level) -> None:
 def test_every_endpoint_has_a_folder_of_cases(dialect: Any) -> None:
     assert all(case.title and case.source for case in cases(dialect.name))
     folders = {path.parent.name for path in folder().glob(f"{dialect.name}/*/*")}
-    assert folders == set(dialect.paths) - {"login", "resource"}
+    assert folders == set(dialect.paths) - {"login", "device", "resource"}
 
 
 def test_an_invalid_case_gets_all_its_problems_at_once(tmp_path: Path) -> None:

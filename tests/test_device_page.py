@@ -206,12 +206,9 @@ def test_a_code_that_is_not_waiting_is_asked_for_again(
         device.fake.deny_device(device.user_code)
     elif how == "missing":
         del sent["user_code"]
-    if method == "GET":
-        page = device.shown(**sent)
-    else:
-        page = device.browser.post("/device", data=sent)
+    page = device.shown(**sent) if method == "GET" else device.browser.post("/device", data=sent)
     if (method, how) == ("GET", "missing"):
-        assert (page.status_code, "role=" + '"alert"' in page.text) == (200, False)
+        assert (page.status_code, 'role="alert"' in page.text) == (200, False)
     else:
         assert page.status_code == 400
         assert 'role="alert">This code is unknown, used, or expired<' in page.text
