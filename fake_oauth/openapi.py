@@ -83,6 +83,7 @@ def schemas(dialect: Dialect) -> dict[str, Any]:
     return {
         "TokenResponse": _token_response(),
         "Error": _object(_texts("error", "error_description", "error_uri"), required=["error"]),
+        "DeviceAuthorization": _device_authorization(),
         "UserInfo": _object(_texts("sub"), additional=True),
         "OneTimePasswordToken": _object(_texts("otp_token")),
         "Resource": _object(_texts("sub", "client_id", "scope"), required=["scope"]),
@@ -261,6 +262,16 @@ def _token_response() -> dict[str, Any]:
             required.append(member.name)
     members["token_type"] = {"type": "string", "enum": ["Bearer", "DPoP", "N_A"]}
     return _object(members, required=required)
+
+
+def _device_authorization() -> dict[str, Any]:
+    """Return the schema of a device authorization response (RFC 8628 section 3.2)."""
+    uris = ("verification_uri", "verification_uri_complete")
+    numbers: Mapping[str, Schema] = {
+        name: {"type": "integer", "minimum": 1} for name in ("expires_in", "interval")
+    }
+    members = {**_texts("device_code", "user_code"), **dict.fromkeys(uris, _URI), **numbers}
+    return _object(members, required=[name for name in members if name != "interval"])
 
 
 def _introspection() -> dict[str, Any]:

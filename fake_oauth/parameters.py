@@ -40,6 +40,7 @@ _SECRET: Final = Parameter(kind="secret", allowed_in_url=False)
 
 PARAMETERS: Final[Mapping[str, Parameter]] = {
     "access_token": _TOKEN,
+    "allow": _VOCABULARY,
     "auth_source_id": _IDENTIFIER,
     "client_id": _IDENTIFIER,
     "client_secret": _SECRET,
@@ -50,6 +51,7 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
     "code_verifier": _SECRET,
     "confirm": _VOCABULARY,
     "deny": _VOCABULARY,
+    "device_code": _TOKEN,
     "email": _PERSONAL,
     "error": _VOCABULARY,
     "expires_in": _VOCABULARY,
@@ -78,6 +80,8 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
     "token_type_hint": _VOCABULARY,
     "ui_locales": _VOCABULARY,
     "usage": _VOCABULARY,
+    # The verification_uri_complete carries it (RFC 8628 section 3.3.1).
+    "user_code": Parameter(kind="secret"),
     "username": _PERSONAL,
 }
 

@@ -20,9 +20,9 @@ from fake_oauth.http.app import App
 from fake_oauth.http.endpoints import metadata
 from fake_oauth.http.listener import Listener, server_context
 from fake_oauth.journal import Exchange, Journal
-from fake_oauth.provider import admin, issuing
+from fake_oauth.provider import admin, device, issuing
 from fake_oauth.provider.clock import Clock
-from fake_oauth.provider.errors import FakeOAuthError, SettingsError
+from fake_oauth.provider.errors import FakeOAuthError, OAuthError, SettingsError
 from fake_oauth.provider.ids import Ids, fresh_seed
 from fake_oauth.provider.keys import key_ring
 from fake_oauth.provider.model import Acceptance, Client, OneTimePassword, Resource, User
@@ -278,18 +278,31 @@ class FakeOAuth:
             realm, grant, redirect_uri=redirect_uri, code_challenge=code_challenge, nonce=nonce
         )
 
+    def approve_device(self, user_code: str, user: str | None = None) -> None:
+        """Allow the device that shows a user code, as if `user` had done it on the page.
+
+        The default is the first user. Raise FakeOAuthError for a user who is unknown or not active,
+        and for a user code that is unknown, expired, or decided already.
+        """
+        realm = self._realm
+        found = self._active_user("approve_device", user)
+        self._decide("approve_device", lambda: device.allow(realm, user_code, found))
+
+    def deny_device(self, user_code: str) -> None:
+        """Deny the device that shows a user code, as if a user had done it on the page.
+
+        Raise FakeOAuthError as `approve_device` does.
+        """
+        realm = self._realm
+        self._decide("deny_device", lambda: device.deny(realm, user_code))
+
     def login(self, user: str | None = None) -> None:
         """Treat every browser as logged in as `user`, so that no login page is shown.
 
         Raise FakeOAuthError for a user who is unknown or not active.
         """
-        realm = self._realm
-        found = realm.user(user)
-        if found.status != "active":
-            raise FakeOAuthError(
-                f"login: user {found.login_name!r} is {found.status}; call unfreeze_user first"
-            )
-        realm.logged_in_everywhere = Login(found.sub, realm.clock.now())
+        found = self._active_user("login", user)
+        self._realm.logged_in_everywhere = Login(found.sub, self.clock.now())
 
     def logout(self) -> None:
         """End what `login` began: browsers without a session of their own see the login page."""
@@ -326,9 +339,9 @@ class FakeOAuth:
     def expire(self, token: str) -> None:
         """Expire a token immediately, whatever its lifetime.
 
-        Pass a refresh token, a code, an access token, or its name in the journal, such as
-        `alice/1 r2`. The JWT of an access token does not change. Raise FakeOAuthError for an
-        unknown token.
+        Pass a refresh token, a code, a device code, an access token, or its name in the journal,
+        such as `alice/1 r2`. The JWT of an access token does not change. Raise FakeOAuthError for
+        an unknown token.
         """
         admin.expire(self._realm, token)
 
@@ -485,6 +498,21 @@ class FakeOAuth:
     def _realm(self) -> Realm:
         return self._serving().realm
 
+    def _active_user(self, method: str, name: str | None) -> User:
+        found = self._realm.user(name)
+        if found.status != "active":
+            raise FakeOAuthError(
+                f"{method}: user {found.login_name!r} is {found.status}; call unfreeze_user first"
+            )
+        return found
+
+    def _decide(self, method: str, decide: Callable[[], object]) -> None:
+        try:
+            decide()
+        except OAuthError as error:
+            hint = "pass the user_code of a device authorization response, once"
+            raise FakeOAuthError(f"{method}: {error.reason}; {hint}") from None
+
     def _begin(self, settings: Settings) -> None:
         """Set the state that `reset` replaces."""
         self.settings = settings
@@ -516,6 +544,7 @@ class FakeOAuth:
             clock=self.clock,
             ids=Ids(self.seed, settings.ids),
             session_seconds=settings.session_seconds,
+            device_interval_seconds=settings.device_interval_seconds,
             acceptance=Acceptance(
                 raw_basic=settings.accept_raw_basic,
                 localhost_on_any_port=settings.accept_localhost_on_any_port,

@@ -143,6 +143,9 @@ class Settings(OwnTerms):
     """The username or sub of a user who is logged in in every browser."""
     session_seconds: int = 3600
     """How long a browser stays logged in, and how long a login may take, in seconds."""
+    device_interval_seconds: int = 5
+    """How long a client waits between two polls with a device code, by the server's clock; 0 is not
+    judged, and not in the response."""
     keys: Sequence[SigningKey] = ()
     """Custom keys: the first signs, the second signs after a rotation."""
     ids: Mapping[IdKind, Sequence[str]] = field(default_factory=dict)
@@ -315,6 +318,8 @@ class Settings(OwnTerms):
             message = "expected an http or https URL without query and fragment"
             yield Problem("issuer", f"{message}, got {self.issuer!r}")
         yield from lifetime_problems("session_seconds", self.session_seconds)
+        if self.device_interval_seconds:
+            yield from lifetime_problems("device_interval_seconds", self.device_interval_seconds)
         for name, least in (("journal_limit", 1), ("journal_bytes", 1)):
             if getattr(self, name) < least:
                 yield Problem(name, f"expected at least {least}, got {getattr(self, name)}")
@@ -437,7 +442,9 @@ def _dialect_problems(dialect: Dialect | type[Dialect] | str) -> Iterator[Proble
             message = f"expected a path that starts with /, got {path!r}"
             yield Problem(f"dialect.paths.{name}", message)
     yield from repeated("dialect.paths", loaded.paths.values())
-    for name in ("token", "login"):
+    # A device authorization response names the page.
+    page = ("device",) if "device_authorization" in loaded.paths else ()
+    for name in ("token", "login", *page):
         if name not in loaded.paths:
             yield Problem(
                 "dialect.paths", f"no path for {name}; add one, such as {Dialect.paths[name]!r}"

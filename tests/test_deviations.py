@@ -363,6 +363,21 @@ STANDARD: dict[str, tuple[Change, bool]] = {
     "active as text": (member("active", "true"), True),
     "no token_endpoint": (without("token_endpoint"), True),
     "no introspection_endpoint": (without("introspection_endpoint"), False),
+    "no device_code": (without("device_code"), True),
+    "no user_code": (without("user_code"), True),
+    "no verification_uri": (without("verification_uri"), True),
+    "no verification_uri_complete": (without("verification_uri_complete"), False),
+    "a verification_uri without a host": (member("verification_uri", "/device"), True),
+    "no interval": (without("interval"), False),
+    "another interval": (member("interval", 7), False),
+    "an interval as text": (member("interval", "5"), True),
+    "slow_down for authorization_pending": (
+        member("error", "slow_down", "authorization_pending"),
+        True,
+    ),
+    "invalid_grant for expired_token": (member("error", "invalid_grant", "expired_token"), True),
+    "invalid_grant for access_denied": (member("error", "invalid_grant", "access_denied"), True),
+    "no device_authorization_endpoint": (without("device_authorization_endpoint"), False),
     "another client": (member("client_id", "OTHER_CLIENT_ID"), True),
     "an exp that is text": (member("exp", "soon"), True),
     "an auth_time as text": (claims("id_token", lambda c: c.update(auth_time="soon")), True),
@@ -460,9 +475,12 @@ ALLOWED: dict[str, Change] = {
 }
 
 
-# But there it is wrong: nothing verifies the tokens, and the scope is not the one that was granted.
+# But there it is wrong: nothing verifies the tokens, a device code needs its lifetime, and the
+# scope is not the one that was granted.
 NOT_ALLOWED = {
     "keys of another kind": {case.name for case in sound("rfc") if case.response.claims},
+    # RFC 8628 section 3.2 requires that of a device code.
+    "no lifetime": {"device_authorization.success", "device_authorization.public_client"},
     "no scope": {"refresh_token.narrower_scope"},
 }
 

@@ -194,6 +194,21 @@ def test_a_login_of_a_client_that_is_gone_ends_on_the_page(described: Described)
     assert "Set-Cookie" not in reply.headers, "nobody has logged in"
 
 
+def test_the_verification_page_is_as_described() -> None:
+    described = Described("rfc")
+    client = {"client_id": "TENANT_CLIENT_ID", "client_secret": "TENANT_CLIENT_SECRET"}
+    told = described.ask("device_authorization", "POST", data=client).get_json()
+    assert described.ask("device_authorization", "POST", data={}).status_code == 401
+    chosen = {"user_code": told["user_code"], "sub": "MOCK_USERNAME"}
+    assert described.ask("device").status_code == 200
+    assert described.ask("device", query_string={"user_code": "x"}).status_code == 400
+    assert described.ask("device", query_string=chosen).status_code == 200
+    assert described.ask("device", "POST", data={**chosen, "sub": "x"}).status_code == 400
+    assert described.ask("device", "POST", data=chosen).status_code == 200
+    for flaw in FLAWS.values():
+        assert described.ask("device", "POST", **flaw).status_code == 400
+
+
 FLAWS: dict[str, dict[str, Any]] = {
     "over the limit": {"data": b"x" * 65537, "content_type": "application/x-www-form-urlencoded"},
     "not UTF-8": {"data": b"a=%ff", "content_type": "application/x-www-form-urlencoded"},

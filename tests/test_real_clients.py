@@ -22,7 +22,9 @@ from joserfc import jwt
 from joserfc.errors import BadSignatureError, ExpiredTokenError
 from joserfc.jwk import KeySet
 from oauthlib.oauth2 import (
+    AccessDeniedError,
     BackendApplicationClient,
+    DeviceClient,
     InvalidGrantError,
 )
 from requests_oauthlib import OAuth2Session
@@ -385,3 +387,48 @@ def test_over_https_the_page_keeps_its_browser_logged_in(oauth_server: FakeOAuth
         assert out.headers["Location"] == "https://app.example/out"
         again = browser.get(f"{oauth_server.url}/oauth2/authorize", params=asked)
         assert again.headers["Location"].startswith(f"{page}?p_state=")
+
+
+# Devices (RFC 8628)
+
+
+DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
+
+
+def device_authorization(server: FakeOAuth, **form: str) -> Any:
+    url = server.metadata()["device_authorization_endpoint"]
+    return httpx.post(url, data=form).raise_for_status().json()
+
+
+@pytest.mark.oauth_server(dialect="rfc")
+def test_authlib_polls_for_the_tokens_of_a_device(oauth_server: FakeOAuth) -> None:
+    told = device_authorization(oauth_server, client_id="web", client_secret="s3cret")
+    asked = {"grant_type": DEVICE_CODE, "device_code": told["device_code"]}
+    with AuthlibSession("web", "s3cret") as session:
+        with pytest.raises(OAuthError, match=r"^authorization_pending:"):
+            session.fetch_token(oauth_server.token_url, **asked)
+        with pytest.raises(OAuthError, match=r"^slow_down:"):
+            session.fetch_token(oauth_server.token_url, **asked)
+        oauth_server.approve_device(told["user_code"], "bob")
+        token = session.fetch_token(oauth_server.token_url, **asked)
+    assert (token["token_type"], token["scope"]) == ("Bearer", "email openid")
+    assert [exchange.form["device_code"] for exchange in list(oauth_server.journal)[1:]] == [
+        told["device_code"]
+    ] * 3
+
+
+@pytest.mark.oauth_server(dialect="rfc")
+def test_oauthlib_is_a_public_device(oauth_server: FakeOAuth) -> None:
+    told = device_authorization(oauth_server, client_id="phone", scope="openid")
+    client = DeviceClient("phone")
+    body = client.prepare_request_body(told["device_code"], include_client_id=True)
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    oauth_server.deny_device(told["user_code"])
+    refused = httpx.post(oauth_server.token_url, content=body, headers=headers)
+    with pytest.raises(AccessDeniedError):
+        client.parse_request_body_response(refused.text)
+    told = device_authorization(oauth_server, client_id="phone", scope="openid")
+    body = client.prepare_request_body(told["device_code"], include_client_id=True)
+    oauth_server.approve_device(told["user_code"])
+    granted = httpx.post(oauth_server.token_url, content=body, headers=headers)
+    assert client.parse_request_body_response(granted.text)["scope"] == ["openid"]

@@ -11,6 +11,7 @@ from werkzeug.test import Client as Browser
 from werkzeug.test import TestResponse
 
 from fake_oauth import Client, FakeOAuth, ProtectedResource, Settings, SettingsError, faults
+from fake_oauth.provider.grants.device_code import DEVICE_CODE
 from tests.support.client import claims
 
 CALLBACK = "https://example.com/callback"
@@ -337,3 +338,21 @@ def test_a_configured_resource_can_be_set_over_the_control_api() -> None:
     wrong = site.browser.put("/_fake/resource", json={"identifier": "x"})
     assert wrong.status_code == 400
     assert wrong.get_json()["problems"][0]["path"] == "$.identifier"
+
+
+def test_the_tokens_of_a_device_are_for_the_resource_that_it_named() -> None:
+    site = Site(resources=[FILES])
+    asked = {"scope": "a", "resource": f"{ISSUER}/files"}
+    code = site.browser.post("/device_authorization", data=asked, auth=("web", "s")).get_json()
+    site.server.approve_device(code["user_code"])
+    polled = {"grant_type": DEVICE_CODE, "device_code": code["device_code"]}
+    refused = site.post(**polled, resource=MCP)
+    assert refused.get_json()["error"] == "invalid_target"
+    assert site.audience(**polled) == f"{ISSUER}/files"
+
+
+def test_a_device_cannot_name_an_unknown_resource() -> None:
+    site = Site(resources=[FILES])
+    asked = {"resource": "https://unknown.example"}
+    refused = site.browser.post("/device_authorization", data=asked, auth=("web", "s"))
+    assert refused.get_json()["error"] == "invalid_target"

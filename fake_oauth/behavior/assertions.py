@@ -96,6 +96,21 @@ class ClientAssertions:
         """
         self._assert("slowed_down", at_least_seconds=at_least_seconds)
 
+    def polled_at_the_interval(self) -> None:
+        """Assert that the client waited for the interval between polls (RFC 8628 section 3.5).
+
+        Each `slow_down` makes the interval of a device code 5 seconds longer. Time is the server's.
+        If the setting `device_interval_seconds` is 0, there is nothing to judge.
+        """
+        self._assert("polled_at_the_interval")
+
+    def stopped_polling(self) -> None:
+        """Assert that the client did not poll again after a final response (RFC 8628 section 3.5).
+
+        It can poll again after a 5xx or 429, and if the response was lost or malformed.
+        """
+        self._assert("stopped_polling")
+
     def sent_no_secret_in_a_url(self) -> None:
         """Assert that no secret and no token was sent in a query string."""
         self._assert("sent_no_secret_in_a_url")

@@ -25,18 +25,22 @@ from typing import Final
 from fake_oauth.behavior.history import History, Request, in_time
 from fake_oauth.journal import Exchange
 from fake_oauth.parameters import SECRET_IN_URL
+from fake_oauth.provider.grants.device_code import SLOW_DOWN_SECONDS, TOLERANCE_SECONDS
 
 LEEWAY_SECONDS: Final = 60.0
 """How early a client may refresh: most do it a little before the access token expires."""
 
 # Errors that mean what 500 and 503 mean (RFC 6749 section 4.1.2.1).
 _TEMPORARY: Final = frozenset({"server_error", "temporarily_unavailable"})
+# Errors after which a client polls again (RFC 8628 section 3.5, RFC 9449 section 8).
+_UNDECIDED: Final = frozenset({"authorization_pending", "slow_down", "use_dpop_nonce"})
 # How programs write a refresh token that they do not have.
 _NO_TOKEN: Final = frozenset({"", "none", "null", "undefined"})
 # Where a token belongs: the letter of its name, and its kind.
 _BELONGS: Final = {
     "refresh_token": ("r", "a refresh token"),
     "code": ("c", "a code"),
+    "device_code": ("d", "a device code"),
     "access_token": ("a", "an access token"),
     "bearer": ("a", "an access token"),
 }
@@ -370,6 +374,52 @@ def slowed_down(history: History, at_least_seconds: float = 5) -> Judgments:
                 told = None
 
 
+# Device codes
+
+
+def polled_at_the_interval(history: History) -> Judgments:
+    for polls in history.polls:
+        interval = history.intervals.get(polls[0].exchange.tokens.get("device_code", ""))
+        before: Request | None = None
+        for request, answered in in_time(polls if interval is not None else ()):
+            for other in answered:
+                if other.error == "slow_down":
+                    interval = (interval or 0) + SLOW_DOWN_SECONDS
+            if before is not None and interval is not None:
+                pause = request.exchange.at - before.exchange.at
+                text = (
+                    f"polled {pause:g} s after request {before.number}, sooner than the interval "
+                    f"of {interval:g} s"
+                )
+                yield request, text if pause < interval - TOLERANCE_SECONDS else None
+            before = request
+
+
+def stopped_polling(history: History) -> Judgments:
+    for polls in history.polls:
+        final: list[Request] = []
+        for request, answered in in_time(polls):
+            final += filter(_ends_polling, answered)
+            ended = next((other for other in final if not _may_follow(request, other)), None)
+            if ended is not None:
+                outcome = "tokens" if ended.has_tokens else ended.error
+                yield request, f"polled again, after request {ended.number} got {outcome}"
+            elif _ends_polling(request):
+                yield request, None
+
+
+def _ends_polling(request: Request) -> bool:
+    """Return whether a response is final (RFC 8628 section 3.5)."""
+    if _has_failed(request) or not request.is_clear:
+        return False
+    return request.has_tokens or request.error not in {None, *_UNDECIDED}
+
+
+def _may_follow(request: Request, ended: Request) -> bool:
+    """Return whether a poll is a new attempt: with other credentials, after a refusal of those."""
+    return ended.error == "invalid_client" and request.exchange.digest != ended.exchange.digest
+
+
 def _answered_at(exchange: Exchange) -> float:
     return exchange.at if exchange.answered_at is None else exchange.answered_at
 
@@ -451,7 +501,7 @@ def _misplaced(exchange: Exchange, parameter: str, name: str) -> str | None:
         return f"sent {name} to {exchange.path}, which is not an endpoint"
     if not name.rpartition(" ")[2].startswith(letter):
         return f"sent {name} as {parameter}, which must be {kind}"
-    if parameter in ("refresh_token", "code") and exchange.endpoint != "token":
+    if parameter in ("refresh_token", "code", "device_code") and exchange.endpoint != "token":
         return f"sent {name} to the {exchange.endpoint} endpoint"
     return None
 
@@ -525,6 +575,18 @@ CHECKS: Final[Mapping[str, Check]] = {
         "section 3.5).",
         find=slowed_down,
         judges="request after a slow_down",
+    ),
+    "polled_at_the_interval": Check(
+        sentence="Wait for the `interval` between two polls with a device code, by the server's "
+        "clock, and for 5 seconds more after each `slow_down` (RFC 8628 section 3.5).",
+        find=polled_at_the_interval,
+        judges="second poll with a device code whose response has an interval",
+    ),
+    "stopped_polling": Check(
+        sentence="Stop polling with a device code after tokens, and after any error other than "
+        "`authorization_pending` and `slow_down` (RFC 8628 section 3.5).",
+        find=stopped_polling,
+        judges="poll with a device code that got a final response",
     ),
     "sent_no_secret_in_a_url": Check(
         sentence="Send no secret and no token in a URL, where logs keep it (RFC 6750 section 5.3).",

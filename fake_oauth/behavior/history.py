@@ -27,6 +27,8 @@ _PURPOSES: Final = ("scope", "resource", "audience")
 _PERSONAL: Final = names_of("personal")
 # A longer `expires_in`, about 31 years, counts as malformed.
 _LONGEST: Final = 10**9
+# The interval of a device authorization response that names none (RFC 8628 section 3.2).
+_INTERVAL_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -134,6 +136,35 @@ class History:
                 client_id = request.exchange.client_id
                 if owners.get(request.grant, client_id) == client_id:
                     found[request.grant].append(request)
+        return found
+
+    @cached_property
+    def polls(self) -> Sequence[Sequence[Request]]:
+        """The requests of one client with one device code, in groups (RFC 8628 section 3.4)."""
+        found: dict[tuple[str | None, str], list[Request]] = defaultdict(list)
+        for request in self.requests:
+            exchange = request.exchange
+            device_code = exchange.form.get("device_code")
+            if device_code and exchange.endpoint == "token":
+                found[exchange.client_id, device_code].append(request)
+        return list(found.values())
+
+    @cached_property
+    def intervals(self) -> Mapping[str, float]:
+        """How long a client has to wait between two polls, by the name of the device code.
+
+        Without an `interval` in the response, it is 5 seconds (RFC 8628 section 3.2). If no fault
+        removed it, the settings have turned the pauses off, and the device code is not here.
+        """
+        found: dict[str, float] = {}
+        for request in self.requests:
+            exchange = request.exchange
+            if (name := _first("d", exchange.issued)) is not None:
+                interval: Any = _members(exchange.body).get("interval")
+                if type(interval) in (int, float) and 0 <= interval <= _LONGEST:
+                    found[name] = interval
+                elif exchange.fault is not None:
+                    found[name] = _INTERVAL_SECONDS
         return found
 
     @cached_property

@@ -78,8 +78,8 @@ class Case:
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The same as the settings of a fake."""
     needs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """What must exist before, and its parameters: a `code`, an `access_token`, a `client_token`,
-    an `otp`, a `login`."""
+    """What must exist before, and its parameters: a `code`, a `device_code`, an `access_token`,
+    a `client_token`, an `otp`, a `login`."""
 
 
 def folder() -> Path:

@@ -40,7 +40,7 @@ _JWKS_TYPES: Final = frozenset({"application/json", "application/jwk-set+json"})
 # The header parameters of a JWT that a client depends on. `signatures` looks the `kid` up.
 _SIGNIFICANT_JOSE: Final = frozenset({"alg"})
 _FOR_PEOPLE: Final = frozenset({"error_description", "error_uri"})
-_FREE: Final = _FOR_PEOPLE | {"expires_in", "protected_resources"}
+_FREE: Final = _FOR_PEOPLE | {"expires_in", "interval", "protected_resources"}
 _MISSING: Final = "(missing)"
 _ABSENT: Final = "(absent)"
 _JSON_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|\s+|[{}\[\],:]|[^\s"{}\[\],:]+')

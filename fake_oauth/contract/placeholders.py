@@ -33,6 +33,7 @@ DOCUMENTED: Final[Mapping[str, str]] = {
     "redirect_uri": "https://example.com/callback",
     "logout_redirect_uri": "https://example.com/logout",
     "code": "MOCK_CODE",
+    "device_code": "MOCK_DEVICE_CODE",
     "code_challenge": "MOCK_CODE_CHALLENGE",
     "code_verifier": "MOCK_CODE_VERIFIER",
     "username": "MOCK_USERNAME",

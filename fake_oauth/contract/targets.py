@@ -27,9 +27,9 @@ from fake_oauth.reply import FORM, JSON
 _MADE: Final = ("code", "otp_token", "p_state", "kid", "access_token", "email", "phone_number")
 _UNKNOWN: Final = {**dict.fromkeys(_MADE, "<any>"), "username": "<text>", "sub": "<text>"}
 # The values that a case uses up if it spends something.
-_USED_UP: Final = ("code", "refresh_token", "access_token", "otp", "otp_token")
+_USED_UP: Final = (*("code", "device_code", "refresh_token", "access_token", "otp", "otp_token"),)
 # The values that have scopes already. Other grants get the scopes that the request names.
-_GRANTED: Final = frozenset({"code", "refresh_token", "access_token"})
+_GRANTED: Final = frozenset({"code", "device_code", "refresh_token", "access_token"})
 # Servers accept any value for these, so the documented one is sent.
 _FREE: Final = frozenset({"code_challenge"})
 
@@ -265,6 +265,8 @@ class FakeTarget:
         for name, parameters_ in case.needs.items():
             if name == "code":
                 self._control.call("/codes", parameters_)
+            elif name == "device_code":
+                self._authorize_device(**parameters_)
             elif name == "login":
                 self._control.call("/login", parameters_)
             elif name == "access_token":
@@ -278,6 +280,21 @@ class FakeTarget:
             issuer = Metadata(self._transport, self.dialect).issuer
             values["issuer"] = issuer or "<issuer>"
         yield values
+
+    def _authorize_device(self, outcome: str | None = None, **form: str) -> None:
+        """Request a device code, and let the user decide, or let it expire."""
+        client = {name: DOCUMENTED[name] for name in ("client_id", "client_secret")}
+        path = self.dialect.paths["device_authorization"]
+        body = urlencode({**client, **form})
+        request = Request(method="POST", path=path, headers={"Content-Type": FORM}, body=body)
+        members = self.send(request).members
+        if not {"device_code", "user_code"} <= members.keys():
+            raise SkippedError("needs a server that issues device codes")
+        if outcome == "expired":
+            self._control.call("/expire", {"token": members["device_code"]})
+        elif outcome is not None:
+            verb = {"allowed": "approve", "denied": "deny"}[outcome]
+            self._control.call(f"/{verb}_device", {"user_code": members["user_code"]})
 
     def _send_otp(self, parameters_: Mapping[str, Any]) -> None:
         client = {name: DOCUMENTED[name] for name in ("client_id", "client_secret")}

@@ -309,6 +309,8 @@ CONTROLS: Final[Mapping[tuple[str, str], Row]] = {
     ("DELETE", "/login"): "logout",
     ("POST", "/tokens"): issue_tokens,
     ("POST", "/codes"): issue_code,
+    ("POST", "/approve_device"): "approve_device",
+    ("POST", "/deny_device"): "deny_device",
     ("POST", "/expire"): "expire",
     ("POST", "/revoke"): "revoke",
     ("POST", "/revoke_user"): "revoke_user",

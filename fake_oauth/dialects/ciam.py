@@ -109,6 +109,7 @@ class CIAM(Dialect):
         refresh_token_seconds=3600,
         refresh_policy=RefreshPolicy.CIAM,
         code_seconds=300,
+        device_code_seconds=300,
         revoke_on_code_reuse=False,
     )
     headers: ClassVar[tuple[tuple[str, str], ...]] = (

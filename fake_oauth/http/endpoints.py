@@ -10,13 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
+from urllib.parse import quote
 
+from fake_oauth.http import device as verification_page
 from fake_oauth.http import login as login_page
 from fake_oauth.http import logout as logout_page
 from fake_oauth.http.authorization import authorize
 from fake_oauth.http.metadata import document
 from fake_oauth.http.request import HTTPRequest
 from fake_oauth.provider import bearer, grants, introspection, logout, resources, revocation
+from fake_oauth.provider.device import authorize_device
 from fake_oauth.provider.dialect import Dialect
 from fake_oauth.provider.errors import BearerError, OAuthError
 from fake_oauth.provider.grants.otp import send_otp
@@ -84,6 +87,26 @@ def introspect(realm: Realm, request: HTTPRequest) -> Reply:
     """Say whether a token is active (RFC 7662)."""
     members, reason = introspection.introspect(realm, request.token_request())
     return Reply(data=members, reason=reason)
+
+
+def device_authorization(realm: Realm, request: HTTPRequest) -> Reply:
+    """Issue a device code and a user code (RFC 8628 sections 3.1 and 3.2)."""
+    code = authorize_device(realm, request.token_request())
+    page, terms = realm.url_of("device"), realm.terms(realm.owner(code.grant))
+    members = {
+        "device_code": code.value,
+        "user_code": code.user_code,
+        "verification_uri": page,
+        "verification_uri_complete": f"{page}?user_code={quote(code.user_code, safe='')}",
+        "expires_in": terms.device_code_seconds,
+        **({"interval": code.interval_seconds} if code.interval_seconds else {}),
+    }
+    return Reply(
+        data=realm.dialect.device_reply(members),
+        content_type=realm.dialect.content_type,
+        reason="waiting for the user",
+        issued=(code,),
+    )
 
 
 def userinfo(realm: Realm, request: HTTPRequest) -> Reply:
@@ -255,6 +278,24 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = {
         security="client",
         responses={200: "Introspection", **_CLIENT_RESPONSES},
         metadata="introspection_endpoint",
+    ),
+    "device_authorization": Endpoint(
+        run=device_authorization,
+        summary="Issue a device code and a user code (RFC 8628 section 3.1)",
+        methods=("POST",),
+        form=("scope", "resource"),
+        security="client",
+        responses={200: "DeviceAuthorization", **_CLIENT_RESPONSES},
+        metadata="device_authorization_endpoint",
+    ),
+    "device": Endpoint(
+        run=verification_page.verify,
+        summary="Show the page on which a user allows a device (RFC 8628 section 3.3)",
+        methods=("GET", "POST"),
+        query=("user_code",),
+        form=("user_code", "sub", "username", "password", "allow", "deny"),
+        responses={200: "Page", 400: "Page"},
+        requires_readable_body=False,
     ),
     "jwks": Endpoint(
         run=jwks,

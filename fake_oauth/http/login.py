@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from fake_oauth.http import cookies
 from fake_oauth.http.authorization import response
-from fake_oauth.http.pages import page
+from fake_oauth.http.pages import action, page
 from fake_oauth.http.request import HTTPRequest
 from fake_oauth.provider import authorize
 from fake_oauth.provider.errors import OAuthError, RedirectError
 from fake_oauth.provider.grants.password import check_password
 from fake_oauth.provider.model import User
 from fake_oauth.provider.realm import Realm
+from fake_oauth.provider.request import Parameters
 from fake_oauth.provider.sessions import AuthorizationRequest, Login
 from fake_oauth.reply import Reply
 
@@ -28,7 +29,9 @@ def log_in(realm: Realm, request: HTTPRequest) -> Reply:
     if not is_sent:
         return _page(realm, waiting, p_state=p_state, reason="login page shown")
     try:
-        user = _chosen(realm, waiting, request)
+        if "deny" in request.form:
+            raise authorize.denied(waiting)
+        user = chosen(realm, request.form)
     except RedirectError:
         _use_up(realm, p_state)
         raise
@@ -44,9 +47,7 @@ def log_in(realm: Realm, request: HTTPRequest) -> Reply:
         parameters = authorize.allow(realm, waiting, login)
     except OAuthError as error:
         return _login_ended(realm, error.reason)
-    with realm.lock:
-        realm.sessions.end(session)
-        session = realm.sessions.begin(login.at, login)
+    session = begin_session(realm, session, login)
     return response(
         realm,
         waiting.target,
@@ -61,17 +62,21 @@ def _use_up(realm: Realm, p_state: str) -> bool:
         return realm.sessions.settle(p_state)
 
 
-def _chosen(realm: Realm, waiting: AuthorizationRequest, request: HTTPRequest) -> User:
+def chosen(realm: Realm, form: Parameters) -> User:
     """Return the user who was picked, or whose password was typed. Raise OAuthError."""
-    form = request.form
-    if "deny" in form:
-        raise authorize.denied(waiting)
     if "sub" in form:
         user = realm.users.get(form["sub"])
         if user is None:
             raise OAuthError("invalid_grant", f"no user {form['sub']}", cause="user_unknown")
         return realm.active_user(user, user.sub)
     return check_password(realm, None, form.get("username", ""), form.get("password", ""))
+
+
+def begin_session(realm: Realm, ended: str | None, login: Login) -> str:
+    """Return the id of a new session, which takes the place of the browser's session."""
+    with realm.lock:
+        realm.sessions.end(ended)
+        return realm.sessions.begin(login.at, login)
 
 
 def _login_ended(realm: Realm, reason: str) -> Reply:
@@ -98,6 +103,7 @@ def _page(
         "login.html",
         reason=reason,
         status=status,
+        action=action(realm, "login"),
         form_targets=() if waiting is None else (waiting.target.redirect_uri,),
         waiting=waiting,
         p_state=p_state,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from fake_oauth.reply import HTML, Reply
+from fake_oauth.provider.realm import Realm
+from fake_oauth.reply import HTML, Headers, Reply
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -23,6 +25,7 @@ def page(
     reason: str,
     form_targets: tuple[str, ...] = (),
     status: int = 200,
+    headers: Headers = (),
     **values: Any,
 ) -> Reply:
     """Return a page, escaped, that loads nothing and cannot be framed.
@@ -35,7 +38,16 @@ def page(
         "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'; "
         f"form-action {sources}"
     )
-    return _reply(template, policy, status=status, reason=reason, values=values)
+    made = _reply(template, policy, status=status, reason=reason, values=values)
+    return replace(made, headers=(*made.headers, *headers))
+
+
+def action(realm: Realm, endpoint: str) -> str:
+    """Return where the forms of an endpoint's page are sent.
+
+    It is relative, because a proxy may have a path of its own before that of the endpoint.
+    """
+    return realm.dialect.paths[endpoint].rpartition("/")[2] or "."
 
 
 def form_post(uri: str, parameters: dict[str, str], *, reason: str) -> Reply:

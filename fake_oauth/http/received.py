@@ -8,12 +8,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from fake_oauth.faults.base import LONGEST_SECONDS
-from fake_oauth.provider.store import AccessToken, RefreshToken
+from fake_oauth.provider.store import DeviceCode, Letter, RefreshToken
 from fake_oauth.provider.tokens import InvalidTokenError, decode
 from fake_oauth.reply import Reply, Response
+
+# The member of a response that has a token, by the letter of the token's name.
+_MEMBERS: Final[dict[Letter, str]] = {
+    "a": "access_token",
+    "r": "refresh_token",
+    "d": "device_code",
+}
 
 
 def received(reply: Reply, response: Response, *, changes_layout: bool = False) -> Reply:
@@ -27,7 +34,11 @@ def received(reply: Reply, response: Response, *, changes_layout: bool = False) 
         issued = tuple(
             token
             for token in reply.issued
-            if str(token.value if isinstance(token, RefreshToken) else sent.get("access_token"))
+            if str(
+                token.value
+                if isinstance(token, RefreshToken | DeviceCode)
+                else sent.get("access_token")
+            )
             in text
         )
         return replace(reply, issued=issued, data=reply.data if members is None else members)
@@ -36,7 +47,7 @@ def received(reply: Reply, response: Response, *, changes_layout: bool = False) 
     issued = tuple(
         token
         for token in reply.issued
-        for name in ["access_token" if isinstance(token, AccessToken) else "refresh_token"]
+        for name in [_MEMBERS[token.letter]]
         if members.get(name) == sent.get(name)
     )
     return replace(reply, issued=issued, data=members)

@@ -12,7 +12,7 @@ from fake_oauth.provider.store import IssuedToken, RefreshToken
 
 
 def expire(realm: Realm, token: str) -> None:
-    """Expire a refresh token, a code, or an access token now."""
+    """Expire a refresh token, a code, a device code, or an access token now."""
     with realm.lock:
         _find(realm, token).expires_at = realm.clock.now()
 
@@ -35,6 +35,9 @@ def revoke_user(realm: Realm, user: User, reason: str) -> None:
         for code in realm.store.codes:
             if code.grant.sub == user.sub:
                 code.revoked = code.revoked or reason
+        for device_code in realm.store.device_codes:
+            if device_code.approved is not None and device_code.approved.sub == user.sub:
+                device_code.revoked = device_code.revoked or reason
         realm.sessions.end_all_of(user.sub)
         login = realm.logged_in_everywhere
         if login is not None and login.sub == user.sub:
@@ -45,7 +48,7 @@ def _find(realm: Realm, token: str) -> IssuedToken:
     found = realm.store.find(token) or realm.store.named(token)
     if found is None:
         raise FakeOAuthError(
-            f"unknown token {token!r}; pass a refresh token, access token, or code that this "
-            "server issued, or its token name, such as 'alice/1 r2'"
+            f"unknown token {token!r}; pass a refresh token, access token, code, or device code "
+            "that this server issued, or its token name, such as 'alice/1 r2'"
         )
     return found

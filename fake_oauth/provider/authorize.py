@@ -197,8 +197,7 @@ def login_for(
     """
     with realm.lock:
         now, everywhere = realm.clock.now(), realm.logged_in_everywhere
-        logins = (everywhere, realm.sessions.login(session, now))
-        login = next((found for found in logins if found and _is_active(realm, found)), None)
+        login = current_login(realm, session)
         flaw = _flaw(request, login, now)
         if login is not None and flaw is None:
             return login, f"{realm.users[login.sub].login_name} is logged in"
@@ -215,6 +214,13 @@ def login_for(
         realm.logged_in_everywhere = Login(login.sub, now)
         name = realm.users[login.sub].login_name
         return realm.logged_in_everywhere, f"{flaw}; {name} logged in again"
+
+
+def current_login(realm: Realm, session: str | None) -> Login | None:
+    """Return the login of an active user, everywhere or else in this session; None without one."""
+    with realm.lock:
+        logins = realm.logged_in_everywhere, realm.sessions.login(session, realm.clock.now())
+        return next((login for login in logins if login and _is_active(realm, login)), None)
 
 
 def _is_active(realm: Realm, login: Login) -> bool:

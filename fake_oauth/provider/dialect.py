@@ -28,6 +28,7 @@ _UNQUOTABLE: Final = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
 # The encoder is made once: json.dumps would make one for each call.
 _CLIENT_REFUSED: Final = "Client authentication failed"
 _REFRESH_TOKEN_REFUSED: Final = "The refresh token is unknown, expired, or revoked"
+_DEVICE_CODE_REFUSED: Final = "The device code is unknown, used, or revoked"
 _CODE_REFUSED: Final = "The authorization code is unknown, expired, or used"
 compact_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -72,6 +73,8 @@ class Dialect:
         "revoke": "/revoke",
         "introspect": "/introspect",
         "end_session": "/end_session",
+        "device_authorization": "/device_authorization",
+        "device": "/device",
         "jwks": "/jwks",
         "discovery": "/.well-known/openid-configuration",
         "metadata": "/.well-known/oauth-authorization-server",
@@ -88,6 +91,7 @@ class Dialect:
         "client_credentials",
         "refresh_token",
         "password",
+        "urn:ietf:params:oauth:grant-type:device_code",
     )
     """The grant types that are served."""
     own_grants: ClassVar[Mapping[str, GrantType]] = {}
@@ -146,6 +150,7 @@ class Dialect:
         refresh_token_seconds=30 * 86400,
         refresh_policy=RefreshPolicy.CIAM,
         code_seconds=600,  # The maximum that RFC 6749 section 4.1.2 recommends.
+        device_code_seconds=1800,  # As in the example of RFC 8628 section 3.2.
         revoke_on_code_reuse=True,  # RFC 6749 section 4.1.2: SHOULD.
     )
     """Lifetimes and refresh policy, unless the settings change them."""
@@ -203,6 +208,13 @@ class Dialect:
         "code_revoked": Text(_CODE_REFUSED),
         "redirect_uri_mismatch": Text("The redirect_uri is not that of the authorization request"),
         "code_verifier": Text("The code_verifier does not match the authorization request"),
+        "device_code_unknown": Text(_DEVICE_CODE_REFUSED),
+        "device_code_expired": Text("The device code has expired"),
+        "device_code_spent": Text(_DEVICE_CODE_REFUSED),
+        "device_code_revoked": Text(_DEVICE_CODE_REFUSED),
+        "authorization_pending": Text("The user has not decided yet"),
+        "slow_down": Text("Wait for 5 seconds more between two polls"),
+        "user_code": Text("The code is unknown, used, or expired"),
         "user_deleted": Text("The user was deleted"),
         "revocation_parameter": Text("{} is missing, empty, or sent twice"),
         "authorization_parameter": Text("{} is missing, sent twice, invalid, or not allowed"),
@@ -294,6 +306,10 @@ class Dialect:
             "issued_token_type": tokens.issued_token_type,
         }
         return {name: value for name, value in members.items() if value is not None}
+
+    def device_reply(self, members: dict[str, Any]) -> dict[str, Any]:
+        """Return the members of a device authorization response (RFC 8628 section 3.2)."""
+        return members
 
     def access_token_header(self, key: Key) -> dict[str, str]:
         """Return the header of an access token (RFC 9068 section 2.1)."""

@@ -11,9 +11,23 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from random import Random
 from threading import Lock
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
-IdKind = Literal["jti", "refresh_token", "code", "otp", "otp_token", "p_state", "session"]
+IdKind = Literal[
+    "jti",
+    "refresh_token",
+    "code",
+    "otp",
+    "otp_token",
+    "p_state",
+    "session",
+    "device_code",
+    "user_code",
+]
+
+# Consonants only, so that no word appears and no letter is mistaken for another (RFC 8628 section
+# 6.1).
+_LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ"
 
 
 class Ids:
@@ -29,8 +43,9 @@ class Ids:
     def draw(self, kind: IdKind, *, digits: int = 0) -> str:
         """Return the next id of this kind: from the list if it has any left, else from the seed.
 
-        A `jti` is a UUID. With `digits`, the id is a number of that length. Every other id is 96
-        bytes in base64url without padding: 128 characters (CIAM 1441/64396).
+        A `jti` is a UUID, and a `user_code` is `XXXX-XXXX`. With `digits`, the id is a number of
+        that length. Every other id is 96 bytes in base64url without padding: 128 characters (CIAM
+        1441/64396).
         """
         with self._lock:
             if self._given[kind]:
@@ -38,6 +53,9 @@ class Ids:
             stream = self._streams[kind]
             if kind == "jti":
                 return _uuid4(stream.getrandbits(128))
+            if kind == "user_code":
+                letters = "".join(stream.choices(_LETTERS, k=8))
+                return f"{letters[:4]}-{letters[4:]}"
             if digits:
                 return "".join(stream.choices("0123456789", k=digits))
             return urlsafe_b64encode(stream.randbytes(96)).decode()

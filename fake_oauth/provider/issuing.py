@@ -5,7 +5,7 @@ Nothing is checked here, and nothing is spent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from fake_oauth.provider.claims import in_id_token, in_tokens
@@ -15,6 +15,7 @@ from fake_oauth.provider.realm import Realm, registered_scopes
 from fake_oauth.provider.store import (
     AccessToken,
     AuthorizationCode,
+    DeviceCode,
     Grant,
     IssuedToken,
     RefreshToken,
@@ -116,6 +117,27 @@ def new_code(
         )
         realm.store.codes.add(value, code, now)
     return value
+
+
+def new_device_code(
+    realm: Realm, client: Client, scopes: Iterable[str], entered: Callable[[str], str]
+) -> DeviceCode:
+    """Store a new device code and its user code. `entered` is how user codes are compared."""
+    now = realm.clock.now()
+    with realm.lock:
+        grant = realm.store.open_grant(client.client_id, client.client_id, scopes, is_users=False)
+        user_code = realm.ids.draw("user_code")
+        code = DeviceCode(
+            value=realm.ids.draw("device_code"),
+            user_code=user_code,
+            entered=entered(user_code),
+            grant=grant,
+            number=grant.next_number("d"),
+            interval_seconds=realm.device_interval_seconds,
+            expires_at=now + realm.terms(client).device_code_seconds,
+        )
+        realm.store.device_codes.add(code.value, code, now)
+    return code
 
 
 def mint(

@@ -38,6 +38,7 @@ class Terms:
     refresh_token_seconds: int
     refresh_policy: RefreshPolicy
     code_seconds: int
+    device_code_seconds: int
     revoke_on_code_reuse: bool
     claims_in_id_token: bool | None = None
     issue_refresh_tokens: RefreshTokens = "always"
@@ -60,6 +61,8 @@ class OwnTerms:
     """The refresh policy, or the name of a preset."""
     code_seconds: int | None = None
     """Lifetime of an authorization code, in seconds."""
+    device_code_seconds: int | None = None
+    """Lifetime of a device code and of its user code, in seconds."""
     revoke_on_code_reuse: bool | None = None
     """Whether reusing an authorization code revokes the tokens issued for it (RFC 6749 section
     4.1.2)."""

@@ -53,6 +53,7 @@ class Realm:
         clock: Clock,
         ids: Ids,
         session_seconds: int = 3600,
+        device_interval_seconds: int = 5,
         resources: Resources | None = None,
         acceptance: Acceptance = Acceptance(),  # noqa: B008
         sends_issuer: bool = False,
@@ -70,6 +71,8 @@ class Realm:
         self.ids = ids
         self.store = Store()
         self.sessions = Sessions(ids, session_seconds)
+        self.device_interval_seconds = device_interval_seconds
+        """How long a client waits between two polls with a device code; 0 is not judged."""
         self.outbox: deque[OneTimePassword] = deque(maxlen=_OUTBOX_LIMIT)
         self.sent_otps: Counter[str] = Counter()
         """The number of one-time passwords sent in all, by auth source."""

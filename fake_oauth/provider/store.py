@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Final, Generic, Literal, TypeVar
 
-Letter = Literal["r", "a", "c"]
+Letter = Literal["r", "a", "c", "d"]
 State = Literal["active", "expired", "spent", "revoked"]
 
 # How many records of a kind are kept that can no longer be used.
@@ -63,7 +63,7 @@ class Grant:
         return min(self.delivered.expires_at, self.delivered_until)
 
     def next_number(self, letter: Letter) -> int:
-        """Return the number of the next token of a kind: refresh token, access token, or code."""
+        """Return the number of the next token or code of a kind."""
         number = self._issued.get(letter, 0) + 1
         self._issued[letter] = number
         return number
@@ -145,6 +145,36 @@ class AuthorizationCode(IssuedToken):
 
     def revocation(self) -> str | None:
         return self.revoked
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class DeviceCode(IssuedToken):
+    """A device code, and the user code that belongs to it (RFC 8628 section 3.2).
+
+    Its `grant` is the client's own, because a device code is issued before a user is known.
+    """
+
+    letter: Letter = "d"
+    value: str
+    user_code: str
+    """The user code as it is shown: `WDJB-MJHT`."""
+    entered: str
+    """The user code as it is compared: `WDJBMJHT`."""
+    interval_seconds: int
+    """How long the client waits between two polls; 0 is not judged."""
+    polled_at: float | None = None
+    """When the client polled last."""
+    approved: Grant | None = None
+    """The login of the user who allowed the device."""
+    denied: bool = False
+    """Whether the user denied the device."""
+
+    @property
+    def decision(self) -> str | None:
+        """What the user decided, as the end of a sentence; None if nothing yet."""
+        if self.denied:
+            return "denied"
+        return None if self.approved is None else f"allowed as {self.approved.name}"
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -240,6 +270,7 @@ class Store:
     def __init__(self) -> None:
         self.refresh_tokens = RefreshTokens()
         self.codes: Records[AuthorizationCode] = Records()
+        self.device_codes: Records[DeviceCode] = Records()
         self.otps: Records[SentPassword] = Records()
         self._access_tokens: OrderedDict[bytes, AccessToken] = OrderedDict()
         self._logins: Counter[str] = Counter()
@@ -267,7 +298,17 @@ class Store:
 
     def find(self, value: str) -> IssuedToken | None:
         """Return the record of a refresh token, a code, or an access token, valid or not."""
-        return self.refresh_tokens.find(value) or self.codes.find(value) or self.access_token(value)
+        return (
+            self.refresh_tokens.find(value)
+            or self.codes.find(value)
+            or self.device_codes.find(value)
+            or self.access_token(value)
+        )
+
+    def device_code_of(self, entered: str) -> DeviceCode | None:
+        """Return the latest device code with a user code, valid or not."""
+        found = [code for code in self.device_codes if code.entered == entered]
+        return found[-1] if found else None
 
     def named(self, name: str) -> IssuedToken | None:
         """Return the record that has a name in the journal: `alice/1 r2`."""
@@ -308,6 +349,7 @@ class Store:
     def _tokens(self) -> Iterator[IssuedToken]:
         yield from self.refresh_tokens
         yield from self.codes
+        yield from self.device_codes
         yield from self._access_tokens.values()
 
 

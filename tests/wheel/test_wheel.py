@@ -52,6 +52,7 @@ def test_it_carries_what_it_should_and_nothing_else() -> None:
     assert carried >= {
         "py.typed",
         "provider/pem/next.pem",
+        "http/templates/base.html",
         "http/templates/login.html",
         "provider/pem/signing.pem",
         "provider/pem/stranger.pem",

@@ -15,6 +15,7 @@ from fake_oauth.provider.dialect import Dialect
 from fake_oauth.provider.errors import OAuthError
 from fake_oauth.provider.grants.authorization_code import authorization_code, identify_pkce_client
 from fake_oauth.provider.grants.client_credentials import client_credentials
+from fake_oauth.provider.grants.device_code import DEVICE_CODE, device_code
 from fake_oauth.provider.grants.otp import EMAIL, SMS, email_otp, sms_otp
 from fake_oauth.provider.grants.password import password
 from fake_oauth.provider.grants.refresh_token import refresh_token
@@ -65,6 +66,7 @@ GRANTS: Final[Mapping[str, GrantType]] = {
         for_public_clients=True,
     ),
     "password": GrantType(run=password, required=("username", "password"), optional=("scope",)),
+    DEVICE_CODE: GrantType(run=device_code, required=("device_code",), for_public_clients=True),
     SMS: GrantType(
         run=sms_otp,
         required=("auth_source_id", "phone_number", "otp", "otp_token"),
