@@ -64,6 +64,9 @@ def inspect(realm: Realm, access_token: str, now: float) -> Inspection:
     """Return what is known of an access token at a time. Any text is input; nothing is raised."""
     with realm.lock:
         record = realm.store.access_token(access_token)
+        claims = None if record is None else record.claims_of(access_token)
+    if claims is not None:
+        return Inspection(claims=claims, record=record, flaw=_flaw(claims, record, now))
     try:
         header, claims = verify(access_token, (key.public for key in realm.keys.published()))
     except InvalidTokenError as error:
@@ -143,7 +146,7 @@ def _admit(realm: Realm, access_token: str | None, required: Resource) -> Inspec
 
 
 def _flaw(claims: Mapping[str, Any], record: AccessToken | None, now: float) -> str | None:
-    """Return why a signed access token is not valid at a time (RFC 7519 sections 4.1.4, 4.1.5)."""
+    """Return why an access token is not valid at a time (RFC 7519 sections 4.1.4, 4.1.5)."""
     times = {name: claims[name] for name in ("exp", "nbf") if name in claims}
     for name, value in times.items():
         if not isinstance(value, int | float) or isinstance(value, bool):

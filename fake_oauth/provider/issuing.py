@@ -143,19 +143,26 @@ def mint(
 
     # Signing takes most of the time of a request, so no lock is held.
     claims = dialect.access_token_claims(details(terms.access_token_seconds))
-    header = dialect.access_token_header(key)
-    access_token = encode(header, claims, key, dialect.write_jwt_json)
+    is_opaque = terms.access_token_format == "opaque"
+    if is_opaque:
+        access_token = realm.ids.draw("access_token")
+    else:
+        header = dialect.access_token_header(key)
+        access_token = encode(header, claims, key, dialect.write_jwt_json)
     id_token = None
     if grant.is_users and "openid" in grant.scopes:
-        claims = dialect.id_token_claims(details(terms.id_token_seconds))
-        id_token = encode(dialect.id_token_header(key), claims, key, dialect.write_jwt_json)
+        identity = dialect.id_token_claims(details(terms.id_token_seconds))
+        id_token = encode(dialect.id_token_header(key), identity, key, dialect.write_jwt_json)
     with realm.lock:
         record = AccessToken(
             grant=grant,
             number=grant.next_number("a"),
             expires_at=int(now) + terms.access_token_seconds,
         )
-        realm.store.add_access_token(access_token, record)
+        if is_opaque:
+            realm.store.add_opaque_token(access_token, record, claims)
+        else:
+            realm.store.add_access_token(access_token, record)
     issued = (record,) if sent is None else (sent, record)
     tokens = TokenSet(
         access_token=access_token,

@@ -22,6 +22,7 @@ from fake_oauth.structure import Problem, json_problems
 
 AuthMethod = Literal["client_secret_basic", "client_secret_post"]
 Identifier = Literal["username", "phone", "email"]
+TokenFormat = Literal["jwt", "opaque"]
 
 _ABSOLUTE_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^#\s]+")
 # A browser that is sent to one of these runs or shows what the client wrote (RFC 9700 section 4.1).
@@ -30,7 +31,7 @@ _UNSAFE_SCHEMES: Final = ("javascript:", "data:", "vbscript:")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """Lifetimes in seconds, the refresh policy, and the rule for reused codes."""
+    """Lifetimes in seconds, the refresh policy, the rule for reused codes, and the token format."""
 
     access_token_seconds: int
     id_token_seconds: int
@@ -38,6 +39,7 @@ class Terms:
     refresh_policy: RefreshPolicy
     code_seconds: int
     revoke_on_code_reuse: bool
+    access_token_format: TokenFormat = "jwt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,8 @@ class OwnTerms:
     revoke_on_code_reuse: bool | None = None
     """Whether reusing an authorization code revokes the tokens issued for it (RFC 6749 section
     4.1.2)."""
+    access_token_format: TokenFormat | None = None
+    """Whether access tokens are JWTs, or `opaque` texts that only the server can read."""
 
     def over(self, terms: Terms) -> Terms:
         """Return the terms that apply here: these, and those of `terms` for the rest."""
