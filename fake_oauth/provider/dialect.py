@@ -86,6 +86,7 @@ class Dialect:
         "client_credentials",
         "refresh_token",
         "password",
+        "urn:ietf:params:oauth:grant-type:token-exchange",
     )
     """The grant types that are served."""
     own_grants: ClassVar[Mapping[str, GrantType]] = {}
@@ -197,6 +198,9 @@ class Dialect:
         "password": Text("Wrong username or password"),
         "user_unknown": Text("No such user"),
         "user_inactive": Text("The user is not allowed to log in"),
+        "subject_token": Text("{} is expired, revoked, malformed, or not acceptable"),
+        "actor_token": Text("{} is expired, revoked, malformed, or not acceptable"),
+        "target": Text("The {} is not served"),
         "bearer_invalid": Text("The access token is expired, revoked, or malformed"),
         "bearer_scope": Text("The access token lacks a required scope"),
         "bearer_user": Text("The user was deleted"),

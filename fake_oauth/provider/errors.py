@@ -60,6 +60,9 @@ Cause = Literal[
     "sms_rate_limit",
     "email_rate_limit",
     "otp_unavailable",
+    "subject_token",
+    "actor_token",
+    "target",
     # The other endpoints
     "revocation_parameter",
     "authorization_parameter",

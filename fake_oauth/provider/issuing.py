@@ -5,10 +5,10 @@ Nothing is checked here, and nothing is spent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from fake_oauth.provider.model import Client, PreconfiguredRefreshToken, User
+from fake_oauth.provider.model import Client, PreconfiguredRefreshToken, TokenFormat, User
 from fake_oauth.provider.realm import Realm, registered_scopes
 from fake_oauth.provider.store import (
     AccessToken,
@@ -115,14 +115,45 @@ def mint(
     the response has the refresh token. The access token is for the `audience`, or for the client
     without one, and bound to the key with the thumbprint `jkt` if there is one.
     """
-    client, dialect, key = realm.owner(grant), realm.dialect, realm.keys.signing
-    terms = realm.terms(client)
+    terms = realm.terms(realm.owner(grant))
     sent = refresh_token if returned else None
     granted = grant.scopes if scopes is None else tuple(sorted(set(scopes)))
-    user = realm.users.get(grant.sub) if grant.is_users else None
+    details = token_details(
+        realm, grant, now, scopes=granted, nonce=nonce, audience=audience, jkt=jkt
+    )
+    # Signing takes most of the time of a request, so no lock is held.
+    access_token, record = new_access_token(
+        realm, grant, details(terms.access_token_seconds), terms.access_token_format
+    )
+    id_token = None
+    if grant.is_users and "openid" in grant.scopes:
+        id_token = new_id_token(realm, details(terms.id_token_seconds))
+    issued = (record,) if sent is None else (sent, record)
+    tokens = TokenSet(
+        access_token=access_token,
+        refresh_token=None if sent is None else sent.value,
+        scope=" ".join(granted) or None,
+        id_token=id_token,
+        token_type="Bearer" if jkt is None else "DPoP",
+        expires_in=realm.dialect.expires_in(terms.access_token_seconds),
+    )
+    return Granted(tokens, issued, reason)
 
+
+def token_details(
+    realm: Realm,
+    grant: Grant,
+    now: float,
+    *,
+    scopes: Sequence[str],
+    nonce: str | None = None,
+    audience: Sequence[str] = (),
+    jkt: str | None = None,
+) -> Callable[[int], TokenDetails]:
+    """Return a function from a lifetime in seconds to the details of another token."""
+    user = realm.users.get(grant.sub) if grant.is_users else None
     confirmation = None if jkt is None else {"jkt": jkt}
-    extra_claims = {**(user.claims if user else {}), **client.extra_claims}
+    extra_claims = {**(user.claims if user else {}), **realm.owner(grant).extra_claims}
 
     def details(lifetime_seconds: int) -> TokenDetails:
         return TokenDetails(
@@ -132,7 +163,7 @@ def mint(
             issued_at=int(now),
             lifetime_seconds=lifetime_seconds,
             jti=realm.ids.draw("jti"),
-            scopes=granted,
+            scopes=scopes,
             nonce=nonce,
             extra_claims=extra_claims,
             audience=audience,
@@ -141,38 +172,38 @@ def mint(
             actor=grant.actor,
         )
 
-    # Signing takes most of the time of a request, so no lock is held.
-    claims = dialect.access_token_claims(details(terms.access_token_seconds))
-    is_opaque = terms.access_token_format == "opaque"
+    return details
+
+
+def new_access_token(
+    realm: Realm, grant: Grant, details: TokenDetails, token_format: TokenFormat
+) -> tuple[str, AccessToken]:
+    """Store a new access token. Return its value and its record."""
+    dialect, key = realm.dialect, realm.keys.signing
+    claims = dialect.access_token_claims(details)
+    is_opaque = token_format == "opaque"
     if is_opaque:
-        access_token = realm.ids.draw("access_token")
+        value = realm.ids.draw("access_token")
     else:
-        header = dialect.access_token_header(key)
-        access_token = encode(header, claims, key, dialect.write_jwt_json)
-    id_token = None
-    if grant.is_users and "openid" in grant.scopes:
-        identity = dialect.id_token_claims(details(terms.id_token_seconds))
-        id_token = encode(dialect.id_token_header(key), identity, key, dialect.write_jwt_json)
+        value = encode(dialect.access_token_header(key), claims, key, dialect.write_jwt_json)
     with realm.lock:
         record = AccessToken(
             grant=grant,
             number=grant.next_number("a"),
-            expires_at=int(now) + terms.access_token_seconds,
+            expires_at=details.issued_at + details.lifetime_seconds,
         )
         if is_opaque:
-            realm.store.add_opaque_token(access_token, record, claims)
+            realm.store.add_opaque_token(value, record, claims)
         else:
-            realm.store.add_access_token(access_token, record)
-    issued = (record,) if sent is None else (sent, record)
-    tokens = TokenSet(
-        access_token=access_token,
-        refresh_token=None if sent is None else sent.value,
-        scope=" ".join(granted) or None,
-        id_token=id_token,
-        token_type="Bearer" if jkt is None else "DPoP",
-        expires_in=dialect.expires_in(terms.access_token_seconds),
-    )
-    return Granted(tokens, issued, reason)
+            realm.store.add_access_token(value, record)
+    return value, record
+
+
+def new_id_token(realm: Realm, details: TokenDetails) -> str:
+    """Return a new ID token."""
+    dialect, key = realm.dialect, realm.keys.signing
+    claims = dialect.id_token_claims(details)
+    return encode(dialect.id_token_header(key), claims, key, dialect.write_jwt_json)
 
 
 def preconfigure(realm: Realm, token: PreconfiguredRefreshToken) -> None:
