@@ -26,6 +26,7 @@ MAY_BE_EMPTY: Final = "x-may-be-empty"
 """Marks a response that may have no body, for which OpenAPI has no word."""
 
 _TEXT: Final[Schema] = {"type": "string"}
+_TEXTS: Final[Schema] = {"type": ["string", "array"], "items": {"type": "string"}}
 _URI: Final[Schema] = {"type": "string", "format": "uri"}
 _DESCRIPTIONS: Final = {
     200: "The request was granted.",
@@ -177,8 +178,10 @@ def _form(dialect: Dialect, name: str, *, as_json: bool) -> Mapping[str, Schema]
         if row.reads_json or may_be_json or not as_json
     }
     own = [parameter for row in rows.values() for parameter in row.parameters]
+    several = [parameter for row in rows.values() for parameter in row.repeatable]
     one = {"grant_type": {**_TEXT, "enum": list(rows)}}
-    return {**dict.fromkeys((*names, *own), _TEXT), **one} if rows else None
+    members = {**dict.fromkeys((*names, *own), _TEXT), **dict.fromkeys(several, _TEXTS), **one}
+    return members if rows else None
 
 
 def _read(dialect: Dialect, name: str, parameters: tuple[str, ...]) -> tuple[str, ...]:
@@ -278,8 +281,14 @@ def _introspection() -> dict[str, Any]:
     """Return the schema of an introspection response (RFC 7662 section 2.2)."""
     texts = ("scope", "client_id", "username", "token_type", "sub", "iss", "jti")
     numbers: Mapping[str, Schema] = {name: {"type": "number"} for name in ("exp", "iat", "nbf")}
-    audience = {"type": ["string", "array"], "items": {"type": "string"}}
-    members = {"active": {"type": "boolean"}, **_texts(*texts), "aud": audience, **numbers}
+    parties: Mapping[str, Schema] = {name: {"type": "object"} for name in ("act", "may_act")}
+    members = {
+        "active": {"type": "boolean"},
+        **_texts(*texts),
+        "aud": _TEXTS,
+        **numbers,
+        **parties,
+    }
     return _object(members, required=["active"])
 
 

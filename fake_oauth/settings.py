@@ -22,7 +22,7 @@ from fake_oauth.provider.clock import Clock
 from fake_oauth.provider.errors import Cause, FakeOAuthError, SettingsError
 from fake_oauth.provider.grants import GRANTS
 from fake_oauth.provider.ids import IdKind
-from fake_oauth.provider.keys import ALGORITHMS, read_key
+from fake_oauth.provider.keys import ALGORITHMS, read_key, shipped_key
 from fake_oauth.provider.model import (
     AuthSource,
     Client,
@@ -53,7 +53,7 @@ _ISSUER: Final = re.compile(r"https?://[^/?#\s]+[^?#\s]*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigningKey:
-    """A key that signs tokens: from PEM text, from a PEM file, or the shipped key renamed."""
+    """A key that signs tokens: from PEM text, from a PEM file, or a shipped key renamed."""
 
     pem: str | None = None
     """The private key as PEM text."""
@@ -63,10 +63,10 @@ class SigningKey:
     """The key's id; None is a UUID made from the key."""
     alg: str | None = None
     """The signing algorithm, a name of `ALGORITHMS`; None is RS256 for an RSA key, and the only
-    possible one for other keys."""
+    possible one for other keys. Shipped keys sign with RS256, RS384, RS512, PS256, and ES256."""
 
     def read(self) -> tuple[bytes | None, str | None, str | None]:
-        """Return PEM, `kid`, and `alg`; a PEM of None is the shipped key. Raise OSError."""
+        """Return PEM, `kid`, and `alg`; a PEM of None is a shipped key. Raise OSError."""
         pem = None if self.pem is None else self.pem.encode()
         if self.path is not None:
             pem = Path(self.path).read_bytes()
@@ -74,7 +74,7 @@ class SigningKey:
 
     def problems(self) -> Iterator[Problem]:
         """Yield the problems of this key; paths start at the key."""
-        name = "pem" if self.path is None else "path"
+        name = "path" if self.path is not None else "alg" if self.pem is None else "pem"
         if self.alg is not None and self.alg not in ALGORITHMS:
             hint = suggestion(self.alg, list(ALGORITHMS))
             yield Problem("alg", f"unknown algorithm {self.alg!r}; {hint}")
@@ -85,9 +85,8 @@ class SigningKey:
             pem, kid, alg = self.read()
             if pem is not None:
                 read_key(pem, kid, alg)
-            elif alg is not None and not alg.startswith(("RS", "PS")):
-                message = f"the shipped key is an RSA key and cannot sign {alg}; set pem or path"
-                yield Problem("alg", message)
+            else:
+                shipped_key("signing", kid, alg)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             subject = "the text" if self.path is None else repr(self.path)

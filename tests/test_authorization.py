@@ -220,7 +220,7 @@ def test_a_hint_of_another_server_is_refused(site: Site) -> None:
     other = FakeOAuth(replace(SETTINGS, issuer="https://other.example"))
     hint = str(other.issue_tokens("bob").id_token)
     assert error(site.authorize(id_token_hint=hint)) == "invalid_request"
-    expected = "id_token_hint is of issuer 'https://other.example', not of this server"
+    expected = "id_token_hint is an ID token of issuer 'https://other.example'"
     assert site.reason == expected
 
 

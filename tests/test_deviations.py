@@ -391,6 +391,33 @@ STANDARD: dict[str, tuple[Change, bool]] = {
     "claims of an id_token in another order": (claims("id_token", rearranged), False),
     "an id_token for others": (claims("id_token", lambda c: c.update(aud="x")), True),
     "an id_token of another user": (claims("id_token", lambda c: c.update(sub="x")), True),
+    "no issued_token_type": (without("issued_token_type"), True),
+    "another issued_token_type": (
+        member("issued_token_type", "urn:ietf:params:oauth:token-type:saml2"),
+        True,
+    ),
+    "Bearer for a token that gives no access": (member("token_type", "Bearer", "N_A"), True),
+    "invalid_grant for invalid_request": (
+        member("error", "invalid_grant", "invalid_request"),
+        True,
+    ),
+    "invalid_request for invalid_target": (
+        member("error", "invalid_request", "invalid_target"),
+        True,
+    ),
+    "a token without its actor": (claims("access_token", lambda c: c.pop("act", None)), True),
+    "another actor": (
+        claims("access_token", lambda c: c.update(act={"sub": "x"}) if "act" in c else None),
+        True,
+    ),
+    "an exchanged token of another user": (
+        claims("access_token", lambda c: c.update(sub="x")),
+        True,
+    ),
+    "an exchanged token for another audience": (
+        claims("access_token", lambda c: c.update(aud="x")),
+        True,
+    ),
 }
 # What the standards say nothing of, or the dialect does not serve.
 NOT_STANDARD = {
@@ -482,6 +509,7 @@ NOT_ALLOWED = {
     # RFC 8628 section 3.2 requires that of a device code.
     "no lifetime": {"device_authorization.success", "device_authorization.public_client"},
     "no scope": {"refresh_token.narrower_scope"},
+    "a token_type in small letters": {"token_exchange.id_token"},
 }
 
 

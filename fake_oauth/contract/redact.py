@@ -42,8 +42,7 @@ VOCABULARY: Final = frozenset(
     (
         *names_of("vocabulary"),
         # Requests and responses (the IANA registry "OAuth Parameters").
-        *("response_mode", "prompt", "display", "client_assertion_type", "subject_token_type"),
-        *("actor_token_type", "requested_token_type", "issued_token_type"),
+        *("response_mode", "prompt", "display", "client_assertion_type"),
         # JWTs and JWKs (RFC 7515 section 4, RFC 7517 section 4).
         *("typ", "alg", "cty", "enc", "kty", "use", "crv", "key_ops"),
     )

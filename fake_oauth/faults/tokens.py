@@ -4,6 +4,9 @@ Each decodes the token that the endpoint issued and signs it again, unless the s
 fault. The claims can have any values, because extra claims and earlier faults change them; each
 docstring says how its fault treats them. A new one is a subclass of `TokenFault` and a row of
 `KINDS`.
+
+The claims of an opaque token are in the store. A fault in them sends another opaque token, and the
+resource or an introspection shows it. A fault in the signature has nothing to change there.
 """
 
 from __future__ import annotations
@@ -43,7 +46,7 @@ def tampered(
             try:
                 tampered_token = fault.tamper(token, context)
             except InvalidTokenError:
-                continue  # The token is opaque, or another fault has replaced it.
+                continue  # An opaque token has no signature, or another fault has replaced it.
             if tampered_token is not None:
                 changed[name] = tampered_token
                 if name == "access_token":
@@ -75,9 +78,28 @@ class _ClaimsFault(TokenFault):
     """A fault in the claims; the signature is valid."""
 
     def tamper(self, token: str, context: FaultContext) -> str | None:
-        header, claims = decode(token)
-        changed = self.changed(claims, int(context.realm.clock.now()))
+        now = int(context.realm.clock.now())
+        try:
+            header, claims = decode(token)
+        except InvalidTokenError:
+            return self._reissued(token, context, now)
+        changed = self.changed(claims, now)
         return None if changed is None else _signed(header, changed, context)
+
+    def _reissued(self, token: str, context: FaultContext, now: int) -> str | None:
+        """Return another opaque token of the same record, with other claims."""
+        realm = context.realm
+        with realm.lock:
+            record = realm.store.access_token(token)
+            claims = None if record is None else record.claims_of(token)
+            if record is None or claims is None:
+                raise InvalidTokenError("neither a JWT nor an opaque token of this server")
+            changed = self.changed(dict(claims), now)
+            if changed is None:
+                return None
+            value = realm.ids.draw("access_token")
+            realm.store.add_opaque_token(value, record, changed)
+            return value
 
     @abstractmethod
     def changed(self, claims: dict[str, Any], now: int) -> dict[str, Any] | None:

@@ -22,7 +22,7 @@ from fake_oauth.faults.base import (
 from fake_oauth.faults.script import Script, Step
 from fake_oauth.http.connection import INTERRUPT
 from fake_oauth.http.endpoints import ENDPOINTS, Endpoint, allowed, methods_of, not_found
-from fake_oauth.http.received import earlier, end_of_lifetime, members_of, received
+from fake_oauth.http.received import end_of_lifetime, expiry, members_of, received
 from fake_oauth.http.rendering import Renderer
 from fake_oauth.http.request import BODY_LIMIT, HTTPRequest, path_of, read
 from fake_oauth.journal import Exchange, Journal
@@ -366,7 +366,7 @@ class App:
                 for token in reply.issued:
                     if isinstance(token, AccessToken):
                         self.realm.store.add_access_token(access_token, token)
-                        token.expires_at = earlier(token.expires_at, access_token)
+                        token.expires_at = expiry(token, access_token)
         return replace(reply, data=data)
 
     def _interrupted(

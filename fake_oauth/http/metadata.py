@@ -30,7 +30,7 @@ def document(realm: Realm, urls: Mapping[str, str]) -> dict[str, Any]:
         "response_types_supported": ["code"],
         "grant_types_supported": list(realm.dialect.grant_types),
         "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": _algorithms(realm),
+        "id_token_signing_alg_values_supported": realm.keys.algorithms(),
         "scopes_supported": _scopes(realm),
         **urls,
         "code_challenge_methods_supported": ["S256"],
@@ -79,7 +79,3 @@ def _claims(realm: Realm) -> list[str]:
     own = {name for user in realm.users.values() for name in user.claims}
     names, scopes = [*known, *sorted(own.difference({"sub", *known}))], _scopes(realm)
     return ["sub", *(name for name in names if claims.is_released(realm.dialect, name, scopes))]
-
-
-def _algorithms(realm: Realm) -> list[str]:
-    return list(dict.fromkeys(key.alg for key in realm.keys.published()))

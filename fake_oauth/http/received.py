@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from fake_oauth.faults.base import LONGEST_SECONDS
-from fake_oauth.provider.store import DeviceCode, Letter, RefreshToken
+from fake_oauth.provider.store import AccessToken, DeviceCode, Letter, RefreshToken
 from fake_oauth.provider.tokens import InvalidTokenError, decode
 from fake_oauth.reply import Reply, Response
 
@@ -74,12 +74,14 @@ def end_of_lifetime(data: object, now: float) -> float | None:
     return now + max(-LONGEST_SECONDS, min(seconds, LONGEST_SECONDS))
 
 
-def earlier(expires_at: float | None, access_token: str) -> float | None:
-    """Return when a changed access token expires: at its `exp`, if that is earlier."""
-    try:
-        _, claims = decode(access_token)
-    except InvalidTokenError:
-        return expires_at
+def expiry(token: AccessToken, value: str) -> float | None:
+    """Return when an access token with a changed value expires: at its `exp`, if it is earlier."""
+    claims, expires_at = token.claims_of(value), token.expires_at
+    if claims is None:
+        try:
+            _, claims = decode(value)
+        except InvalidTokenError:
+            return expires_at
     exp = claims.get("exp")
     if expires_at is None or not isinstance(exp, int | float):
         return expires_at

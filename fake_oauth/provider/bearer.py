@@ -71,13 +71,41 @@ def inspect(realm: Realm, access_token: str, now: float) -> Inspection:
     """Return what is known of an access token at a time. Any text is input; nothing is raised."""
     with realm.lock:
         record = realm.store.access_token(access_token)
+        claims = None if record is None else record.claims_of(access_token)
+    if claims is not None:
+        return Inspection(claims=claims, record=record, flaw=flaw_of(claims, record, now))
     try:
         header, claims = verify(access_token, (key.public for key in realm.keys.published()))
     except InvalidTokenError as error:
         return Inspection(claims={}, record=record, flaw=_FOREIGN, detail=str(error))
     if record is None and not realm.dialect.is_access_token(header, claims):
         return Inspection(claims={}, flaw=_FOREIGN, detail="an ID token")
-    return Inspection(claims=claims, record=record, flaw=_flaw(claims, record, now))
+    return Inspection(claims=claims, record=record, flaw=flaw_of(claims, record, now))
+
+
+def flaw_of(
+    claims: Mapping[str, Any],
+    record: AccessToken | None,
+    now: float,
+    *,
+    kind: str = "access token",
+) -> str | None:
+    """Return why a token is not valid at a time (RFC 7519 sections 4.1.4, 4.1.5)."""
+    times = {name: claims[name] for name in ("exp", "nbf") if name in claims}
+    for name, value in times.items():
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return f"{kind} with {name} {value!r}, which is not a number"
+        times[name] = max(-_FAR, min(value, _FAR))  # An integer can be too large for a float.
+    if "exp" not in times:
+        return f"{kind} without exp"
+    if times.get("nbf", now) > now:
+        return f"{kind} not valid for another {times['nbf'] - now:.0f} s"
+    known = inf if record is None or record.expires_at is None else record.expires_at
+    expires_at = min(times["exp"], known)
+    if expires_at <= now:
+        return f"{kind} expired {now - expires_at:.0f} s ago"
+    reason = None if record is None else record.revocation()
+    return None if reason is None else f"{kind} {reason}"
 
 
 def userinfo(realm: Realm, access_token: str | None) -> dict[str, Any]:
@@ -165,25 +193,6 @@ def refusal(
         description=description,
         uri=uri,
     )
-
-
-def _flaw(claims: Mapping[str, Any], record: AccessToken | None, now: float) -> str | None:
-    """Return why a signed access token is not valid at a time (RFC 7519 sections 4.1.4, 4.1.5)."""
-    times = {name: claims[name] for name in ("exp", "nbf") if name in claims}
-    for name, value in times.items():
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            return f"access token with {name} {value!r}, which is not a number"
-        times[name] = max(-_FAR, min(value, _FAR))  # An integer can be too large for a float.
-    if "exp" not in times:
-        return "access token without exp"
-    if times.get("nbf", now) > now:
-        return f"access token not valid for another {times['nbf'] - now:.0f} s"
-    known = inf if record is None or record.expires_at is None else record.expires_at
-    expires_at = min(times["exp"], known)
-    if expires_at <= now:
-        return f"access token expired {now - expires_at:.0f} s ago"
-    reason = None if record is None else record.revocation()
-    return None if reason is None else f"access token {reason}"
 
 
 def _text(value: object) -> str | None:

@@ -92,6 +92,7 @@ class Dialect:
         "refresh_token",
         "password",
         "urn:ietf:params:oauth:grant-type:device_code",
+        "urn:ietf:params:oauth:grant-type:token-exchange",
     )
     """The grant types that are served."""
     own_grants: ClassVar[Mapping[str, GrantType]] = {}
@@ -195,7 +196,7 @@ class Dialect:
         "pkce_client_unknown": Text(_CLIENT_REFUSED),
         "client_mismatch": Text("The request names two clients"),
         "grant_type_not_allowed": Text("The client may not use this grant type"),
-        "resource": Text("The requested resource is invalid, unknown, or was not granted"),
+        "target": Text("The requested {} is invalid, unknown, or was not granted"),
         "scope": Text("A requested scope is unknown, or was not granted"),
         "token_of_other_client": Text("It was issued to another client"),
         "refresh_token_unknown": Text(_REFRESH_TOKEN_REFUSED),
@@ -226,6 +227,8 @@ class Dialect:
         "password": Text("Wrong username or password"),
         "user_unknown": Text("No such user"),
         "user_inactive": Text("The user is not allowed to log in"),
+        "subject_token": Text("{} is expired, revoked, malformed, or not acceptable"),
+        "actor_token": Text("{} is expired, revoked, malformed, or not acceptable"),
         "bearer_invalid": Text("The access token is expired, revoked, or malformed"),
         "bearer_scope": Text("The access token lacks a required scope"),
         "bearer_user": Text("The user was deleted"),

@@ -35,7 +35,7 @@ Cause = Literal[
     "grant_type_unsupported",
     "grant_type_not_allowed",
     "scope",
-    "resource",
+    "target",
     "token_of_other_client",
     "refresh_token_unknown",
     "refresh_token_expired",
@@ -67,6 +67,8 @@ Cause = Literal[
     "sms_rate_limit",
     "email_rate_limit",
     "otp_unavailable",
+    "subject_token",
+    "actor_token",
     # The other endpoints
     "revocation_parameter",
     "authorization_parameter",

@@ -18,8 +18,10 @@ def read_id_token(realm: Realm, value: str) -> dict[str, Any]:
         header, claims = verify(value, (key.public for key in realm.keys.published()))
     except InvalidTokenError as error:
         raise InvalidTokenError(f"not an ID token of this server: {error}") from None
-    if claims.get("iss") != realm.issuer or not isinstance(claims.get("sub"), str):
-        raise InvalidTokenError(f"of issuer {claims.get('iss')!r}, not of this server")
     if realm.dialect.is_access_token(header, claims):
         raise InvalidTokenError("not an ID token of this server: an access token")
+    if claims.get("iss") != realm.issuer:
+        raise InvalidTokenError(f"an ID token of issuer {claims.get('iss')!r}")
+    if not isinstance(claims.get("sub"), str):
+        raise InvalidTokenError("an ID token without sub")
     return claims

@@ -15,6 +15,7 @@ from typing import Final, Literal, get_args
 
 IdKind = Literal[
     "jti",
+    "access_token",
     "refresh_token",
     "code",
     "otp",

@@ -10,8 +10,9 @@ from fake_oauth.provider.realm import Realm
 from fake_oauth.provider.request import TokenRequest
 from fake_oauth.provider.store import RefreshToken
 
-# The claims of an access token that the response repeats (RFC 7662 section 2.2).
-_REPEATED: Final = ("exp", "iat", "nbf", "sub", "aud", "iss", "jti")
+# The claims of an access token that the response repeats (RFC 7662 section 2.2; RFC 8693 sections
+# 4.1 and 4.4).
+_REPEATED: Final = ("exp", "iat", "nbf", "sub", "aud", "iss", "jti", "act", "may_act")
 
 
 def introspect(realm: Realm, request: TokenRequest) -> tuple[dict[str, Any], str]:

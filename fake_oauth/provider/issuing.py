@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from fake_oauth.provider.claims import in_id_token, in_tokens
-from fake_oauth.provider.keys import Key
-from fake_oauth.provider.model import Client, PreconfiguredRefreshToken, User
+from fake_oauth.provider.model import Client, PreconfiguredRefreshToken, TokenFormat, User
 from fake_oauth.provider.realm import Realm, registered_scopes
 from fake_oauth.provider.store import (
     AccessToken,
@@ -159,37 +158,25 @@ def mint(
     the response has the refresh token. The access token is for the `audience`, or for the client
     without one, and bound to the key with the thumbprint `jkt` if there is one.
     """
-    client, key = realm.owner(grant), realm.keys.signing
-    terms = realm.terms(client)
+    terms = realm.terms(realm.owner(grant))
     granted = grant.scopes if scopes is None else tuple(sorted(set(scopes)))
-    user = realm.users.get(grant.sub) if grant.is_users else None
-    details = TokenDetails(
-        issuer=realm.issuer,
-        sub=grant.sub,
-        client_id=grant.client_id,
-        issued_at=int(now),
-        lifetime_seconds=terms.access_token_seconds,
-        jti=realm.ids.draw("jti"),
-        scopes=granted,
-        nonce=nonce,
-        extra_claims={**in_tokens(realm.dialect, user), **client.extra_claims},
-        audience=audience or realm.resources.default_audience,
-        auth_time=grant.auth_time,
-        confirmation=None if jkt is None else {"jkt": jkt},
-        actor=grant.actor,
-        alg=key.alg,
+    details = token_details(
+        realm, grant, now, scopes=granted, nonce=nonce, audience=audience, jkt=jkt
     )
     # Signing takes most of the time of a request, so no lock is held.
-    access_token, id_token = _access_token(realm, key, details), None
+    access_token, record = new_access_token(realm, grant, details)
+    id_token = None
     if grant.is_users and "openid" in grant.scopes:
-        id_token = _id_token(realm, key, client, user, details, access_token)
-    with realm.lock:
-        record = AccessToken(
-            grant=grant,
-            number=grant.next_number("a"),
-            expires_at=int(now) + terms.access_token_seconds,
+        id_token = new_id_token(
+            realm,
+            grant,
+            replace(
+                details,
+                lifetime_seconds=terms.id_token_seconds,
+                jti=realm.ids.draw("jti"),
+                access_token=access_token,
+            ),
         )
-        realm.store.add_access_token(access_token, record)
     sent = refresh_token if returned else None
     tokens = TokenSet(
         access_token=access_token,
@@ -202,30 +189,73 @@ def mint(
     return Granted(tokens, (record,) if sent is None else (sent, record), reason)
 
 
-def _access_token(realm: Realm, key: Key, details: TokenDetails) -> str:
-    dialect = realm.dialect
-    claims = dialect.access_token_claims(details)
-    return encode(dialect.access_token_header(key), claims, key, dialect.write_jwt_json)
-
-
-def _id_token(
+def token_details(
     realm: Realm,
-    key: Key,
-    client: Client,
-    user: User | None,
-    issued: TokenDetails,
-    access_token: str,
-) -> str:
-    """Return the ID token that is issued together with an access token."""
-    dialect = realm.dialect
-    details = replace(
-        issued,
-        lifetime_seconds=realm.terms(client).id_token_seconds,
+    grant: Grant,
+    now: float,
+    *,
+    scopes: Sequence[str],
+    nonce: str | None = None,
+    audience: Sequence[str] = (),
+    jkt: str | None = None,
+) -> TokenDetails:
+    """Return what a new access token of a grant says."""
+    client = realm.owner(grant)
+    user = realm.users.get(grant.sub) if grant.is_users else None
+    return TokenDetails(
+        issuer=realm.issuer,
+        sub=grant.sub,
+        client_id=grant.client_id,
+        issued_at=int(now),
+        lifetime_seconds=realm.terms(client).access_token_seconds,
         jti=realm.ids.draw("jti"),
-        access_token=access_token,
-        extra_claims={**in_id_token(realm, user, client, issued.scopes), **client.extra_claims},
+        scopes=scopes,
+        nonce=nonce,
+        extra_claims={**in_tokens(realm.dialect, user), **client.extra_claims},
+        audience=audience or realm.resources.default_audience,
+        auth_time=grant.auth_time,
+        confirmation=None if jkt is None else {"jkt": jkt},
+        actor=grant.actor,
+        alg=realm.keys.signing.alg,
     )
-    claims = dialect.id_token_claims(details)
+
+
+def new_access_token(
+    realm: Realm, grant: Grant, details: TokenDetails, token_format: TokenFormat | None = None
+) -> tuple[str, AccessToken]:
+    """Store a new access token, in the format of its client. Return its value and its record."""
+    dialect, key = realm.dialect, realm.keys.signing
+    claims = dialect.access_token_claims(details)
+    if token_format is None:
+        token_format = realm.terms(realm.owner(grant)).access_token_format
+    is_opaque = token_format == "opaque"
+    if is_opaque:
+        value = realm.ids.draw("access_token")
+    else:
+        value = encode(dialect.access_token_header(key), claims, key, dialect.write_jwt_json)
+    with realm.lock:
+        record = AccessToken(
+            grant=grant,
+            number=grant.next_number("a"),
+            expires_at=details.issued_at + details.lifetime_seconds,
+        )
+        if is_opaque:
+            realm.store.add_opaque_token(value, record, claims)
+        else:
+            realm.store.add_access_token(value, record)
+    return value, record
+
+
+def new_id_token(realm: Realm, grant: Grant, details: TokenDetails) -> str:
+    """Return a new ID token, with the claims of its user."""
+    dialect, client = realm.dialect, realm.owner(grant)
+    # The key may rotate between two tokens, and `at_hash` depends on its algorithm.
+    key = realm.keys.signing
+    own = in_id_token(realm, realm.users.get(grant.sub), client, details.scopes)
+    actor = {} if details.actor is None else {"act": details.actor}
+    claims = dialect.id_token_claims(
+        replace(details, alg=key.alg, extra_claims={**own, **client.extra_claims, **actor})
+    )
     return encode(dialect.id_token_header(key), claims, key, dialect.write_jwt_json)
 
 

@@ -1,7 +1,8 @@
 """Keys: they sign bytes, verify signatures, and publish their public halves.
 
-Three RSA-2048 keys ship with the package, so no key is ever generated at run time. They are public,
-so their signatures prove nothing. To add an algorithm, add its name to `ALGORITHMS`.
+Three RSA-2048 keys and three P-256 keys ship with the package, so no key is ever generated at run
+time. They are public, so their signatures prove nothing. To add an algorithm, add its name to
+`ALGORITHMS`.
 """
 
 from __future__ import annotations
@@ -63,7 +64,19 @@ _KNOWN: Final = _asymmetric()
 ALGORITHMS: Final[Mapping[str, Algorithm]] = {
     name: _KNOWN[name] for name in ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA")
 }
-"""The signing algorithms by their names in RFC 7518 section 3.1 and RFC 8037 section 3.1."""
+"""The signing algorithms by their names in RFC 7518 section 3.1 and RFC 8037 section 3.1.
+
+Ed25519 keeps the name EdDSA, which RFC 9864 section 2.2 deprecates: not all clients know the other.
+"""
+
+# The end of the file names of the shipped keys, by the algorithm that they sign with.
+_SHIPPED: Final = {
+    "RS256": "",
+    "RS384": "",
+    "RS512": "",
+    "PS256": "",
+    "ES256": "_p256",
+}
 
 
 def base64url(data: bytes) -> str:
@@ -128,6 +141,10 @@ class KeyRing:
         """Return the keys in the JWK Set."""
         return [self.signing] if self.former is None else [self.signing, self.former]
 
+    def algorithms(self) -> list[str]:
+        """Return the algorithms that sign, now or after a rotation."""
+        return list(dict.fromkeys((self.signing.alg, self.next.alg)))
+
     def rotated(self, *, keep_old: bool) -> KeyRing:
         """Return the ring after a rotation. Two keys take turns, each time with another `kid`."""
         kid = str(uuid5(NAMESPACE_URL, f"{self.signing.kid} again"))
@@ -139,15 +156,18 @@ class KeyRing:
 def key_ring(keys: Sequence[tuple[bytes | None, str | None, str | None]] = ()) -> KeyRing:
     """Return a ring of up to two custom keys, each as PEM, `kid`, and `alg`.
 
-    The shipped keys fill the other places. A PEM of None is a shipped key with another `kid`.
+    The shipped keys fill the other places, and sign with the algorithm of the first key if they
+    can. A PEM of None is a shipped key with another `kid`. Raise FakeOAuthError as `read_key` does.
     """
     names = ("signing", "next")
     own = [
-        _shipped(name, kid, alg) if pem is None else read_key(pem, kid, alg)
+        shipped_key(name, kid, alg) if pem is None else read_key(pem, kid, alg)
         for name, (pem, kid, alg) in zip(names, keys, strict=False)
     ]
-    signing, following = (*own, *(_shipped(name) for name in names[len(own) :]))
-    return KeyRing(signing, following, _shipped("stranger"))
+    # A rotation changes the key and not the algorithm. A client must refuse a stranger for its key.
+    alg = own[0].alg if own and own[0].alg in _SHIPPED else None
+    signing, following = (*own, *(shipped_key(name, alg=alg) for name in names[len(own) :]))
+    return KeyRing(signing, following, shipped_key("stranger", alg=alg))
 
 
 def read_key(pem: bytes, kid: str | None = None, alg: str | None = None) -> Key:
@@ -196,9 +216,17 @@ def _signature(private: Any, alg: str, signing_input: bytes) -> bytes:
     return ALGORITHMS[alg].sign(signing_input, private)
 
 
-@lru_cache(maxsize=16)
-def _shipped(name: str, kid: str | None = None, alg: str | None = None) -> Key:
-    return _key(_load((_PEM / f"{name}.pem").read_bytes(), trusted=True), kid, alg or "RS256")
+@lru_cache(maxsize=32)
+def shipped_key(name: str, kid: str | None = None, alg: str | None = None) -> Key:
+    """Return a shipped key: `signing`, `next`, or `stranger`. The default `alg` is RS256.
+
+    Raise FakeOAuthError for an algorithm that no shipped key signs with.
+    """
+    alg = alg or "RS256"
+    if alg not in _SHIPPED:
+        raise FakeOAuthError(f"no shipped key can sign {alg}; set pem or path")
+    pem = (_PEM / f"{name}{_SHIPPED[alg]}.pem").read_bytes()
+    return _key(_load(pem, trusted=True), kid, alg)
 
 
 @lru_cache(maxsize=16)

@@ -23,6 +23,7 @@ from fake_oauth.structure import Problem, json_problems
 AuthMethod = Literal["client_secret_basic", "client_secret_post"]
 Identifier = Literal["username", "phone", "email"]
 RefreshTokens = Literal["always", "offline_access", "never"]
+TokenFormat = Literal["jwt", "opaque"]
 
 _ABSOLUTE_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^#\s]+")
 # A browser that is sent to one of these runs or shows what the client wrote (RFC 9700 section 4.1).
@@ -42,6 +43,7 @@ class Terms:
     revoke_on_code_reuse: bool
     claims_in_id_token: bool | None = None
     issue_refresh_tokens: RefreshTokens = "always"
+    access_token_format: TokenFormat = "jwt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,8 @@ class OwnTerms:
     """When a login gets a refresh token: `always`, if the scope `offline_access` was granted
     (OpenID Connect Core 1.0 section 11), or `never`. A client that is not allowed to refresh gets
     none."""
+    access_token_format: TokenFormat | None = None
+    """Whether access tokens are JWTs, or `opaque` texts that only the server can read."""
 
     def over(self, terms: Terms) -> Terms:
         """Return the terms that apply here: these, and those of `terms` for the rest."""

@@ -109,21 +109,24 @@ class Resources:
 
 
 def requested(realm: Realm, parameters: Parameters) -> tuple[str, ...]:
-    """Return the resources that a request names, as they are configured (RFC 8707 section 2)."""
-    if not realm.resources.are_indicated:
-        return ()
+    """Return the resources that a request names, as they are configured (RFC 8707 section 2).
+
+    A server without resource indicators ignores them.
+    """
+    return named(realm, parameters) if realm.resources.are_indicated else ()
+
+
+def named(realm: Realm, parameters: Parameters) -> tuple[str, ...]:
+    """Return the values of `resource`, as they are configured. Raise OAuthError for a bad one."""
     found = []
     for sent in parameters.all("resource"):
-        reason = None
-        if not _ABSOLUTE_URI.fullmatch(sent) or "#" in sent:
+        if not _ABSOLUTE_URI.fullmatch(sent):
             reason = f"resource {sent!r} is not an absolute URI without fragment"
-        elif (name := realm.resources.named(sent)) is None:
+            raise bad_target("resource", reason)
+        if (name := realm.resources.named(sent)) is None:
             known = ", ".join(resource.identifier for resource in realm.resources)
-            reason = f"resource {sent!r} is unknown; known: {known}"
-        else:
-            found.append(name)
-        if reason is not None:
-            raise _invalid_target(reason)
+            raise bad_target("resource", f"resource {sent!r} is unknown; known: {known}")
+        found.append(name)
     return tuple(dict.fromkeys(found))
 
 
@@ -140,7 +143,8 @@ def audience(
     names = requested(realm, parameters)
     for name in names:
         if granted and name not in granted:
-            raise _invalid_target(f"resource {name} was not granted; granted: {' '.join(granted)}")
+            reason = f"resource {name} was not granted; granted: {' '.join(granted)}"
+            raise bad_target("resource", reason)
     if names:
         return names, ""
     if len(granted) > 1:
@@ -166,5 +170,6 @@ def metadata(realm: Realm, path: str) -> dict[str, Any]:
     }
 
 
-def _invalid_target(reason: str) -> OAuthError:
-    return OAuthError("invalid_target", reason, cause="resource", parameter="resource")
+def bad_target(parameter: str, reason: str) -> OAuthError:
+    """Return the refusal of a resource or audience (RFC 8707 section 2, RFC 8693 section 2.2.2)."""
+    return OAuthError("invalid_target", reason, cause="target", parameter=parameter)

@@ -18,7 +18,8 @@ State = Literal["active", "expired", "spent", "revoked"]
 
 # How many records of a kind are kept that can no longer be used.
 KEPT: Final = 4096
-# How many access tokens are kept. An older one is judged by its claims alone.
+# How many access tokens are kept. An older JWT is judged by its claims alone; an older opaque token
+# is unknown.
 KEPT_ACCESS_TOKENS: Final = 16_384
 
 
@@ -182,6 +183,13 @@ class AccessToken(IssuedToken):
     """An access token."""
 
     letter: Letter = "a"
+    opaque: Mapping[str, Mapping[str, Any]] | None = None
+    """The claims of an opaque token by its value; None for a JWT, which has its claims inside. A
+    fault can give it another value with other claims."""
+
+    def claims_of(self, value: str) -> Mapping[str, Any] | None:
+        """Return the claims of an opaque token; None for a value that nobody could read."""
+        return None if self.opaque is None else self.opaque.get(value)
 
     def revocation(self) -> str | None:
         return self.revoked or self.grant.access_tokens_revoked
@@ -319,6 +327,11 @@ class Store:
         self._access_tokens[_digest(value)] = token
         if len(self._access_tokens) > KEPT_ACCESS_TOKENS:
             self._access_tokens.popitem(last=False)
+
+    def add_opaque_token(self, value: str, token: AccessToken, claims: Mapping[str, Any]) -> None:
+        """Keep an opaque access token under a value, with its claims."""
+        token.opaque = {**(token.opaque or {}), value: claims}
+        self.add_access_token(value, token)
 
     def access_token(self, value: str) -> AccessToken | None:
         """Return the record of an access token; None if it is unknown or forgotten."""

@@ -56,6 +56,7 @@ def test_it_carries_what_it_should_and_nothing_else() -> None:
         "http/templates/login.html",
         "provider/pem/signing.pem",
         "provider/pem/stranger.pem",
+        "provider/pem/signing_p256.pem",
         "fixtures/documented_keys.json",
         "fixtures/ciam/token/refresh_token.success.toml",
         "fixtures/rfc/introspect/introspect.unknown.toml",

@@ -19,6 +19,7 @@ from fake_oauth.provider.grants.device_code import DEVICE_CODE, device_code
 from fake_oauth.provider.grants.otp import EMAIL, SMS, email_otp, sms_otp
 from fake_oauth.provider.grants.password import password
 from fake_oauth.provider.grants.refresh_token import refresh_token
+from fake_oauth.provider.grants.token_exchange import TOKEN_EXCHANGE, token_exchange
 from fake_oauth.provider.issuing import Granted
 from fake_oauth.provider.model import Client
 from fake_oauth.provider.realm import Realm, unidentified
@@ -35,6 +36,8 @@ class GrantType:
     """The parameters that must be sent once and not be blank."""
     optional: tuple[str, ...] = ()
     """The parameters that may be sent once."""
+    repeatable: tuple[str, ...] = ()
+    """The parameters that may be sent several times."""
     for_public_clients: bool = False
     """Whether a client_id alone identifies the client."""
     reads_json: bool = False
@@ -45,7 +48,7 @@ class GrantType:
     @property
     def parameters(self) -> tuple[str, ...]:
         """Every parameter that the grant type reads, in order."""
-        return (*self.required, *self.optional)
+        return (*self.required, *self.optional, *self.repeatable)
 
 
 GRANTS: Final[Mapping[str, GrantType]] = {
@@ -78,6 +81,13 @@ GRANTS: Final[Mapping[str, GrantType]] = {
         required=("auth_source_id", "email", "otp", "otp_token"),
         optional=("scope",),
         reads_json=True,
+    ),
+    TOKEN_EXCHANGE: GrantType(
+        run=token_exchange,
+        required=("subject_token", "subject_token_type"),
+        optional=("actor_token", "actor_token_type", "requested_token_type", "scope"),
+        repeatable=("resource", "audience"),
+        for_public_clients=True,
     ),
 }
 
