@@ -40,7 +40,10 @@ _SECRET: Final = Parameter(kind="secret", allowed_in_url=False)
 
 PARAMETERS: Final[Mapping[str, Parameter]] = {
     "access_token": _TOKEN,
+    "assertion": _SECRET,
     "auth_source_id": _IDENTIFIER,
+    "client_assertion": _SECRET,
+    "client_assertion_type": _VOCABULARY,
     "client_id": _IDENTIFIER,
     "client_secret": _SECRET,
     # An authorization response carries it in its URL (RFC 6749 section 4.1.2).

@@ -14,7 +14,6 @@ from fake_oauth import Client, FakeOAuth, PreconfiguredRefreshToken, Settings
 from fake_oauth.dialects import DIALECTS
 from fake_oauth.http.endpoints import ENDPOINTS
 from fake_oauth.provider.dialect import pretty_json
-from fake_oauth.provider.grants import GRANTS
 from tests.support.client import ask, form
 
 HEADERS = {
@@ -129,7 +128,7 @@ def test_discovery_lists_what_is_served() -> None:
         ],
         "jwks_uri": "https://issuer.example/oauth2/jwks",
         "response_types_supported": ["code"],
-        "grant_types_supported": list(GRANTS),
+        "grant_types_supported": list(DIALECTS["ciam"].grant_types),
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256"],
         "scopes_supported": ["email", "openid", "phone"],

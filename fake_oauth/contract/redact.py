@@ -42,7 +42,7 @@ VOCABULARY: Final = frozenset(
     (
         *names_of("vocabulary"),
         # Requests and responses (the IANA registry "OAuth Parameters").
-        *("response_mode", "prompt", "display", "client_assertion_type", "subject_token_type"),
+        *("response_mode", "prompt", "display", "subject_token_type"),
         *("actor_token_type", "requested_token_type", "issued_token_type"),
         # JWTs and JWKs (RFC 7515 section 4, RFC 7517 section 4).
         *("typ", "alg", "cty", "enc", "kty", "use", "crv", "key_ops"),
@@ -55,7 +55,7 @@ NAMES: Final = frozenset(
         *(*VOCABULARY, *PARAMETERS),
         *("error_description", "error_uri", "realm", "audience", "resource", "max_age"),
         *("ui_locales", "id_token_hint", "login_hint", "acr_values", "request", "request_uri"),
-        *("assertion", "client_assertion", "subject_token", "actor_token", "device_code"),
+        *("subject_token", "actor_token", "device_code"),
         *("user_code", "verification_uri", "verification_uri_complete", "interval"),
         *("post_logout_redirect_uri", "session_state", "dpop_jkt", "authorization_details"),
         *("refresh_expires_in", "refresh_token_expires_in", "ext_expires_in", "active"),

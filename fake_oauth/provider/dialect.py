@@ -14,7 +14,13 @@ from dataclasses import dataclass
 from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from fake_oauth.provider.errors import BearerError, Cause, OAuthError, RedirectError
+from fake_oauth.provider.assertions import (
+    CLIENT_ASSERTION_TYPE,
+    JWT_BEARER,
+    InvalidAssertionError,
+    read,
+)
+from fake_oauth.provider.errors import BearerError, Cause, OAuthError, RedirectError, malformed
 from fake_oauth.provider.keys import Key
 from fake_oauth.provider.model import Terms
 from fake_oauth.provider.policies import RefreshPolicy
@@ -86,6 +92,7 @@ class Dialect:
         "client_credentials",
         "refresh_token",
         "password",
+        JWT_BEARER,
     )
     """The grant types that are served."""
     own_grants: ClassVar[Mapping[str, GrantType]] = {}
@@ -122,6 +129,8 @@ class Dialect:
     change it."""
     omits_blanks: ClassVar[bool] = True
     """Whether a parameter without a value counts as omitted (RFC 6749 sections 3.1 and 3.2)."""
+    reads_assertions: ClassVar[bool] = True
+    """Whether clients can authenticate with a JWT (RFC 7523 section 2.2)."""
     reads_token_in_form: ClassVar[bool] = True
     """Whether userinfo accepts the access token as a form parameter (RFC 6750 section 2.2)."""
     terms: ClassVar[Terms] = Terms(
@@ -360,6 +369,8 @@ class Dialect:
 
         Both at once are refused (RFC 6749 section 2.3).
         """
+        if self.reads_assertions and "client_assertion" in form:
+            return assertion_credentials(basic, form)
         if basic is not None:
             if "client_secret" in form:
                 raise OAuthError(
@@ -394,6 +405,32 @@ def form_credentials(form: Parameters) -> Credentials:
     if client_secret is None:
         return Credentials("none", client_id)
     return Credentials("client_secret_post", client_id, client_secret)
+
+
+def assertion_credentials(basic: Credentials | None, form: Parameters) -> Credentials:
+    """Return the credentials of a client that authenticates with a JWT (docs/token.md, rule 21).
+
+    The client is the one that the body names, otherwise the JWT's `sub` (RFC 7521 section 4.2).
+    """
+    for name in ("client_assertion", "client_assertion_type", "client_id"):
+        times = len(form.all(name))
+        if times > 1:
+            raise malformed(f"{name} sent {times} times")
+    if basic is not None or "client_secret" in form:
+        other = "client_secret" if basic is None else "Authorization: Basic"
+        raise malformed(f"{other} and client_assertion together")
+    kind = form.get("client_assertion_type")
+    if kind != CLIENT_ASSERTION_TYPE:
+        raise malformed(f"client_assertion_type: expected {CLIENT_ASSERTION_TYPE}, got {kind!r}")
+    client_id = form.get("client_id")
+    try:
+        assertion = read(form["client_assertion"])
+    except InvalidAssertionError as error:
+        return Credentials(client_id=client_id, missing=f"client_assertion: {error}")
+    client_id = client_id or assertion.claim("sub")
+    if client_id is None:
+        return Credentials(missing="client_assertion: sub: expected the client_id, got none")
+    return Credentials(assertion.auth_method, client_id, assertion=assertion)
 
 
 def challenge_value(scheme: str, members: Mapping[str, str]) -> str:

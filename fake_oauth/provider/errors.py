@@ -28,6 +28,7 @@ Cause = Literal[
     "client_disabled",
     "client_auth_method",
     "client_secret",
+    "client_assertion",
     "client_mismatch",
     "pkce_client_unknown",
     # The token endpoint
@@ -46,6 +47,7 @@ Cause = Literal[
     "code_revoked",
     "redirect_uri_mismatch",
     "code_verifier",
+    "assertion",
     "user_unknown",
     "user_deleted",
     "user_inactive",
