@@ -18,7 +18,8 @@ from werkzeug.test import Client as Browser
 from werkzeug.test import TestResponse
 
 from fake_oauth import Client, FakeOAuth, Settings, SettingsError, faults
-from fake_oauth.dialects import RFC
+from fake_oauth.dialects import DIALECTS, RFC
+from fake_oauth.openapi import document
 from fake_oauth.provider.assertions import (
     InvalidAssertionError,
     Requirements,
@@ -242,6 +243,12 @@ def test_22_the_body_must_name_the_client_of_the_assertion(server: Server) -> No
     assert server.outcome(response)[:2] == (401, "invalid_client")
     response = server.token(signed(claims("mac")), client_id="svc")
     reason = "client_assertion: iss: expected 'svc', got 'mac'"
+    assert server.outcome(response) == (401, "invalid_client", reason)
+
+
+def test_22_a_client_needs_a_jti(server: Server) -> None:
+    response = server.token(signed(claims(jti=None)))
+    reason = "client_assertion: jti: expected a text that no other assertion has, got none"
     assert server.outcome(response) == (401, "invalid_client", reason)
 
 
@@ -543,6 +550,15 @@ def test_the_metadata_name_methods_and_algorithms() -> None:
         paths = {name: RFC.paths[name] for name in ("token", "login")}  # noqa: RUF012
 
     assert [name in Server(dialect=Small).fake.metadata() for name in names] == [True, False, False]
+
+
+def test_openapi_has_the_parameters_where_they_are_read() -> None:
+    for dialect, reads in (("rfc", True), ("ciam", False)):
+        described = document("http://localhost", DIALECTS[dialect])
+        for endpoint in ("token", "revoke"):
+            body = described["paths"][DIALECTS[dialect].paths[endpoint]]["post"]["requestBody"]
+            members = body["content"]["application/x-www-form-urlencoded"]["schema"]["properties"]
+            assert ({"client_assertion", "client_assertion_type"} <= set(members)) == reads
 
 
 # Servers that do not read them

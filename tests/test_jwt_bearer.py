@@ -118,6 +118,8 @@ def test_a_client_need_not_authenticate(
         ({"client_id": "web"}, None, "client web is confidential and sent no client_secret"),
         ({"client_id": "who"}, None, "client who unknown"),
         ({}, basic("web", "x"), "client_secret does not match"),
+        ({}, basic("", "s3cret"), "client_id blank"),
+        (authenticated("x"), None, "client_assertion: not a JWT: not three segments"),
     ],
 )
 def test_a_client_that_names_itself_must_prove_it(
