@@ -82,6 +82,8 @@ def test_an_assertion_is_worth_tokens_without_a_refresh_token(server: Server) ->
     assert tokens["scope"] == "email openid"
     access = jwt.decode(tokens["access_token"], options={"verify_signature": False})
     assert (access["sub"], access["client_id"]) == ("u-alice", "web")
+    identity = jwt.decode(tokens["id_token"], options={"verify_signature": False})
+    assert "auth_time" not in identity, "alice has not logged in here"
     assert server.fake.journal[-1].issued == ("alice/1 a1",)
     assert "assertion=***" in str(server.fake.journal)
 

@@ -12,7 +12,7 @@ from fake_oauth.provider.assertions import (
     verify,
 )
 from fake_oauth.provider.errors import OAuthError
-from fake_oauth.provider.issuing import Granted, log_in, mint
+from fake_oauth.provider.issuing import Granted, mint
 from fake_oauth.provider.model import Client, TrustedIssuer, User
 from fake_oauth.provider.realm import Realm, granted_scopes, invalid_client, unidentified
 from fake_oauth.provider.request import TokenRequest
@@ -44,7 +44,8 @@ def jwt_bearer(realm: Realm, client: Client, request: TokenRequest) -> Granted:
             use(assertion, realm.store, now)
         except InvalidAssertionError as error:
             raise _refused(error) from None
-        grant = log_in(realm, client, user, scopes)
+        # The user has not logged in here, so no token has an auth_time.
+        grant = realm.store.open_grant(client.client_id, user.sub, scopes, owner=user.login_name)
     reason = f"assertion of {issuer.issuer} accepted for {user.login_name}"
     return mint(realm, grant, now, reason=f"{reason}, client {client.client_id}")
 
