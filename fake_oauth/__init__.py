@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fake_oauth.provider.model import OneTimePassword as OneTimePassword
     from fake_oauth.provider.model import PreconfiguredRefreshToken as PreconfiguredRefreshToken
     from fake_oauth.provider.model import ProtectedResource as ProtectedResource
+    from fake_oauth.provider.model import TrustedIssuer as TrustedIssuer
     from fake_oauth.provider.model import User as User
     from fake_oauth.provider.policies import ALL_POLICIES as ALL_POLICIES
     from fake_oauth.provider.policies import RefreshPolicy as RefreshPolicy
@@ -60,6 +61,7 @@ _MODULES: Final = {
     "SettingsError": "provider.errors",
     "SigningKey": "settings",
     "TokenSet": "provider.tokens",
+    "TrustedIssuer": "provider.model",
     "UnusedFaultError": "faults.script",
     "User": "provider.model",
     "Violation": "behavior.checks",

@@ -167,7 +167,11 @@ def _bodies(dialect: Dialect, name: str) -> Iterator[tuple[str, dict[str, Any]]]
 def _form(dialect: Dialect, name: str, *, as_json: bool) -> Mapping[str, Schema] | None:
     """Return the parameters of a body; None if there is no such body."""
     endpoint = ENDPOINTS[name]
-    names = ("client_id", "client_secret") if endpoint.security == "client" else ()
+    names: tuple[str, ...] = ()
+    if endpoint.security == "client":
+        names = ("client_id", "client_secret")
+        if dialect.reads_assertions:
+            names = (*names, "client_assertion_type", "client_assertion")
     may_be_json = endpoint.reads_json or dialect.reads_json
     if name != "token":
         all_names = (*names, *_read(dialect, name, endpoint.form))

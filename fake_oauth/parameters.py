@@ -44,7 +44,10 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
     "actor_token": _TOKEN,
     "actor_token_type": _VOCABULARY,
     "audience": _IDENTIFIER,
+    "assertion": _SECRET,
     "auth_source_id": _IDENTIFIER,
+    "client_assertion": _SECRET,
+    "client_assertion_type": _VOCABULARY,
     "client_id": _IDENTIFIER,
     "client_secret": _SECRET,
     # An authorization response carries it in its URL (RFC 6749 section 4.1.2).

@@ -539,6 +539,7 @@ class FakeOAuth:
             clients=settings.clients,
             users=settings.users,
             auth_sources=settings.auth_sources,
+            trusted_issuers=settings.trusted_issuers,
             terms=settings,
             keys=self._keys,
             clock=self.clock,
@@ -551,6 +552,7 @@ class FakeOAuth:
                 unknown_scopes=_chosen(
                     settings.accept_unknown_scopes, dialect.accepts_unknown_scopes
                 ),
+                assertion_audience=settings.assertion_audience,
             ),
             sends_issuer=_chosen(settings.authorization_response_iss, dialect.sends_issuer),
             resources=Resources(
@@ -601,7 +603,9 @@ class FakeOAuth:
             changed = self.settings.changed(**parties)
             rules = [step.rest for step in self.steps if step.rest is not None]
             # What the settings preconfigured exists already.
-            checked = changed.changed(refresh_tokens=(), auto_login=None, faults=())
+            checked = changed.changed(
+                refresh_tokens=(), auto_login=None, faults=(), trusted_issuers=()
+            )
             if problems := [*checked.problems(), *rule_problems(rules, changed)]:
                 raise SettingsError(problems)
             realm.replace_clients(changed.clients)

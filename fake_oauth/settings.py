@@ -24,12 +24,14 @@ from fake_oauth.provider.grants import GRANTS
 from fake_oauth.provider.ids import IdKind
 from fake_oauth.provider.keys import ALGORITHMS, read_key, shipped_key
 from fake_oauth.provider.model import (
+    AssertionAudience,
     AuthSource,
     Client,
     OwnTerms,
     PreconfiguredRefreshToken,
     ProtectedResource,
     Resource,
+    TrustedIssuer,
     User,
     repeated,
 )
@@ -38,7 +40,9 @@ from fake_oauth.provider.resources import Place
 from fake_oauth.structure import Problem, structure, suggestion, type_problems
 
 _NONE_DEFINED: Final = "no {} is defined; add one, or set refresh_tokens = []"
-_TABLES: Final = ("clients", "users", "refresh_tokens", "auth_sources", "keys", "resources")
+_TABLES: Final = (
+    *("clients", "users", "refresh_tokens", "auth_sources", "trusted_issuers", "keys", "resources"),
+)
 # The paths of references, by the field that they refer to.
 _REFERENCES: Final = (
     ("clients", r"\.(client|client_id|scope)$"),
@@ -138,6 +142,11 @@ class Settings(OwnTerms):
         AuthSource(id="MOCK_EMAIL_OTP_AUTH_SOURCE_ID", kind="email"),
     )
     """The ways to log in without a page."""
+    trusted_issuers: Sequence[TrustedIssuer] = ()
+    """The issuers whose assertions are grants, besides this server (RFC 7523 section 2.1)."""
+    assertion_audience: AssertionAudience = "any"
+    """Which `aud` a client assertion can have: `issuer` alone, or `any` of the issuer, the token
+    endpoint, and the endpoint called."""
     auto_login: str | None = None
     """The username or sub of a user who is logged in in every browser."""
     session_seconds: int = 3600
@@ -346,6 +355,7 @@ class Settings(OwnTerms):
         paths = [resource.path for resource in self.resources if resource.path is not None]
         yield from repeated("resources", paths, "path")
         yield from repeated("auth_sources", (source.id for source in self.auth_sources), "id")
+        yield from repeated("trusted_issuers", (t.issuer for t in self.trusted_issuers), "issuer")
 
     def _reference_problems(self, dialect: Dialect) -> Iterator[Problem]:
         """Yield a problem for each name that refers to nothing."""
@@ -354,10 +364,19 @@ class Settings(OwnTerms):
             path = f"$.clients[{index}]"
             yield from _unknown(f"{path}.grant_types", client.grant_types, dialect.grant_types)
             yield from _unknown(f"{path}.auth_sources", client.auth_sources, sources)
+            by_jwt = [method for method in client.auth_methods if method.endswith("_jwt")]
+            if by_jwt and not dialect.reads_assertions:
+                message = f"the dialect {dialect.name} does not read JWTs of clients ({by_jwt[0]})"
+                name = "jwks" if by_jwt == ["private_key_jwt"] else "token_endpoint_auth_methods"
+                yield Problem(f"{path}.{name}", message)
         names = [name for user in self.users for name in (user.login_name, user.sub)]
         if self.auto_login is not None:
             yield from _unknown("$.auto_login", [self.auto_login], names)
         scopes = {client.client_id: client.scopes for client in self.clients}
+        for index, trusted in enumerate(self.trusted_issuers):
+            if trusted.client is not None:
+                path = f"$.trusted_issuers[{index}].client"
+                yield from _unknown(path, [trusted.client], list(scopes))
         for index, token in enumerate(self.refresh_tokens):
             path = f"$.refresh_tokens[{index}]"
             client_id = next(iter(scopes), None) if token.client is None else token.client

@@ -824,7 +824,8 @@ def test_a_custom_dialect_needs_cases(
         assert main(asked) == 2
         assert f"no cases for the dialect {name!r}" in capsys.readouterr().err
         assert main([*asked, "--cases", home, "--spend"]) == 0
-        assert "5 match, 0 differ, 0 skipped" in capsys.readouterr().out
+        count = len(list(Path(home).iterdir()))
+        assert f"{count} match, 0 differ, 0 skipped" in capsys.readouterr().out
         assert main(["check", server.url, "--dialect", "acme"]) == 2
         assert "unknown dialect 'acme'" in capsys.readouterr().err
 

@@ -558,6 +558,7 @@ UNSEEN = {
     *(("ciam", thing) for thing in ("authorization_parameters", "own_methods")),
     ("ciam", "accepts_unknown_scopes"),
     ("ciam", "omits_blanks"),
+    ("ciam", "reads_assertions"),
     ("ciam", "reads_token_in_form"),
     ("ciam", "write_jwt_json"),
     ("ciam", "grant_type"),
@@ -589,5 +590,12 @@ def test_a_dialect_with_something_of_the_other_is_found(
 ) -> None:
     target = fake_target(own)
     monkeypatch.setitem(DIALECTS, own, mixture)
-    verdicts = {run_case(case, target, "strict").verdict for case in cases(own)}
-    assert "differs" in verdicts
+    assert any(is_found(case, target) for case in cases(own))
+
+
+def is_found(case: Case, target: FakeTarget) -> bool:
+    """Return whether a case differs, or needs settings that the mixture refuses."""
+    try:
+        return run_case(case, target, "strict").verdict == "differs"
+    except FakeOAuthError:
+        return True

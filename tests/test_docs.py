@@ -33,6 +33,7 @@ from fake_oauth import (
     RefreshPolicy,
     Settings,
     SigningKey,
+    TrustedIssuer,
     User,
     faults,
     pytest_plugin,
@@ -366,7 +367,8 @@ def shown(default: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    "kind", [Settings, Client, User, AuthSource, PreconfiguredRefreshToken, SigningKey]
+    "kind",
+    [Settings, Client, User, AuthSource, PreconfiguredRefreshToken, TrustedIssuer, SigningKey],
 )
 def test_the_settings_tables_are_complete(kind: Any) -> None:
     rows = table(kind.__name__)
@@ -374,7 +376,7 @@ def test_the_settings_tables_are_complete(kind: Any) -> None:
     assert set(rows) == {field.name for field in fields(kind)} - terms
 
 
-@pytest.mark.parametrize("kind", [Settings, Client, AuthSource])
+@pytest.mark.parametrize("kind", [Settings, Client, AuthSource, TrustedIssuer])
 def test_the_defaults_in_the_tables_are_true(kind: Any) -> None:
     rows = table(kind.__name__)
     for field in fields(kind):

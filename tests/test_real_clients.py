@@ -15,12 +15,17 @@ import pytest
 from authlib.common.security import generate_token
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.requests_client import (
+    AssertionSession,
+)
+from authlib.integrations.requests_client import (
     OAuth2Session as AuthlibSession,
 )
+from authlib.oauth2.base import OAuth2Error
+from authlib.oauth2.rfc7523 import ClientSecretJWT, PrivateKeyJWT
 from authlib.oidc.core import CodeIDToken
 from joserfc import jwt
 from joserfc.errors import BadSignatureError, ExpiredTokenError
-from joserfc.jwk import KeySet
+from joserfc.jwk import ECKey, KeySet
 from oauthlib.oauth2 import (
     AccessDeniedError,
     BackendApplicationClient,
@@ -29,7 +34,8 @@ from oauthlib.oauth2 import (
 )
 from requests_oauthlib import OAuth2Session
 
-from fake_oauth import Client, FakeOAuth, Settings, User
+from fake_oauth import Client, FakeOAuth, Settings, TrustedIssuer, User
+from tests.support.assertions import SECRET
 
 CALLBACK = "https://app.example/callback"
 SCOPE = "openid email"
@@ -222,6 +228,76 @@ def test_authlib_is_told_that_a_code_is_spent(discovered: Any, authlib: Any) -> 
     authlib.fetch_token(discovered["token_endpoint"], **back)
     with pytest.raises(OAuthError, match="invalid_grant"):
         authlib.fetch_token(discovered["token_endpoint"], **back)
+
+
+KEY = ECKey.generate_key("P-256")
+JWKS: dict[str, Any] = {"keys": [KEY.as_dict(private=False)]}
+BY_JWT = [
+    Client(client_id="svc", jwks=JWKS),
+    Client(
+        client_id="mac", client_secret=SECRET, token_endpoint_auth_methods=["client_secret_jwt"]
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("client_id", "secret", "method"),
+    [("svc", KEY, PrivateKeyJWT(alg="ES256")), ("mac", SECRET, ClientSecretJWT())],
+)
+def test_authlib_authenticates_by_jwt(
+    make_oauth_server: Any, client_id: str, secret: Any, method: Any
+) -> None:
+    server = make_oauth_server(dialect="rfc", clients=BY_JWT, refresh_tokens=[])
+    issued = server.issue_tokens(client=client_id)
+    options = {
+        "token_endpoint_auth_method": method.name,
+        "revocation_endpoint_auth_method": method.name,
+    }
+    with AuthlibSession(client_id, secret, **options) as session:
+        session.register_client_auth_method(method)
+        token = session.fetch_token(server.token_url, grant_type="client_credentials")
+        assert token["token_type"] == "Bearer"
+        # Its audience is the URL that it calls.
+        assert "stricter servers want the issuer alone" in server.journal[-1].reason
+        session.refresh_token(server.token_url, refresh_token=issued.refresh_token)
+        revoked = session.revoke_token(server.url_of("revoke"), token=issued.refresh_token)
+        assert revoked.status_code == 200
+        server.clock.advance(-60)
+        with pytest.raises(OAuthError, match="invalid_client"):
+            session.fetch_token(server.token_url, grant_type="client_credentials")
+        assert "exp: expected at most 3600 s from now, got 36" in server.journal[-1].reason
+    strict = make_oauth_server(dialect="rfc", clients=BY_JWT, assertion_audience="issuer")
+    with AuthlibSession(client_id, secret, **options) as session:
+        session.register_client_auth_method(method)
+        with pytest.raises(OAuthError, match="invalid_client"):
+            session.fetch_token(strict.token_url, grant_type="client_credentials")
+
+
+def test_authlib_exchanges_assertions_for_tokens(make_oauth_server: Any) -> None:
+    trusted = TrustedIssuer(issuer="https://ci.example", jwks=JWKS, client="app")
+    server = make_oauth_server(
+        dialect="rfc",
+        clients=[WEB, Client(client_id="app", scopes=["read"])],
+        users=[ALICE],
+        refresh_tokens=[],
+        trusted_issuers=[trusted],
+        access_token_seconds=30,  # Authlib replaces a token within its last minute.
+    )
+    options = {
+        "token_endpoint": server.token_url,
+        "issuer": "https://ci.example",
+        "key": KEY,
+        "header": {"alg": "ES256"},
+        "scope": "read",
+    }
+    with AssertionSession(subject="alice", **options) as session:
+        for _ in range(2):
+            assert session.get(server.resource_url).json()["sub"] == "u-alice"
+        assert [exchange.client_id for exchange in server.journal] == [None] * 4
+    with AssertionSession(subject="mallory", **options) as session:
+        with pytest.raises(OAuth2Error, match="invalid_grant"):
+            session.get(server.resource_url)
+        assert "'mallory'" in server.journal[-1].reason
 
 
 # requests-oauthlib

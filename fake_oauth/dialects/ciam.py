@@ -134,6 +134,7 @@ class CIAM(Dialect):
     own_methods: ClassVar[Mapping[str, tuple[str, ...]]] = {"authorize": ("GET",)}
     accepts_unknown_scopes: ClassVar[bool] = False
     omits_blanks: ClassVar[bool] = False
+    reads_assertions: ClassVar[bool] = False
     reads_token_in_form: ClassVar[bool] = False
     claims_by_scope: ClassVar[bool] = False
     unescaped_in_redirects: ClassVar[str] = "!$'()*+,;:@/?"

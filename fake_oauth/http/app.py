@@ -28,6 +28,7 @@ from fake_oauth.http.request import BODY_LIMIT, HTTPRequest, path_of, read
 from fake_oauth.journal import Exchange, Journal
 from fake_oauth.parameters import names_of
 from fake_oauth.provider import authorize, bearer, grants
+from fake_oauth.provider.assertions import audience_note
 from fake_oauth.provider.errors import (
     BearerError,
     Cause,
@@ -142,6 +143,7 @@ class App:
             realm.dialect,
             reads_json,
             body,
+            endpoint=name,
             accepts_raw_basic=realm.acceptance.raw_basic,
         )
         exchange = self._arrive(name, request)
@@ -246,11 +248,20 @@ class App:
             is_posted = request.method == "POST" and endpoint.requires_readable_body
             if request.flaw is not None and is_posted:
                 raise request.flaw
-            return endpoint.run(self.realm, request)
+            return self._noted(endpoint.run(self.realm, request), request)
         except OAuthError as error:
             reads_query = endpoint is not None and endpoint.reads_query
             has_notes = not reads_query and not isinstance(error, BearerError)
-            return self._renderer.refusal(error, endpoint, request.notes if has_notes else ())
+            notes = (*(request.notes if has_notes else ()), *request.unread)
+            return self._renderer.refusal(error, endpoint, notes)
+
+    def _noted(self, reply: Reply, request: HTTPRequest) -> Reply:
+        """Return a reply with a note for what the server granted without reading it."""
+        notes, assertion = request.unread, request.credentials.assertion
+        if assertion is not None:
+            note = audience_note(assertion, self.realm.issuer)
+            notes = notes if note is None else (*notes, note)
+        return replace(reply, reason="; ".join((reply.reason, *notes))) if notes else reply
 
     def _respond_with_fault(
         self, step: Step, request: HTTPRequest, endpoint: Endpoint | None, exchange: Exchange

@@ -12,6 +12,7 @@ from typing import Any
 
 from fake_oauth.provider import claims
 from fake_oauth.provider.authorize import PROMPTS, RESPONSE_MODES
+from fake_oauth.provider.keys import CLIENT_ALGORITHMS, SECRET_ALGORITHMS
 from fake_oauth.provider.realm import Realm
 
 
@@ -35,6 +36,7 @@ def document(realm: Realm, urls: Mapping[str, str]) -> dict[str, Any]:
         **urls,
         "code_challenge_methods_supported": ["S256"],
         **_auth_methods_elsewhere(urls, methods),
+        **_assertion_algorithms(urls, methods),
         # Each has a default that would be wrong here.
         "response_modes_supported": list(RESPONSE_MODES),
         "prompt_values_supported": list(PROMPTS),
@@ -66,6 +68,19 @@ def _auth_methods_elsewhere(urls: Mapping[str, str], methods: list[str]) -> dict
         ]
         for endpoint in ("revocation_endpoint", "introspection_endpoint")
         if endpoint in urls
+    }
+
+
+def _assertion_algorithms(urls: Mapping[str, str], methods: list[str]) -> dict[str, list[str]]:
+    """Return the algorithms of client assertions, if a client uses any (RFC 8414 section 2)."""
+    algorithms = [
+        *(CLIENT_ALGORITHMS if "private_key_jwt" in methods else ()),
+        *(SECRET_ALGORITHMS if "client_secret_jwt" in methods else ()),
+    ]
+    return {
+        f"{endpoint}_auth_signing_alg_values_supported": algorithms
+        for endpoint in ("token_endpoint", "revocation_endpoint", "introspection_endpoint")
+        if algorithms and (endpoint in urls or endpoint == "token_endpoint")
     }
 
 

@@ -10,7 +10,7 @@ import json
 import re
 from base64 import b64decode
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, unquote_plus
@@ -26,6 +26,15 @@ if TYPE_CHECKING:
 
 BODY_LIMIT: Final = 64 * 1024
 PARAMETER_LIMIT: Final = 100
+
+# The proofs that not every server reads, as form parameters and as headers, each with the attribute
+# of the dialect that says whether it is read; None is never. No response shows that a proof was not
+# read, so the journal does.
+_PROOFS: Final[Mapping[str, str | None]] = {"client_assertion": "reads_assertions"}
+_PROOF_HEADERS: Final[Mapping[str, str | None]] = {"DPoP": None}
+_PROOF_VARIABLES: Final = {
+    name: f"HTTP_{name.upper().replace('-', '_')}" for name in _PROOF_HEADERS
+}
 
 _NOTHING: Final = Parameters()
 _BAD_ESCAPE: Final = re.compile("%(?![0-9A-Fa-f]{2})")
@@ -61,6 +70,8 @@ class HTTPRequest:
     """Why the request cannot be read; this is its response before any rule applies."""
     notes: tuple[str, ...]
     """What the request has that is not read, to explain a refusal."""
+    unread: tuple[str, ...]
+    """The proofs in the request that are not read, whatever the response."""
     cookie_header: str | None
     number: int = 0
     """The request's number in the journal."""
@@ -93,11 +104,12 @@ def read(
     reads_json: ReadsJSON,
     body: bytes | None = None,
     *,
+    endpoint: str | None = None,
     accepts_raw_basic: bool = False,
 ) -> HTTPRequest:
     """Return a request, decoded. Whatever a client sends, nothing is raised.
 
-    Pass the `body` if the host has read it already.
+    Pass the `body` if the host has read it already, and the name of the `endpoint` if there is one.
     """
     authorization = environ.get("HTTP_AUTHORIZATION", "")
     content_type = environ.get("CONTENT_TYPE") or None
@@ -115,6 +127,8 @@ def read(
             form = sent_form.without_blanks() if dialect.omits_blanks else sent_form
         basic = _basic(value, accepts_raw=accepts_raw_basic) if scheme == "basic" else None
         credentials = dialect.credentials(basic, form)
+        if credentials.assertion is not None and endpoint is not None:
+            credentials = replace(credentials, endpoint=endpoint)
         _require_one_client(basic, form)
     except OAuthError as error:
         body, flaw = b"", error
@@ -140,6 +154,7 @@ def read(
         raw_headers=[item for item in environ.items() if item[0].startswith("HTTP_")],
         flaw=flaw,
         notes=_notes(media_type, query, has_unread_body=bool(body) and not sent_form),
+        unread=_unread(environ, form, dialect),
         cookie_header=environ.get("HTTP_COOKIE"),
     )
 
@@ -285,6 +300,18 @@ def _require_one_client(basic: Credentials | None, form: Parameters) -> None:
 def _decoded(text: str) -> str:
     """Return the text of bytes that WSGI gives as latin-1 (PEP 3333)."""
     return text if text.isascii() else text.encode("latin-1").decode(errors="replace")
+
+
+def _unread(environ: WSGIEnvironment, form: Parameters, dialect: Dialect) -> tuple[str, ...]:
+    """Return a note for each proof that the request carries and the server does not read."""
+    notes: tuple[str, ...] = ()
+    for name, reads in _PROOFS.items():
+        if name in form and not (reads and getattr(dialect, reads)):
+            notes = (*notes, f"{name} is not read: this server does not know it")
+    for name, reads in _PROOF_HEADERS.items():
+        if _PROOF_VARIABLES[name] in environ and not (reads and getattr(dialect, reads)):
+            notes = (*notes, f"the {name} header is not read: this server does not know it")
+    return notes
 
 
 def _notes(media_type: str, query: Parameters, *, has_unread_body: bool) -> tuple[str, ...]:

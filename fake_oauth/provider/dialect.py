@@ -14,7 +14,13 @@ from dataclasses import dataclass
 from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
-from fake_oauth.provider.errors import BearerError, Cause, OAuthError, RedirectError
+from fake_oauth.provider.assertions import (
+    CLIENT_ASSERTION_TYPE,
+    JWT_BEARER,
+    InvalidAssertionError,
+    read,
+)
+from fake_oauth.provider.errors import BearerError, Cause, OAuthError, RedirectError, malformed
 from fake_oauth.provider.keys import Key
 from fake_oauth.provider.model import Terms
 from fake_oauth.provider.policies import RefreshPolicy
@@ -93,6 +99,7 @@ class Dialect:
         "password",
         "urn:ietf:params:oauth:grant-type:device_code",
         "urn:ietf:params:oauth:grant-type:token-exchange",
+        JWT_BEARER,
     )
     """The grant types that are served."""
     own_grants: ClassVar[Mapping[str, GrantType]] = {}
@@ -139,6 +146,8 @@ class Dialect:
     change it."""
     omits_blanks: ClassVar[bool] = True
     """Whether a parameter without a value counts as omitted (RFC 6749 sections 3.1 and 3.2)."""
+    reads_assertions: ClassVar[bool] = True
+    """Whether clients can authenticate with a JWT (RFC 7523 section 2.2)."""
     reads_token_in_form: ClassVar[bool] = True
     """Whether userinfo accepts the access token as a form parameter (RFC 6750 section 2.2)."""
     claims_by_scope: ClassVar[bool] = True
@@ -193,6 +202,7 @@ class Dialect:
         "client_disabled": Text(_CLIENT_REFUSED),
         "client_auth_method": Text(_CLIENT_REFUSED),
         "client_secret": Text(_CLIENT_REFUSED),
+        "client_assertion": Text(_CLIENT_REFUSED),
         "pkce_client_unknown": Text(_CLIENT_REFUSED),
         "client_mismatch": Text("The request names two clients"),
         "grant_type_not_allowed": Text("The client may not use this grant type"),
@@ -208,6 +218,7 @@ class Dialect:
         "code_spent": Text(_CODE_REFUSED),
         "code_revoked": Text(_CODE_REFUSED),
         "redirect_uri_mismatch": Text("The redirect_uri is not that of the authorization request"),
+        "assertion": Text("The assertion is invalid, expired, or used, or its issuer is unknown"),
         "code_verifier": Text("The code_verifier does not match the authorization request"),
         "device_code_unknown": Text(_DEVICE_CODE_REFUSED),
         "device_code_expired": Text("The device code has expired"),
@@ -401,6 +412,8 @@ class Dialect:
 
         Both at once are refused (RFC 6749 section 2.3).
         """
+        if self.reads_assertions and "client_assertion" in form:
+            return assertion_credentials(basic, form)
         if basic is not None:
             if "client_secret" in form:
                 raise OAuthError(
@@ -435,6 +448,32 @@ def form_credentials(form: Parameters) -> Credentials:
     if client_secret is None:
         return Credentials("none", client_id)
     return Credentials("client_secret_post", client_id, client_secret)
+
+
+def assertion_credentials(basic: Credentials | None, form: Parameters) -> Credentials:
+    """Return the credentials of a client that authenticates with a JWT (docs/token.md, rule 21).
+
+    The client is the one that the body names, otherwise the JWT's `sub` (RFC 7521 section 4.2).
+    """
+    for name in ("client_assertion", "client_assertion_type", "client_id"):
+        times = len(form.all(name))
+        if times > 1:
+            raise malformed(f"{name} sent {times} times")
+    if basic is not None or "client_secret" in form:
+        other = "client_secret" if basic is None else "Authorization: Basic"
+        raise malformed(f"{other} and client_assertion together")
+    kind = form.get("client_assertion_type")
+    if kind != CLIENT_ASSERTION_TYPE:
+        raise malformed(f"client_assertion_type: expected {CLIENT_ASSERTION_TYPE}, got {kind!r}")
+    client_id = form.get("client_id")
+    try:
+        assertion = read(form["client_assertion"])
+    except InvalidAssertionError as error:
+        return Credentials(client_id=client_id, missing=f"client_assertion: {error}")
+    client_id = client_id or assertion.claim("sub")
+    if client_id is None:
+        return Credentials(missing="client_assertion: sub: expected the client_id, got none")
+    return Credentials(assertion.auth_method, client_id, assertion=assertion)
 
 
 def challenge_value(scheme: str, members: Mapping[str, str]) -> str:

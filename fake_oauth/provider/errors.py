@@ -28,6 +28,7 @@ Cause = Literal[
     "client_disabled",
     "client_auth_method",
     "client_secret",
+    "client_assertion",
     "client_mismatch",
     "pkce_client_unknown",
     # The token endpoint
@@ -53,6 +54,7 @@ Cause = Literal[
     "device_code_revoked",
     "authorization_pending",
     "slow_down",
+    "assertion",
     "user_unknown",
     "user_deleted",
     "user_inactive",

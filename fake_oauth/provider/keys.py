@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
@@ -33,6 +33,7 @@ from jwt.exceptions import PyJWTError
 from jwt.utils import der_to_raw_signature
 
 from fake_oauth.provider.errors import FakeOAuthError
+from fake_oauth.structure import Problem
 
 _PEM: Final = Path(__file__).parent / "pem"
 # The members that the thumbprint of a key is made from (RFC 7638 section 3.2, RFC 8037 section 2).
@@ -56,7 +57,13 @@ def _asymmetric() -> dict[str, Algorithm]:
     for name, algorithm in found.items():
         if isinstance(algorithm, ECAlgorithm):
             found[name] = _RepeatableECAlgorithm(algorithm.hash_alg, algorithm.expected_curve)
-    return {name: found[name] for name in found if name != "none" and not name.startswith("HS")}
+    return {name: found[name] for name in found if name != "none" and name not in SECRET_ALGORITHMS}
+
+
+SECRET_ALGORITHMS: Final[Mapping[str, int]] = {"HS256": 32, "HS384": 48, "HS512": 64}
+"""The algorithms that sign with a secret, with the bytes that the secret needs (RFC 7518 section
+3.2). No key of a server has one of them."""
+_HMAC: Final = {name: get_default_algorithms()[name] for name in SECRET_ALGORITHMS}
 
 
 # What a published key of any server may be for.
@@ -77,6 +84,11 @@ _SHIPPED: Final = {
     "PS256": "",
     "ES256": "_p256",
 }
+CLIENT_ALGORITHMS: Final = (*ALGORITHMS, "PS384", "PS512", "ES512")
+"""The algorithms of signatures that others make with a private key."""
+
+# The members of a JWK that only its owner may have (RFC 7518 sections 6.2.2, 6.3.2, and 6.4).
+_PRIVATE_MEMBERS: Final = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
 
 
 def base64url(data: bytes) -> str:
@@ -95,6 +107,19 @@ class PublicKey:
     def has_signed(self, signing_input: bytes, signature: bytes) -> bool:
         """Return whether this is the key's signature of these bytes."""
         return _KNOWN[self.alg].verify(signing_input, self.material, signature)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SecretKey:
+    """A secret that two sides share, as the key of an HMAC (RFC 7518 section 3.2)."""
+
+    secret: str
+    alg: str
+
+    def has_signed(self, signing_input: bytes, signature: bytes) -> bool:
+        """Return whether this is the secret's signature of these bytes."""
+        key = self.secret.encode(errors="surrogatepass")
+        return _HMAC[self.alg].verify(signing_input, key, signature)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -205,8 +230,32 @@ def public_key(jwk: Mapping[str, Any], alg: str) -> PublicKey | None:
         material: Any = _KNOWN[alg].from_jwk(json.dumps(dict(jwk)))
     except (PyJWTError, ValueError, TypeError, KeyError):
         return None
+    algorithm = _KNOWN[alg]
+    # Each algorithm has its curve (RFC 7518 section 3.4).
+    if isinstance(algorithm, ECAlgorithm) and not isinstance(
+        material.curve, algorithm.expected_curve or ()
+    ):
+        return None
     kid = jwk.get("kid")
     return PublicKey(kid if isinstance(kid, str) else None, alg, material)
+
+
+def jwks_problems(path: str, jwks: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield the problems of a JWK Set with the public keys of another side (RFC 7517 section 5)."""
+    jwks_keys = jwks.get("keys")
+    if not isinstance(jwks_keys, list | tuple) or not jwks_keys:
+        yield Problem(f"{path}.keys", f"expected a list of JWKs, got {jwks_keys!r}")
+        return
+    for index, jwk in enumerate(jwks_keys):
+        where = f"{path}.keys[{index}]"
+        if not isinstance(jwk, Mapping):
+            yield Problem(where, f"expected a table with the members of a JWK, got {jwk!r}")
+        elif private := [name for name in _PRIVATE_MEMBERS if name in jwk]:
+            message = f"the key is not public; leave out {', '.join(private)}"
+            yield Problem(where, message)
+        elif not any(public_key(jwk, alg) for alg in CLIENT_ALGORITHMS):
+            known = ", ".join(CLIENT_ALGORITHMS)
+            yield Problem(where, f"not a public key as a JWK; expected a key for one of {known}")
 
 
 # A signature is remembered, because a test suite with a frozen clock and a fixed issuer needs the

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal
 
 from fake_oauth.provider.errors import FakeOAuthError
+from fake_oauth.provider.keys import SECRET_ALGORITHMS, jwks_problems
 from fake_oauth.provider.policies import (
     LONGEST_SECONDS,
     RefreshPolicy,
@@ -20,7 +21,10 @@ from fake_oauth.provider.policies import (
 )
 from fake_oauth.structure import Problem, json_problems
 
-AuthMethod = Literal["client_secret_basic", "client_secret_post"]
+AuthMethod = Literal[
+    "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt"
+]
+AssertionAudience = Literal["any", "issuer"]
 Identifier = Literal["username", "phone", "email"]
 RefreshTokens = Literal["always", "offline_access", "never"]
 TokenFormat = Literal["jwt", "opaque"]
@@ -110,6 +114,9 @@ class Acceptance:
     unknown_scopes: bool = False
     """An authorization request with scopes that the client may not have; they are ignored (OpenID
     Connect Core 1.0 section 3.1.2.1)."""
+    assertion_audience: AssertionAudience = "any"
+    """The `aud` of a client assertion: only the issuer, or also the URL of the token endpoint or of
+    the endpoint called."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,18 +125,19 @@ class Client(OwnTerms):
 
     client_id: str
     client_secret: str | None = None
-    """The client's secret; None makes it a public client (RFC 6749 section 2.1)."""
+    """The client's secret. Without a secret and without `jwks`, it is a public client (RFC 6749
+    section 2.1)."""
+    jwks: Mapping[str, Any] | None = None
+    """The client's public keys, a JWK Set, for `private_key_jwt` (RFC 7591 section 2)."""
     enabled: bool = True
     """Whether the client is accepted. A disabled client is treated as an unknown one."""
     grant_types: Sequence[str] | None = None
     """The grant types that the client is allowed to use; None is every grant type served."""
     scopes: Sequence[str] = ("openid",)
     """The scopes that the client can be granted."""
-    token_endpoint_auth_methods: Sequence[AuthMethod] = (
-        "client_secret_basic",
-        "client_secret_post",
-    )
-    """How the client sends its secret. A public client sends its client_id alone."""
+    token_endpoint_auth_methods: Sequence[AuthMethod] | None = None
+    """How the client authenticates. None is `client_secret_basic` and `client_secret_post` with a
+    secret, and `private_key_jwt` with `jwks`. A public client sends its client_id alone."""
     redirect_uris: Sequence[str] = ()
     """The client's redirect URIs, compared exactly; a loopback address matches on any port."""
     logout_redirect_uris: Sequence[str] = ()
@@ -147,13 +155,20 @@ class Client(OwnTerms):
 
     @property
     def is_public(self) -> bool:
-        """Whether the client has no secret."""
-        return self.client_secret is None
+        """Whether the client has neither a secret nor keys."""
+        return self.client_secret is None and self.jwks is None
 
     @property
     def auth_methods(self) -> Sequence[str]:
         """How the client authenticates; `none` is a public client's only method."""
-        return ("none",) if self.is_public else self.token_endpoint_auth_methods
+        if self.is_public:
+            return ("none",)
+        if self.token_endpoint_auth_methods is not None:
+            return self.token_endpoint_auth_methods
+        return (
+            *(() if self.client_secret is None else ("client_secret_basic", "client_secret_post")),
+            *(() if self.jwks is None else ("private_key_jwt",)),
+        )
 
     def may_use(self, grant_type: str) -> bool:
         """Return whether the client is allowed to use a grant type."""
@@ -165,6 +180,9 @@ class Client(OwnTerms):
             yield Problem("client_id", "blank")
         if self.client_secret is not None and not self.client_secret.strip():
             yield Problem("client_secret", "blank; leave it out for a public client")
+        if self.jwks is not None:
+            yield from jwks_problems("jwks", self.jwks)
+        yield from self._method_problems()
         for name in ("redirect_uris", "logout_redirect_uris"):
             for uri in getattr(self, name):
                 if not _ABSOLUTE_URI.fullmatch(uri):
@@ -176,6 +194,46 @@ class Client(OwnTerms):
                 yield Problem("scopes", f"expected one word per scope, got {scope!r}")
         yield from self.term_problems()
         yield from json_problems("extra_claims", self.extra_claims)
+
+    def _method_problems(self) -> Iterator[Problem]:
+        """Yield a problem for each authentication method that the client has no secret or key for.
+
+        A public client has no use for methods that send a secret, which were always ignored.
+        """
+        for index, method in enumerate(self.token_endpoint_auth_methods or ()):
+            path = f"token_endpoint_auth_methods[{index}]"
+            if method == "private_key_jwt":
+                if self.jwks is None:
+                    yield Problem(path, "private_key_jwt requires jwks; add the client's keys")
+            elif self.client_secret is None:
+                if not self.is_public or method == "client_secret_jwt":
+                    yield Problem(path, f"{method} requires a client_secret; add it")
+            elif method == "client_secret_jwt":
+                least = min(SECRET_ALGORITHMS.values())
+                length = len(self.client_secret.encode(errors="surrogatepass"))
+                if length < least:
+                    message = f"expected at least {least} bytes for client_secret_jwt (RFC 7518 "
+                    yield Problem("client_secret", f"{message}section 3.2), got {length}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustedIssuer:
+    """An issuer whose assertions are grants (RFC 7523 section 2.1): another server, or an app."""
+
+    issuer: str
+    """The `iss` of its assertions."""
+    jwks: Mapping[str, Any] | None = None
+    """Its public keys, a JWK Set; None is the keys of this server, which ship with the package and
+    so sign for every fake that has no custom keys."""
+    client: str | None = None
+    """The client_id that a request gets tokens for if it names no client; None is the first."""
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield the problems of this issuer; paths start at the issuer."""
+        if not self.issuer.strip():
+            yield Problem("issuer", "blank")
+        if self.jwks is not None:
+            yield from jwks_problems("jwks", self.jwks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

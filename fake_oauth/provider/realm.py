@@ -10,6 +10,13 @@ from collections.abc import Collection, Iterable
 from threading import RLock
 from typing import Final
 
+from fake_oauth.provider.assertions import (
+    Assertion,
+    InvalidAssertionError,
+    Requirements,
+    use,
+    verify,
+)
 from fake_oauth.provider.clock import Clock
 from fake_oauth.provider.dialect import Dialect
 from fake_oauth.provider.errors import Cause, FakeOAuthError, OAuthError
@@ -23,6 +30,7 @@ from fake_oauth.provider.model import (
     OwnTerms,
     Resource,
     Terms,
+    TrustedIssuer,
     User,
 )
 from fake_oauth.provider.policies import RefreshPolicy
@@ -57,6 +65,7 @@ class Realm:
         resources: Resources | None = None,
         acceptance: Acceptance = Acceptance(),  # noqa: B008
         sends_issuer: bool = False,
+        trusted_issuers: Iterable[TrustedIssuer] = (),
     ) -> None:
         self.issuer = issuer
         self.acceptance = acceptance
@@ -66,6 +75,7 @@ class Realm:
         self.clients: dict[str, Client] = {}
         self.users: dict[str, User] = {}
         self.auth_sources = {source.id: source for source in auth_sources}
+        self.trusted_issuers = {trusted.issuer: trusted for trusted in trusted_issuers}
         self.keys = keys
         self.clock = clock
         self.ids = ids
@@ -147,20 +157,26 @@ class Realm:
     # Checks that more than one rule makes. Each raises OAuthError; none changes anything.
 
     def authenticate(self, credentials: Credentials) -> Client:
-        """Return the client that these credentials prove (docs/token.md, rules 1 and 2)."""
+        """Return the client that these credentials prove (docs/token.md, rules 1, 2, and 22)."""
         if credentials.method is None:
             raise unidentified(credentials.missing)
         client_id = credentials.client_id
         client = self.clients.get(client_id or "")
         if client is None:
-            raise _invalid_client(f"client {client_id} unknown", "client_unknown")
+            raise invalid_client(f"client {client_id} unknown", "client_unknown")
         if credentials.method == "none" and not client.is_public:
-            raise unidentified(f"client {client_id} is confidential and sent no client_secret")
+            proof = "client_assertion" if client.client_secret is None else "client_secret"
+            raise unidentified(f"client {client_id} is confidential and sent no {proof}")
         if not client.enabled:
-            raise _invalid_client(f"client {client_id} disabled", "client_disabled")
+            raise invalid_client(f"client {client_id} disabled", "client_disabled")
         if credentials.method not in client.auth_methods:
             reason = f"client {client_id} not registered for {credentials.method}"
-            raise _invalid_client(reason, "client_auth_method")
+            if credentials.method == "private_key_jwt" and client.jwks is None:
+                reason += ": it has no jwks"
+            raise invalid_client(reason, "client_auth_method")
+        if credentials.assertion is not None:
+            self._require_assertion(client, credentials.assertion, credentials.endpoint)
+            return client
         is_right = credentials.client_secret == client.client_secret
         is_raw = credentials.raw_secret is not None and (
             credentials.raw_secret == client.client_secret
@@ -172,8 +188,32 @@ class Realm:
                     "; it does without form-urldecoding, so the client has to encode it (RFC 6749 "
                     "section 2.3.1)"
                 )
-            raise _invalid_client(reason, "client_secret")
+            raise invalid_client(reason, "client_secret")
         return client
+
+    def _require_assertion(self, client: Client, assertion: Assertion, endpoint: str) -> None:
+        """Check that a client has made an assertion for this server, and use up its `jti`.
+
+        The `jti` stays used even if a later rule refuses the request.
+        """
+        is_hmac = assertion.auth_method == "client_secret_jwt"
+        only_issuer = self.acceptance.assertion_audience == "issuer"
+        urls = () if only_issuer else (self.url_of("token"), self.url_of(endpoint))
+        required = Requirements(
+            issuer=client.client_id,
+            subject=client.client_id,
+            keys=(client.client_secret or "") if is_hmac else (client.jwks or {})["keys"],
+            audiences=(self.issuer, *urls),
+            allows_other_audiences=not only_issuer,
+            needs_jti=True,
+        )
+        now = self.clock.now()
+        try:
+            verify(assertion, required, now)
+            with self.lock:
+                use(assertion, self.store, now)
+        except InvalidAssertionError as error:
+            raise invalid_client(f"client_assertion: {error}", "client_assertion") from None
 
     def require_grant_type(self, client: Client, grant_type: str) -> None:
         """Check that the client is allowed to use a grant type (docs/token.md, rule 11)."""
@@ -246,7 +286,8 @@ def unidentified(reason: str) -> OAuthError:
     return OAuthError("invalid_client", reason, cause="client_unidentified")
 
 
-def _invalid_client(reason: str, cause: Cause) -> OAuthError:
+def invalid_client(reason: str, cause: Cause) -> OAuthError:
+    """Return the refusal of a client that has not proved who it is (RFC 6749 section 5.2)."""
     return OAuthError("invalid_client", reason, cause=cause)
 
 

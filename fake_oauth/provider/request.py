@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from fake_oauth.provider.assertions import Assertion
 from fake_oauth.provider.errors import bad_parameter
 from fake_oauth.provider.model import AuthMethod
 
@@ -100,6 +101,10 @@ class Credentials:
     """The secret as it was sent, if decoding it has changed it."""
     missing: str = "no client credentials"
     """What is missing, for the journal, if the method is None."""
+    assertion: Assertion | None = None
+    """The JWT that the client authenticates with (RFC 7523 section 2.2)."""
+    endpoint: str = "token"
+    """The endpoint that an assertion was sent to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ KEPT: Final = 4096
 # How many access tokens are kept. An older JWT is judged by its claims alone; an older opaque token
 # is unknown.
 KEPT_ACCESS_TOKENS: Final = 16_384
+# How many ids of assertions are kept. The oldest are forgotten first.
+KEPT_IDS: Final = 16_384
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -272,14 +274,37 @@ class RefreshTokens(Records[RefreshToken]):
         return super()._is_needless(record, now)
 
 
+class UsedIds:
+    """The ids that can be used once, such as the `jti` of an assertion, until they expire."""
+
+    def __init__(self) -> None:
+        self._used: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._used)
+
+    def use(self, issuer: str, value: str, expires_at: float, now: float) -> float | None:
+        """Use an id of an issuer. Return when it was used before; None if it is new."""
+        key = _digest(f"{len(issuer)} {issuer}{value}")
+        used_at, until = self._used.get(key, (now, now))
+        if until > now:
+            return used_at
+        self._used[key] = (now, expires_at)
+        self._used.move_to_end(key)
+        if len(self._used) > KEPT_IDS:
+            self._used.popitem(last=False)
+        return None
+
+
 class Store:
-    """Everything that one server has issued."""
+    """Everything that one server has issued, and the ids of the assertions that it accepted."""
 
     def __init__(self) -> None:
         self.refresh_tokens = RefreshTokens()
         self.codes: Records[AuthorizationCode] = Records()
         self.device_codes: Records[DeviceCode] = Records()
         self.otps: Records[SentPassword] = Records()
+        self.assertion_ids = UsedIds()
         self._access_tokens: OrderedDict[bytes, AccessToken] = OrderedDict()
         self._logins: Counter[str] = Counter()
 
@@ -382,4 +407,5 @@ def together(names: Iterable[str]) -> str:
 
 def _digest(value: str) -> bytes:
     # An access token has some 700 characters, of which nothing is needed but that they are equal.
+    # An id has as many as its issuer likes.
     return blake2b(value.encode(errors="surrogatepass"), digest_size=16).digest()

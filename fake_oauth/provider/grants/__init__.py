@@ -11,11 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from fake_oauth.provider.assertions import JWT_BEARER
 from fake_oauth.provider.dialect import Dialect
 from fake_oauth.provider.errors import OAuthError
 from fake_oauth.provider.grants.authorization_code import authorization_code, identify_pkce_client
 from fake_oauth.provider.grants.client_credentials import client_credentials
 from fake_oauth.provider.grants.device_code import DEVICE_CODE, device_code
+from fake_oauth.provider.grants.jwt_bearer import default_client, jwt_bearer
 from fake_oauth.provider.grants.otp import EMAIL, SMS, email_otp, sms_otp
 from fake_oauth.provider.grants.password import password
 from fake_oauth.provider.grants.refresh_token import refresh_token
@@ -23,7 +25,7 @@ from fake_oauth.provider.grants.token_exchange import TOKEN_EXCHANGE, token_exch
 from fake_oauth.provider.issuing import Granted
 from fake_oauth.provider.model import Client
 from fake_oauth.provider.realm import Realm, unidentified
-from fake_oauth.provider.request import Parameters, TokenRequest
+from fake_oauth.provider.request import Credentials, Parameters, TokenRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,8 @@ class GrantType:
     """Whether the parameters may be sent as JSON."""
     identify: Callable[[Realm, TokenRequest], None] | None = None
     """A check before client authentication, if there is one."""
+    default_client: Callable[[Realm, TokenRequest], Client] | None = None
+    """Returns the client of a request that names none; without it, such a request is refused."""
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -89,7 +93,17 @@ GRANTS: Final[Mapping[str, GrantType]] = {
         repeatable=("resource", "audience"),
         for_public_clients=True,
     ),
+    JWT_BEARER: GrantType(
+        run=jwt_bearer,
+        required=("assertion",),
+        optional=("scope",),
+        for_public_clients=True,
+        default_client=default_client,
+    ),
 }
+
+
+_NOBODY: Final = Credentials()
 
 
 def grant_types(dialect: Dialect) -> dict[str, GrantType]:
@@ -117,7 +131,10 @@ def token(realm: Realm, request: TokenRequest) -> Granted:
         row.identify(realm, request)
     if request.credentials.method == "none" and (row is None or not row.for_public_clients):
         raise unidentified("client_id alone, with no grant_type that a public client may use")
-    client = realm.authenticate(request.credentials)
+    if row is not None and row.default_client is not None and request.credentials == _NOBODY:
+        client = row.default_client(realm, request)
+    else:
+        client = realm.authenticate(request.credentials)
     name = parameters.once("grant_type")
     if row is None:
         raise OAuthError(
