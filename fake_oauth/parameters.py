@@ -49,6 +49,7 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
     "code_challenge_method": _VOCABULARY,
     "code_verifier": _SECRET,
     "deny": _VOCABULARY,
+    "dpop_jkt": _OPAQUE,
     "email": _PERSONAL,
     "error": _VOCABULARY,
     "expires_in": _VOCABULARY,

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Self, get_args
+from typing import Any, Final, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from fake_oauth.dialects import Dialect, load_dialect
@@ -42,7 +42,7 @@ _REFERENCES: Final = (
     ("clients", r"\.(client|client_id|scope)$"),
     ("users", r"\.(user|auto_login)$"),
     ("auth_sources", r"\.auth_sources$"),
-    ("dialect", r"\.(grant_types?|endpoint)$"),
+    ("dialect", r"\.(grant_types?|endpoint|dpop_nonces|dpop_bound_access_tokens)$"),
 )
 # What a cookie, a URL, and an error can contain (RFC 6265 section 4.1.1, RFC 6749 appendix A).
 _ID: Final = re.compile(r"[!#-+\--:<-\[\]-~]+")
@@ -158,6 +158,12 @@ class Settings(OwnTerms):
     authorization_response_iss: bool | None = None
     """Whether authorization responses have the issuer as `iss` (RFC 9207); None is as the dialect
     does."""
+    dpop_nonces: Literal["off", "required", "rotating"] = "off"
+    """Whether DPoP proofs need a nonce of the server, and whether each nonce is used only once."""
+    dpop_nonce_seconds: int = 300
+    """Lifetime of a nonce for DPoP proofs, in seconds."""
+    dpop_replay_check: bool = True
+    """Whether a DPoP proof that was accepted before is refused."""
     tls: bool = False
     """Whether to serve HTTPS, with a certificate made at the start (extra `tls`)."""
     cors_origins: Sequence[str] = ()
@@ -300,7 +306,8 @@ class Settings(OwnTerms):
         if self.issuer is not None and not _is_issuer(self.issuer):
             message = "expected an http or https URL without query and fragment"
             yield Problem("issuer", f"{message}, got {self.issuer!r}")
-        yield from lifetime_problems("session_seconds", self.session_seconds)
+        for name in ("session_seconds", "dpop_nonce_seconds"):
+            yield from lifetime_problems(name, getattr(self, name))
         for name, least in (("journal_limit", 1), ("journal_bytes", 1)):
             if getattr(self, name) < least:
                 yield Problem(name, f"expected at least {least}, got {getattr(self, name)}")
@@ -334,6 +341,12 @@ class Settings(OwnTerms):
             path = f"$.clients[{index}]"
             yield from _unknown(f"{path}.grant_types", client.grant_types, dialect.grant_types)
             yield from _unknown(f"{path}.auth_sources", client.auth_sources, sources)
+            if client.dpop_bound_access_tokens and not dialect.reads_dpop:
+                message = f"the dialect {dialect.name} has no DPoP; remove it"
+                yield Problem(f"{path}.dpop_bound_access_tokens", message)
+        if self.dpop_nonces != "off" and not dialect.reads_dpop:
+            message = f"the dialect {dialect.name} has no DPoP; leave it off"
+            yield Problem("$.dpop_nonces", message)
         names = [name for user in self.users for name in (user.login_name, user.sub)]
         if self.auto_login is not None:
             yield from _unknown("$.auto_login", [self.auto_login], names)

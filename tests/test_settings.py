@@ -497,7 +497,7 @@ def test_all_problems_are_listed_at_once() -> None:
             "$.seed: expected a whole number, got 'x'",
             "$.clients[0].client_id: expected a string, got 5",
             "$.faults[0].fault: unknown fault 'Statuss'; did you mean 'Status'?",
-            "$[1]: unknown key; expected one of the 32 names in the documentation",
+            "$[1]: unknown key; expected one of the 35 names in the documentation",
             "$.issuer: expected an http or https URL without query and fragment, got 'http://[::1'",
             "$.ids.session[0]: expected printable ASCII without space and without any of "
             "\",;\\, got 'a;b'",

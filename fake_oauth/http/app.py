@@ -27,7 +27,7 @@ from fake_oauth.http.rendering import Renderer
 from fake_oauth.http.request import BODY_LIMIT, HTTPRequest, path_of, read
 from fake_oauth.journal import Exchange, Journal
 from fake_oauth.parameters import names_of
-from fake_oauth.provider import authorize, grants
+from fake_oauth.provider import authorize, dpop, grants
 from fake_oauth.provider.errors import (
     BearerError,
     FakeOAuthError,
@@ -220,7 +220,10 @@ class App:
             return Reply(
                 headers=(
                     ("Access-Control-Allow-Methods", ", ".join(allowed(methods))),
-                    ("Access-Control-Allow-Headers", "Authorization, Content-Type"),
+                    (
+                        "Access-Control-Allow-Headers",
+                        ", ".join(self.realm.dialect.cors_allow_headers),
+                    ),
                 ),
                 reason="CORS preflight",
             )
@@ -240,11 +243,15 @@ class App:
             is_posted = request.method == "POST" and endpoint.requires_readable_body
             if request.flaw is not None and is_posted:
                 raise request.flaw
-            return endpoint.run(self.realm, request)
+            reply = endpoint.run(self.realm, request)
+            if not request.unread:
+                return reply
+            return replace(reply, reason="; ".join((reply.reason, *request.unread)))
         except OAuthError as error:
             reads_query = endpoint is not None and endpoint.reads_query
             has_notes = not reads_query and not isinstance(error, BearerError)
-            return self._renderer.refusal(error, endpoint, request.notes if has_notes else ())
+            notes = request.notes if has_notes else ()
+            return self._renderer.refusal(error, endpoint, (*notes, *request.unread))
 
     def _respond_with_fault(
         self, step: Step, request: HTTPRequest, endpoint: Endpoint | None, exchange: Exchange
@@ -259,7 +266,7 @@ class App:
         context = FaultContext(
             realm=self.realm,
             pause=self._pause,
-            error_reply=lambda error: self._scripted_error(error, exchange, endpoint),
+            error_reply=lambda error: self._scripted_error(error, exchange, endpoint, request),
             write_json=self._renderer.write_json,
         )
         reply = None
@@ -285,13 +292,17 @@ class App:
         return self._complete(exchange, reply, response), None
 
     def _scripted_error(
-        self, error: OAuthError, exchange: Exchange, endpoint: Endpoint | None
+        self,
+        error: OAuthError,
+        exchange: Exchange,
+        endpoint: Endpoint | None,
+        request: HTTPRequest,
     ) -> Reply:
         """Return a scripted error in the form that the endpoint has for errors."""
         if exchange.endpoint == "authorize":
             try:
                 sent = exchange.form if exchange.method == "POST" else exchange.query
-                request = authorize.validate(self.realm, sent)
+                valid = authorize.validate(self.realm, sent)
             except OAuthError as refusal:
                 return self._renderer.refusal(
                     refusal, endpoint
@@ -301,11 +312,11 @@ class App:
                 error.reason,
                 cause=error.cause,
                 parameter="client_id",
-                target=request.target,
+                target=valid.target,
                 description=error.description,
                 uri=error.uri,
             )
-        elif _is_bearer(exchange.endpoint) and error.code in self.realm.dialect.bearer_statuses:
+        elif _is_bearer(exchange.endpoint) and self._is_challenge(error.code):
             scope = self.realm.resource.scope if exchange.endpoint == "resource" else "openid"
             error = BearerError(
                 error.code,
@@ -313,10 +324,17 @@ class App:
                 cause="bearer_scope" if error.code == "insufficient_scope" else "bearer_invalid",
                 endpoint=exchange.endpoint,
                 scope=scope if error.code == "insufficient_scope" else None,
+                scheme="DPoP" if error.code in dpop.ERROR_CODES else request.token_scheme,
                 description=error.description,
                 uri=error.uri,
+                headers=error.headers,
             )
         return replace(self._renderer.refusal(error, endpoint), cause="scripted")
+
+    def _is_challenge(self, code: str) -> bool:
+        """Return whether a bearer endpoint sends an error with this code as a challenge."""
+        dialect = self.realm.dialect
+        return code in dialect.bearer_statuses or (dialect.reads_dpop and code in dpop.ERROR_CODES)
 
     def _tampered(
         self, fault: TokenFault, step: Step, reply: Reply, context: FaultContext, exchange: Exchange

@@ -19,6 +19,7 @@ from fake_oauth.http.request import HTTPRequest
 from fake_oauth.provider import authorize as authorization
 from fake_oauth.provider import bearer, grants, introspection, revocation
 from fake_oauth.provider.dialect import Dialect
+from fake_oauth.provider.dpop import next_nonce
 from fake_oauth.provider.errors import BearerError, OAuthError
 from fake_oauth.provider.grants.otp import send_otp
 from fake_oauth.provider.realm import Realm
@@ -50,6 +51,8 @@ class Endpoint:
     """Its member in the metadata documents, if it has one."""
     reads_json: bool = False
     """Whether parameters may be sent as JSON."""
+    reads_dpop: bool = False
+    """Whether a dialect with DPoP reads proofs here."""
     requires_readable_body: bool = True
     """Whether a body that cannot be read is refused before the endpoint runs."""
     error_type: str | None = None
@@ -63,7 +66,8 @@ class Endpoint:
 
 def token(realm: Realm, request: HTTPRequest) -> Reply:
     """Issue tokens (RFC 6749 section 3.2, CIAM 1441/64400)."""
-    granted = grants.token(realm, request.token_request())
+    proof = request.proof("token")
+    granted = grants.token(realm, request.token_request(proof))
     data = realm.dialect.token_reply(granted.tokens)
     # A dialect can leave tokens out, or put them inside of another member.
     texts = set(texts_in(data))
@@ -71,6 +75,7 @@ def token(realm: Realm, request: HTTPRequest) -> Reply:
     return Reply(
         data=data,
         content_type=realm.dialect.content_type,
+        headers=next_nonce(realm, proof),
         reason=granted.reason,
         issued=tuple([token for token in granted.issued if values.get(token.letter) in texts]),
     )
@@ -89,8 +94,10 @@ def introspect(realm: Realm, request: HTTPRequest) -> Reply:
 
 def userinfo(realm: Realm, request: HTTPRequest) -> Reply:
     """Return the user's claims (OpenID Connect Core 1.0 section 5.3, CIAM 1148/51476)."""
-    claims = bearer.userinfo(realm, _access_token(realm, request))
-    return Reply(data=claims, reason=f"claims of {claims['sub']}")
+    access_token, proof = _access_token(realm, request), request.proof("userinfo")
+    claims = bearer.userinfo(realm, access_token, request.token_scheme, proof)
+    headers = next_nonce(realm, proof)
+    return Reply(data=claims, headers=headers, reason=f"claims of {claims['sub']}")
 
 
 def _access_token(realm: Realm, request: HTTPRequest) -> str | None:
@@ -104,6 +111,7 @@ def _access_token(realm: Realm, request: HTTPRequest) -> str | None:
             "the access token is sent twice",
             cause="bearer_invalid",
             endpoint="userinfo",
+            scheme=request.token_scheme,
             description="The access token is sent twice",
         )
     return sent[0]
@@ -111,8 +119,10 @@ def _access_token(realm: Realm, request: HTTPRequest) -> str | None:
 
 def resource(realm: Realm, request: HTTPRequest) -> Reply:
     """Stand in for an API that requires an access token (RFC 6750)."""
-    members = bearer.resource(realm, request.bearer_token)
-    return Reply(data=members, reason=f"access granted to {members.get('sub', 'a token')}")
+    proof = request.proof("resource")
+    members = bearer.resource(realm, request.bearer_token, request.token_scheme, proof)
+    reason = f"access granted to {members.get('sub', 'a token')}"
+    return Reply(data=members, headers=next_nonce(realm, proof), reason=reason)
 
 
 def otp_send(realm: Realm, request: HTTPRequest) -> Reply:
@@ -194,6 +204,7 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = {
         security="client",
         responses={200: "TokenResponse", **_CLIENT_RESPONSES},
         metadata="token_endpoint",
+        reads_dpop=True,
     ),
     "authorize": Endpoint(
         run=authorize,
@@ -220,6 +231,7 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = {
         security="bearer",
         responses={200: "UserInfo"},
         metadata="userinfo_endpoint",
+        reads_dpop=True,
         requires_readable_body=False,
     ),
     "revoke": Endpoint(
@@ -282,6 +294,7 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = {
         methods=("GET", "POST", "PUT", "PATCH", "DELETE"),
         security="bearer",
         responses={200: "Resource", 401: None, 403: None},
+        reads_dpop=True,
         requires_readable_body=False,
     ),
 }

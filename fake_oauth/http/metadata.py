@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fake_oauth.provider.authorize import PROMPTS, RESPONSE_MODES
+from fake_oauth.provider.keys import ALGORITHMS
 from fake_oauth.provider.realm import Realm
 
 
@@ -34,6 +35,7 @@ def document(realm: Realm, urls: Mapping[str, str]) -> dict[str, Any]:
         **urls,
         "code_challenge_methods_supported": ["S256"],
         **_auth_methods_elsewhere(urls, methods),
+        "dpop_signing_alg_values_supported": list(ALGORITHMS) if realm.dialect.reads_dpop else None,
         # Each has a default that would be wrong here.
         "response_modes_supported": list(RESPONSE_MODES),
         "prompt_values_supported": list(PROMPTS),

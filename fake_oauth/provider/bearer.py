@@ -1,15 +1,21 @@
-"""What an access token gives access to: userinfo, and a protected resource (RFC 6750)."""
+"""What an access token gives access to: userinfo, and a protected resource (RFC 6750).
+
+A token that is bound to a key needs a DPoP proof (RFC 9449 section 7). A token that is not bound
+needs none, whatever the scheme that it is sent with; a proof that is sent with it is checked.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from fake_oauth.provider.errors import BearerError
-from fake_oauth.provider.model import Resource, User
+from fake_oauth.provider.dpop import proven_key
+from fake_oauth.provider.errors import BearerError, OAuthError, TokenScheme
+from fake_oauth.provider.model import User
 from fake_oauth.provider.realm import Realm
+from fake_oauth.provider.request import SentProof
 from fake_oauth.provider.store import AccessToken
 from fake_oauth.provider.tokens import InvalidTokenError, verify
 
@@ -50,6 +56,12 @@ class Inspection:
         return _text(self.claims.get("client_id")) or _text(self.claims.get("aud"))
 
     @property
+    def jkt(self) -> str | None:
+        """The thumbprint of the key that it is bound to (RFC 9449 section 6.1)."""
+        confirmation = self.claims.get("cnf")
+        return _text(confirmation.get("jkt")) if isinstance(confirmation, Mapping) else None
+
+    @property
     def scopes(self) -> Sequence[str]:
         """Its scopes: a list, or text as in RFC 9068 section 2.2.3."""
         scopes = self.claims.get("scope")
@@ -73,17 +85,28 @@ def inspect(realm: Realm, access_token: str, now: float) -> Inspection:
     return Inspection(claims=claims, record=record, flaw=_flaw(claims, record, now))
 
 
-def userinfo(realm: Realm, access_token: str | None) -> dict[str, Any]:
+def userinfo(
+    realm: Realm,
+    access_token: str | None,
+    scheme: TokenScheme = "Bearer",
+    proof: SentProof | None = None,
+) -> dict[str, Any]:
     """Return the claims of the user of an access token (CIAM 1148/51476)."""
     if access_token is None:
         raise BearerError(
             "invalid_token", "no bearer token", cause="bearer_missing", endpoint="userinfo"
         )
-    token = inspect(realm, access_token, realm.clock.now())
+    now = realm.clock.now()
+    token = inspect(realm, access_token, now)
     if token.flaw is not None:
         raise BearerError(
-            "invalid_token", token.reason, cause="bearer_invalid", endpoint="userinfo"
+            "invalid_token",
+            token.reason,
+            cause="bearer_invalid",
+            endpoint="userinfo",
+            scheme=scheme,
         )
+    _require_possession(realm, token, access_token, scheme, proof, now, "userinfo")
     if "openid" not in token.scopes:
         raise BearerError(
             "insufficient_scope",
@@ -91,20 +114,30 @@ def userinfo(realm: Realm, access_token: str | None) -> dict[str, Any]:
             cause="bearer_scope",
             endpoint="userinfo",
             scope="openid",
+            scheme=scheme,
         )
     user = realm.users.get(token.sub or "")
     if user is None:
         raise BearerError(
-            "invalid_token", f"no user {token.sub}", cause="bearer_user", endpoint="userinfo"
+            "invalid_token",
+            f"no user {token.sub}",
+            cause="bearer_user",
+            endpoint="userinfo",
+            scheme=scheme,
         )
     return {"sub": user.sub, **_released(realm, user, token.client_id)}
 
 
-def resource(realm: Realm, access_token: str | None) -> dict[str, Any]:
+def resource(
+    realm: Realm,
+    access_token: str | None,
+    scheme: TokenScheme = "Bearer",
+    proof: SentProof | None = None,
+) -> dict[str, Any]:
     """Return what a protected resource sends to a valid access token (RFC 6750 section 3)."""
     required = realm.resource
     try:
-        token = _admit(realm, access_token, required)
+        token = _admit(realm, access_token, scheme, proof)
     except BearerError:
         with realm.lock:
             required.refused += 1
@@ -115,20 +148,26 @@ def resource(realm: Realm, access_token: str | None) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value is not None}
 
 
-def _admit(realm: Realm, access_token: str | None, required: Resource) -> Inspection:
+def _admit(
+    realm: Realm, access_token: str | None, scheme: TokenScheme, proof: SentProof | None
+) -> Inspection:
+    required = realm.resource
     if access_token is None:
         raise BearerError(
             "invalid_token", "no bearer token", cause="bearer_missing", endpoint="resource"
         )
-    token = inspect(realm, access_token, realm.clock.now() + required.skew_seconds)
+    now = realm.clock.now() + required.skew_seconds
+    token = inspect(realm, access_token, now)
     if token.flaw is not None:
         raise BearerError(
             "invalid_token",
             token.reason,
             cause="bearer_invalid",
             endpoint="resource",
+            scheme=scheme,
             description=token.flaw,
         )
+    _require_possession(realm, token, access_token, scheme, proof, now, "resource")
     if required.scope is not None and required.scope not in token.scopes:
         flaw = f"access token without scope {required.scope}"
         raise BearerError(
@@ -137,9 +176,44 @@ def _admit(realm: Realm, access_token: str | None, required: Resource) -> Inspec
             cause="bearer_scope",
             endpoint="resource",
             scope=required.scope,
+            scheme=scheme,
             description=flaw,
         )
     return token
+
+
+def _require_possession(
+    realm: Realm,
+    token: Inspection,
+    access_token: str,
+    scheme: TokenScheme,
+    proof: SentProof | None,
+    now: float,
+    endpoint: Literal["userinfo", "resource"],
+) -> None:
+    """Check that the client has the key of the access token (RFC 9449 sections 7.1 and 7.2)."""
+    reason = None
+    if token.jkt is not None and scheme != "DPoP":
+        reason = f"access token bound to key {token.jkt}, sent as a bearer token"
+    elif token.jkt is not None and proof is None:
+        reason = f"access token bound to key {token.jkt}, and no DPoP proof was sent"
+    if reason is not None:
+        raise BearerError(
+            "invalid_token", reason, cause="dpop_missing", endpoint=endpoint, scheme="DPoP"
+        )
+    if scheme != "DPoP" or proof is None:
+        return
+    try:
+        proven_key(realm, proof, now, access_token=access_token, bound_to=token.jkt)
+    except OAuthError as error:
+        raise BearerError(
+            error.code,
+            error.reason,
+            cause=error.cause,
+            endpoint=endpoint,
+            scheme="DPoP",
+            headers=error.headers,
+        ) from None
 
 
 def _flaw(claims: Mapping[str, Any], record: AccessToken | None, now: float) -> str | None:

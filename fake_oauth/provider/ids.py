@@ -13,7 +13,9 @@ from random import Random
 from threading import Lock
 from typing import Literal, get_args
 
-IdKind = Literal["jti", "refresh_token", "code", "otp", "otp_token", "p_state", "session"]
+IdKind = Literal[
+    "jti", "refresh_token", "code", "otp", "otp_token", "p_state", "session", "dpop_nonce"
+]
 
 
 class Ids:

@@ -41,16 +41,27 @@ def log_in(
 
 
 def first_tokens(
-    realm: Realm, grant: Grant, *, nonce: str | None = None, reason: str = ""
+    realm: Realm,
+    grant: Grant,
+    *,
+    nonce: str | None = None,
+    jkt: str | None = None,
+    reason: str = "",
 ) -> Granted:
     """Issue the tokens of a new grant. A client that is not allowed to refresh gets no refresh
-    token."""
+    token.
+
+    The access token is bound to the key with the thumbprint `jkt`, if there is one. So are the
+    refresh tokens of a public client (RFC 9449 section 5).
+    """
     now = realm.clock.now()
-    refresh_token = None
-    if realm.owner(grant).may_use("refresh_token"):
+    refresh_token, client = None, realm.owner(grant)
+    if client.may_use("refresh_token"):
         with realm.lock:
             refresh_token = new_refresh_token(realm, grant, now)
-    return mint(realm, grant, now, refresh_token=refresh_token, nonce=nonce, reason=reason)
+            if client.is_public:
+                grant.jkt = jkt
+    return mint(realm, grant, now, refresh_token=refresh_token, nonce=nonce, jkt=jkt, reason=reason)
 
 
 def new_refresh_token(
@@ -79,8 +90,12 @@ def new_code(
     redirect_uri: str | None,
     code_challenge: str | None,
     nonce: str | None,
+    jkt: str | None = None,
 ) -> str:
-    """Store a new authorization code, and return its value."""
+    """Store a new authorization code, and return its value.
+
+    `jkt` is the thumbprint of the key that it is bound to (RFC 9449 section 10).
+    """
     now = realm.clock.now()
     with realm.lock:
         value = realm.ids.draw("code")
@@ -90,6 +105,7 @@ def new_code(
             redirect_uri=redirect_uri,
             code_challenge=code_challenge,
             nonce=nonce,
+            jkt=jkt,
             expires_at=now + realm.terms(realm.owner(grant)).code_seconds,
         )
         realm.store.codes.add(value, code, now)

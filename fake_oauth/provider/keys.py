@@ -64,6 +64,8 @@ ALGORITHMS: Final[Mapping[str, Algorithm]] = {
     name: _KNOWN[name] for name in ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA")
 }
 """The signing algorithms by their names in RFC 7518 section 3.1 and RFC 8037 section 3.1."""
+PRIVATE_MEMBERS: Final = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
+"""The members of a JWK that only its owner may have (RFC 7518 sections 6.2.2, 6.3.2, and 6.4)."""
 
 
 def base64url(data: bytes) -> str:
@@ -185,8 +187,21 @@ def public_key(jwk: Mapping[str, Any], alg: str) -> PublicKey | None:
         material: Any = _KNOWN[alg].from_jwk(json.dumps(dict(jwk)))
     except (PyJWTError, ValueError, TypeError, KeyError):
         return None
+    algorithm = _KNOWN[alg]
+    # Each algorithm has its curve (RFC 7518 section 3.4).
+    if isinstance(algorithm, ECAlgorithm) and not isinstance(
+        material.curve, algorithm.expected_curve or ()
+    ):
+        return None
     kid = jwk.get("kid")
     return PublicKey(kid if isinstance(kid, str) else None, alg, material)
+
+
+def thumbprint(jwk: Mapping[str, Any]) -> str:
+    """Return the thumbprint of a key from its JWK, with SHA-256 (RFC 7638 section 3)."""
+    members = {name: jwk[name] for name in _THUMBPRINT_MEMBERS[jwk["kty"]]}
+    text = json.dumps(members, separators=(",", ":"))
+    return base64url(sha256(text.encode()).digest())
 
 
 # A signature is remembered, because a test suite with a frozen clock and a fixed issuer needs the
@@ -233,8 +248,5 @@ def _jwk(alg: str, public: Any) -> dict[str, Any]:
 
 def _thumbprint_kid(alg: str, public: Any) -> str:
     """Return a UUID made from the key's thumbprint URI (RFC 7638, RFC 9278)."""
-    jwk = _jwk(alg, public)
-    members = {name: jwk[name] for name in _THUMBPRINT_MEMBERS[jwk["kty"]]}
-    text = json.dumps(members, separators=(",", ":"))
-    thumbprint = base64url(sha256(text.encode()).digest())
-    return str(uuid5(NAMESPACE_URL, f"urn:ietf:params:oauth:jwk-thumbprint:sha-256:{thumbprint}"))
+    uri = f"urn:ietf:params:oauth:jwk-thumbprint:sha-256:{thumbprint(_jwk(alg, public))}"
+    return str(uuid5(NAMESPACE_URL, uri))

@@ -12,6 +12,7 @@ from typing import Final
 
 from fake_oauth.provider.clock import Clock
 from fake_oauth.provider.dialect import Dialect
+from fake_oauth.provider.dpop import ProofMemory, ProofRules
 from fake_oauth.provider.errors import Cause, FakeOAuthError, OAuthError
 from fake_oauth.provider.ids import Ids
 from fake_oauth.provider.keys import KeyRing
@@ -55,6 +56,7 @@ class Realm:
         resource: Resource | None = None,
         acceptance: Acceptance = Acceptance(),  # noqa: B008
         sends_issuer: bool = False,
+        proof_rules: ProofRules = ProofRules(),  # noqa: B008
     ) -> None:
         self.issuer = issuer
         self.acceptance = acceptance
@@ -69,6 +71,7 @@ class Realm:
         self.ids = ids
         self.store = Store()
         self.sessions = Sessions(ids, session_seconds)
+        self.proofs = ProofMemory(ids, proof_rules)
         self.outbox: deque[OneTimePassword] = deque(maxlen=_OUTBOX_LIMIT)
         self.sent_otps: Counter[str] = Counter()
         """The number of one-time passwords sent in all, by auth source."""

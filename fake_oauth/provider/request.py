@@ -102,6 +102,17 @@ class Credentials:
     """What is missing, for the journal, if the method is None."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentProof:
+    """The DPoP proofs of a request, and where it was sent (RFC 9449 section 4.3)."""
+
+    values: tuple[str, ...]
+    """The values of its `DPoP` headers; one is allowed."""
+    method: str
+    endpoint: str
+    """The name of the requested endpoint."""
+
+
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
     """One request as the rules see it."""
@@ -112,3 +123,7 @@ class TokenRequest:
     """The request's number in the journal."""
     presented: Mapping[str, Any] = field(default_factory=dict)
     """The issued tokens and codes among the parameters, looked up when the request arrived."""
+    proof: SentProof | None = None
+    """The DPoP proof, if the request has one and the dialect reads it."""
+    jkt: str | None = None
+    """The thumbprint of the key that the proof has proven; tokens are bound to it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 
+from fake_oauth.provider.dpop import require_key
 from fake_oauth.provider.errors import Cause, OAuthError
 from fake_oauth.provider.issuing import Granted, first_tokens
 from fake_oauth.provider.keys import base64url
@@ -69,10 +70,13 @@ def authorization_code(realm: Realm, client: Client, request: TokenRequest) -> G
             reason = f"redirect_uri is not {code.redirect_uri}, where the code was sent"
             raise refused(reason, "redirect_uri_mismatch")
         _require_possession(code, parameters.optional("code_verifier"))
+        require_key(code.jkt, request.jkt, "code")
         realm.user_of(code.grant, client=client)
         code.spent = f"used by request {request.number}"
         realm.store.codes.retire(value)
-    return first_tokens(realm, code.grant, nonce=code.nonce, reason="code exchanged")
+    return first_tokens(
+        realm, code.grant, nonce=code.nonce, jkt=request.jkt, reason="code exchanged"
+    )
 
 
 def _require_possession(code: AuthorizationCode, verifier: str | None) -> None:

@@ -22,4 +22,5 @@ def client_credentials(realm: Realm, client: Client, request: TokenRequest) -> G
     scopes = granted_scopes(scope, client.scopes, verb="registered")
     with realm.lock:
         grant = realm.store.open_grant(client.client_id, client.client_id, scopes, is_users=False)
-    return mint(realm, grant, realm.clock.now(), reason="the client's own token")
+    now = realm.clock.now()
+    return mint(realm, grant, now, jkt=request.jkt, reason="the client's own token")

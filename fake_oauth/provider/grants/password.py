@@ -74,7 +74,8 @@ def _log_in(realm: Realm, client: Client, request: TokenRequest, source_id: str 
         source = auth_source_of(realm, client, source_id, ("password",))
     user = check_password(realm, source, parameters["username"], parameters["password"])
     grant = log_in(realm, client, user, scopes)
-    return first_tokens(realm, grant, reason=f"{user.login_name} logged in by password")
+    reason = f"{user.login_name} logged in by password"
+    return first_tokens(realm, grant, jkt=request.jkt, reason=reason)
 
 
 def _names(user: User, kinds: Collection[Identifier]) -> list[str | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fake_oauth.provider.dpop import require_key
 from fake_oauth.provider.errors import Cause, OAuthError
 from fake_oauth.provider.issuing import Granted, mint, new_refresh_token
 from fake_oauth.provider.model import Client
@@ -26,8 +27,12 @@ def refresh_token(realm: Realm, client: Client, request: TokenRequest) -> Grante
         realm.require_own(token.grant, client, "refresh token")
         realm.require_grant_type(client, "refresh_token")
         realm.user_of(token.grant)
+        if token.grant.jkt is not None:
+            require_key(token.grant.jkt, request.jkt, "refresh token")
         scopes = granted_scopes(scope, token.grant.scopes, verb="granted")
         issued, returned, reason = _use(realm, client, token, now, request.number)
+        if request.jkt is not None and client.is_public and issued is not token:
+            token.grant.jkt = request.jkt  # New refresh tokens are bound (RFC 9449 section 5).
     return mint(
         realm,
         token.grant,
@@ -35,6 +40,7 @@ def refresh_token(realm: Realm, client: Client, request: TokenRequest) -> Grante
         scopes=scopes,
         refresh_token=issued,
         returned=returned,
+        jkt=request.jkt,
         reason=reason,
     )
 
