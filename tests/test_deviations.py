@@ -365,6 +365,12 @@ STANDARD: dict[str, tuple[Change, bool]] = {
     "no introspection_endpoint": (without("introspection_endpoint"), False),
     "another client": (member("client_id", "OTHER_CLIENT_ID"), True),
     "an exp that is text": (member("exp", "soon"), True),
+    "a bound token of another type": (member("token_type", "Bearer", "DPoP"), True),
+    "a token without its key": (claims("access_token", lambda c: c.pop("cnf", None)), True),
+    "no key in the introspection": (without("cnf"), True),
+    "no nonce": (header("DPoP-Nonce", None), True),
+    "a challenge without a proof": (header("WWW-Authenticate", "Bearer", "DPoP"), True),
+    "another error of a proof": (member("error", "invalid_request", "invalid_dpop_proof"), True),
     "no description": (without("error_description"), False),
     "no refresh token": (without("refresh_token"), False),
     "no id_token": (without("id_token"), False),
@@ -460,6 +466,9 @@ ALLOWED: dict[str, Change] = {
 NOT_ALLOWED = {
     "keys of another kind": {case.name for case in sound("rfc") if case.response.claims},
     "no scope": {"refresh_token.narrower_scope"},
+    "a token_type in small letters": {
+        case.name for case in sound("rfc") if '"token_type":"DPoP"' in (case.response.body or "")
+    },
 }
 
 
@@ -509,6 +518,8 @@ UNSEEN = {
     ("ciam", "accepts_unknown_scopes"),
     ("ciam", "omits_blanks"),
     ("ciam", "reads_token_in_form"),
+    ("ciam", "reads_dpop"),
+    *((name, f"cors_{what}_headers") for name in DIALECTS for what in ("allow", "expose")),
     ("ciam", "write_jwt_json"),
     ("ciam", "grant_type"),
     ("rfc", "id_token_header"),

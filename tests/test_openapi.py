@@ -102,8 +102,8 @@ def is_described(
     """Fails for an answer that its description does not allow."""
     described = DOCUMENTS[dialect]
     told = described["paths"][path][method.lower()]["responses"][str(status)]
-    for name, header in told["headers"].items():
-        header = described["components"]["headers"].get(name, header)
+    for name, own in told["headers"].items():
+        header = described["components"]["headers"].get(name, own)
         if name not in headers:
             assert not header.get("required"), name
             continue
