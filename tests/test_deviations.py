@@ -365,6 +365,14 @@ STANDARD: dict[str, tuple[Change, bool]] = {
     "no introspection_endpoint": (without("introspection_endpoint"), False),
     "another client": (member("client_id", "OTHER_CLIENT_ID"), True),
     "an exp that is text": (member("exp", "soon"), True),
+    "another text in a challenge": (
+        header(
+            "WWW-Authenticate",
+            'Bearer error="invalid_token"',
+            'Bearer realm="fake_oauth", error="invalid_token"',
+        ),
+        False,
+    ),
     "a bound token of another type": (member("token_type", "Bearer", "DPoP"), True),
     "a token without its key": (claims("access_token", lambda c: c.pop("cnf", None)), True),
     "no key in the introspection": (without("cnf"), True),
@@ -518,7 +526,7 @@ UNSEEN = {
     ("ciam", "accepts_unknown_scopes"),
     ("ciam", "omits_blanks"),
     ("ciam", "reads_token_in_form"),
-    ("ciam", "reads_dpop"),
+    *((name, "reads_dpop") for name in DIALECTS),  # Some settings are for DPoP only.
     *((name, f"cors_{what}_headers") for name in DIALECTS for what in ("allow", "expose")),
     ("ciam", "write_jwt_json"),
     ("ciam", "grant_type"),
