@@ -1,6 +1,6 @@
 """`rfc`: the standards.
 
-RFC 6749, 6750, 7009, 7636, 7662, 8414, and 9068. Where they leave something open, the dialect does
+RFC 6749, 6750, 7009, 7636, 7662, 8414, 9068, and 9449. Where they leave something open, the dialect does
 what most servers do.
 """
 
