@@ -66,7 +66,7 @@ class Exchange:
     peer: str | None = None
     """The client's address and port; None in process."""
     digest: Hashable = field(default=None, repr=False)
-    """Equal for requests with the same method, path, query, Authorization, and body."""
+    """Equal for requests with the same method, path, query, Authorization, DPoP, and body."""
     answered_at: float | None = None
     """When the response was decided, or when the connection ended without one."""
     answered_before: int | None = None
@@ -126,6 +126,9 @@ class Exchange:
         )
         if "bearer" in self.tokens:
             sent = f"bearer={self.tokens['bearer']} {sent}".rstrip()
+        for name, value in self.raw_headers:
+            if name == "HTTP_DPOP":
+                sent = f"{sent} DPoP={shown('dpop', value)}".lstrip()
         who = ", ".join(filter(None, (self.grant_type, self.client_id)))
         line = f"#{self.number} {moment} {self.method} {self.path} -> {outcome}"
         step = self.fault and f"{{{self.fault}}}"

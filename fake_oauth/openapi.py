@@ -116,11 +116,16 @@ def _operation(dialect: Dialect, name: str, method: str) -> dict[str, Any]:
             for status, schema in _responses(dialect, name, method).items()
         },
     }
+    parameters: list[dict[str, Any]] = []
     if endpoint.query and method == "GET":
-        operation["parameters"] = [
+        parameters = [
             {"name": parameter, "in": "query", "schema": dict(_TEXT)}
             for parameter in _read(dialect, name, endpoint.query)
         ]
+    if endpoint.reads_dpop and dialect.reads_dpop:
+        parameters.append({"name": "DPoP", "in": "header", "schema": dict(_TEXT)})
+    if parameters:
+        operation["parameters"] = parameters
     if endpoint.form and method == "POST":
         operation["requestBody"] = {"content": dict(_bodies(dialect, name))}
     return operation
@@ -219,10 +224,13 @@ def _response(
         "description": _DESCRIPTIONS.get(status, f"A response with status {status}."),
         "headers": headers,
     }
+    has_nonce = endpoint.reads_dpop and dialect.reads_dpop
+    if has_nonce and status < 402:
+        headers["DPoP-Nonce"] = {"schema": dict(_TEXT)}
     if status == 302:
         headers["Location"] = {"required": True, "schema": dict(_URI)}
     if schema is None and endpoint.security == "bearer":
-        headers["WWW-Authenticate"] = _challenge("Bearer")
+        headers["WWW-Authenticate"] = _challenge("(Bearer|DPoP)" if has_nonce else "Bearer")
     elif status == 401 and dialect.client_challenge is not None:
         headers["WWW-Authenticate"] = _challenge(dialect.client_challenge.partition(" ")[0])
     if schema == "Page":
@@ -292,6 +300,7 @@ def _introspection() -> dict[str, Any]:
         "aud": _TEXTS,
         **numbers,
         **parties,
+        "cnf": _object(_texts("jkt"), additional=True),
     }
     return _object(members, required=["active"])
 

@@ -58,6 +58,7 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
     "confirm": _VOCABULARY,
     "deny": _VOCABULARY,
     "device_code": _TOKEN,
+    "dpop_jkt": _OPAQUE,
     "email": _PERSONAL,
     "error": _VOCABULARY,
     "expires_in": _VOCABULARY,

@@ -22,6 +22,7 @@ from fake_oauth.http.listener import Listener, server_context
 from fake_oauth.journal import Exchange, Journal
 from fake_oauth.provider import admin, device, issuing
 from fake_oauth.provider.clock import Clock
+from fake_oauth.provider.dpop import ProofRules
 from fake_oauth.provider.errors import FakeOAuthError, OAuthError, SettingsError
 from fake_oauth.provider.ids import Ids, fresh_seed
 from fake_oauth.provider.keys import key_ring
@@ -242,18 +243,24 @@ class FakeOAuth:
     # Tokens and logins
 
     def issue_tokens(
-        self, user: str | None = None, client: str | None = None, scope: str | None = None
+        self,
+        user: str | None = None,
+        client: str | None = None,
+        scope: str | None = None,
+        *,
+        dpop_jkt: str | None = None,
     ) -> TokenSet:
         """Return tokens, as if `user` had just logged in at `client`.
 
         Pass a username or sub, a client_id, and scopes separated by spaces. Defaults: the first
-        user, the first client, and every scope of the client. Raise FakeOAuthError for an unknown
+        user, the first client, and every scope of the client. `dpop_jkt` is the thumbprint of the
+        key that the tokens are bound to (RFC 9449 section 6). Raise FakeOAuthError for an unknown
         name.
         """
         realm = self._realm
         owner = realm.client(client)
         grant = issuing.log_in(realm, owner, realm.user(user), registered_scopes(owner, scope))
-        return issuing.first_tokens(realm, grant).tokens
+        return issuing.first_tokens(realm, grant, jkt=dpop_jkt).tokens
 
     def issue_code(
         self,
@@ -264,18 +271,25 @@ class FakeOAuth:
         redirect_uri: str | None = None,
         code_challenge: str | None = None,
         nonce: str | None = None,
+        dpop_jkt: str | None = None,
     ) -> str:
         """Return an authorization code, as if `user` had just logged in at `client` on the page.
 
         The defaults are those of `issue_tokens`. The other arguments are parameters of the
         authorization request; None is a parameter that it did not have. The `code_challenge` is of
-        method S256 (RFC 7636 section 4.2).
+        method S256 (RFC 7636 section 4.2). `dpop_jkt` is the thumbprint of the key that the code is
+        bound to (RFC 9449 section 10).
         """
         realm = self._realm
         owner = realm.client(client)
         grant = issuing.log_in(realm, owner, realm.user(user), registered_scopes(owner, scope))
         return issuing.new_code(
-            realm, grant, redirect_uri=redirect_uri, code_challenge=code_challenge, nonce=nonce
+            realm,
+            grant,
+            redirect_uri=redirect_uri,
+            code_challenge=code_challenge,
+            nonce=nonce,
+            jkt=dpop_jkt,
         )
 
     def approve_device(self, user_code: str, user: str | None = None) -> None:
@@ -553,6 +567,11 @@ class FakeOAuth:
                     settings.accept_unknown_scopes, dialect.accepts_unknown_scopes
                 ),
                 assertion_audience=settings.assertion_audience,
+            ),
+            proof_rules=ProofRules(
+                nonces=settings.dpop_nonces,
+                nonce_seconds=settings.dpop_nonce_seconds,
+                refuse_replays=settings.dpop_replay_check,
             ),
             sends_issuer=_chosen(settings.authorization_response_iss, dialect.sends_issuer),
             resources=Resources(

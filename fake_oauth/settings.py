@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Self, get_args
+from typing import Any, Final, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from fake_oauth.dialects import Dialect, load_dialect
@@ -48,7 +48,7 @@ _REFERENCES: Final = (
     ("clients", r"\.(client|client_id|scope)$"),
     ("users", r"\.(user|auto_login)$"),
     ("auth_sources", r"\.auth_sources$"),
-    ("dialect", r"\.(grant_types?|endpoint)$"),
+    ("dialect", r"\.(grant_types?|endpoint|dpop_nonces|dpop_bound_access_tokens)$"),
 )
 # What a cookie, a URL, and an error can contain (RFC 6265 section 4.1.1, RFC 6749 appendix A).
 _ID: Final = re.compile(r"[!#-+\--:<-\[\]-~]+")
@@ -179,6 +179,12 @@ class Settings(OwnTerms):
     resource_metadata: Sequence[Place] | None = None
     """Where clients find the metadata of protected resources (RFC 9728); None is as the dialect
     does."""
+    dpop_nonces: Literal["off", "required", "rotating"] = "off"
+    """Whether DPoP proofs need a nonce of the server, and whether each nonce is used only once."""
+    dpop_nonce_seconds: int = 300
+    """Lifetime of a nonce for DPoP proofs, in seconds."""
+    dpop_replay_check: bool = True
+    """Whether a DPoP proof that was accepted before is refused."""
     tls: bool = False
     """Whether to serve HTTPS, with a certificate made at the start (extra `tls`)."""
     cors_origins: Sequence[str] = ()
@@ -325,16 +331,7 @@ class Settings(OwnTerms):
         if self.issuer is not None and not _is_issuer(self.issuer):
             message = "expected an http or https URL without query and fragment"
             yield Problem("issuer", f"{message}, got {self.issuer!r}")
-        yield from lifetime_problems("session_seconds", self.session_seconds)
-        if self.device_interval_seconds:
-            yield from lifetime_problems("device_interval_seconds", self.device_interval_seconds)
-        for name, least in (("journal_limit", 1), ("journal_bytes", 1)):
-            if getattr(self, name) < least:
-                yield Problem(name, f"expected at least {least}, got {getattr(self, name)}")
-        try:
-            Resource(skew_seconds=self.resource_skew_seconds)
-        except FakeOAuthError as error:
-            yield Problem("resource_skew_seconds", str(error).partition(": ")[2])
+        yield from self._number_problems()
         if len(self.keys) > 2:
             message = (
                 f"expected at most 2 keys, the signing key and the next one, got {len(self.keys)}"
@@ -357,18 +354,22 @@ class Settings(OwnTerms):
         yield from repeated("auth_sources", (source.id for source in self.auth_sources), "id")
         yield from repeated("trusted_issuers", (t.issuer for t in self.trusted_issuers), "issuer")
 
+    def _number_problems(self) -> Iterator[Problem]:
+        if self.device_interval_seconds:
+            yield from lifetime_problems("device_interval_seconds", self.device_interval_seconds)
+        for name in ("session_seconds", "dpop_nonce_seconds"):
+            yield from lifetime_problems(name, getattr(self, name))
+        for name, least in (("journal_limit", 1), ("journal_bytes", 1)):
+            if getattr(self, name) < least:
+                yield Problem(name, f"expected at least {least}, got {getattr(self, name)}")
+        try:
+            Resource(skew_seconds=self.resource_skew_seconds)
+        except FakeOAuthError as error:
+            yield Problem("resource_skew_seconds", str(error).partition(": ")[2])
+
     def _reference_problems(self, dialect: Dialect) -> Iterator[Problem]:
         """Yield a problem for each name that refers to nothing."""
-        sources = [source.id for source in self.auth_sources]
-        for index, client in enumerate(self.clients):
-            path = f"$.clients[{index}]"
-            yield from _unknown(f"{path}.grant_types", client.grant_types, dialect.grant_types)
-            yield from _unknown(f"{path}.auth_sources", client.auth_sources, sources)
-            by_jwt = [method for method in client.auth_methods if method.endswith("_jwt")]
-            if by_jwt and not dialect.reads_assertions:
-                message = f"the dialect {dialect.name} does not read JWTs of clients ({by_jwt[0]})"
-                name = "jwks" if by_jwt == ["private_key_jwt"] else "token_endpoint_auth_methods"
-                yield Problem(f"{path}.{name}", message)
+        yield from self._client_problems(dialect)
         names = [name for user in self.users for name in (user.login_name, user.sub)]
         if self.auto_login is not None:
             yield from _unknown("$.auto_login", [self.auto_login], names)
@@ -391,6 +392,25 @@ class Settings(OwnTerms):
                 yield Problem(f"{path}.user", _NONE_DEFINED.format("user"))
             else:
                 yield from _unknown(f"{path}.user", [user], names)
+
+    def _client_problems(self, dialect: Dialect) -> Iterator[Problem]:
+        """Yield a problem for each client that the dialect cannot serve."""
+        sources = [source.id for source in self.auth_sources]
+        for index, client in enumerate(self.clients):
+            path = f"$.clients[{index}]"
+            yield from _unknown(f"{path}.grant_types", client.grant_types, dialect.grant_types)
+            yield from _unknown(f"{path}.auth_sources", client.auth_sources, sources)
+            by_jwt = [method for method in client.auth_methods if method.endswith("_jwt")]
+            if by_jwt and not dialect.reads_assertions:
+                message = f"the dialect {dialect.name} does not read JWTs of clients ({by_jwt[0]})"
+                name = "jwks" if by_jwt == ["private_key_jwt"] else "token_endpoint_auth_methods"
+                yield Problem(f"{path}.{name}", message)
+            if client.dpop_bound_access_tokens and not dialect.reads_dpop:
+                message = f"the dialect {dialect.name} has no DPoP; remove it"
+                yield Problem(f"{path}.dpop_bound_access_tokens", message)
+        if self.dpop_nonces != "off" and not dialect.reads_dpop:
+            message = f"the dialect {dialect.name} has no DPoP; leave it off"
+            yield Problem("$.dpop_nonces", message)
 
 
 def rule_problems(

@@ -381,9 +381,23 @@ STANDARD: dict[str, tuple[Change, bool]] = {
     "another client": (member("client_id", "OTHER_CLIENT_ID"), True),
     "an exp that is text": (member("exp", "soon"), True),
     "an auth_time as text": (claims("id_token", lambda c: c.update(auth_time="soon")), True),
-    "no auth_time": (claims("id_token", lambda c: c.pop("auth_time")), False),
+    "no auth_time": (claims("id_token", lambda c: c.pop("auth_time", None)), False),
     "no claim of a granted scope": (without("email"), False),
     "a verified address as text": (member("email_verified", "true"), True),
+    "another text in a challenge": (
+        header(
+            "WWW-Authenticate",
+            'Bearer error="invalid_token"',
+            'Bearer realm="fake_oauth", error="invalid_token"',
+        ),
+        False,
+    ),
+    "a bound token of another type": (member("token_type", "Bearer", "DPoP"), True),
+    "a token without its key": (claims("access_token", lambda c: c.pop("cnf", None)), True),
+    "no key in the introspection": (without("cnf"), True),
+    "no nonce": (header("DPoP-Nonce", None), True),
+    "a challenge without a proof": (header("WWW-Authenticate", "Bearer", "DPoP"), True),
+    "another error of a proof": (member("error", "invalid_request", "invalid_dpop_proof"), True),
     "no description": (without("error_description"), False),
     "no refresh token": (without("refresh_token"), False),
     "no id_token": (without("id_token"), False),
@@ -509,7 +523,10 @@ NOT_ALLOWED = {
     # RFC 8628 section 3.2 requires that of a device code.
     "no lifetime": {"device_authorization.success", "device_authorization.public_client"},
     "no scope": {"refresh_token.narrower_scope"},
-    "a token_type in small letters": {"token_exchange.id_token"},
+    "a token_type in small letters": {
+        "token_exchange.id_token",
+        *(one.name for one in sound("rfc") if '"token_type":"DPoP"' in (one.response.body or "")),
+    },
 }
 
 
@@ -560,6 +577,8 @@ UNSEEN = {
     ("ciam", "omits_blanks"),
     ("ciam", "reads_assertions"),
     ("ciam", "reads_token_in_form"),
+    *((name, "reads_dpop") for name in DIALECTS),  # Some settings are for DPoP only.
+    *((name, f"cors_{what}_headers") for name in DIALECTS for what in ("allow", "expose")),
     ("ciam", "write_jwt_json"),
     ("ciam", "grant_type"),
     ("rfc", "id_token_header"),

@@ -18,7 +18,7 @@ from fake_oauth.provider.errors import BearerError, OAuthError
 from fake_oauth.provider.issuing import first_tokens, log_in
 from fake_oauth.provider.model import OwnTerms
 from fake_oauth.provider.realm import Realm
-from fake_oauth.provider.request import Credentials
+from fake_oauth.provider.request import Credentials, SentToken
 from fake_oauth.provider.store import RefreshToken, RefreshTokens
 from fake_oauth.provider.tokens import TokenSet
 from tests.support.realms import ALICE, NOW, WEB, WEB_POST, realm, refresh, refusal
@@ -53,7 +53,7 @@ def refused(of: Realm, token: str | None, credentials: Credentials = WEB_POST) -
 
 def is_good(of: Realm, access_token: str) -> bool:
     try:
-        return bool(userinfo(of, access_token))
+        return bool(userinfo(of, SentToken(value=access_token)))
     except BearerError:
         return False
 

@@ -198,7 +198,7 @@ def test_a_server_can_ask_for_a_nonce_in_the_dpop_proof(oauth_server: FakeOAuth)
     bluesky-social/atproto#3859: the refused request had used up the refresh token.
 
     The fake refuses once and sends the nonce, and the refresh token stays valid. The journal has
-    the proof of each request. The fake itself does not read proofs.
+    the proof of each request. The dialect `ciam` does not read proofs.
     """
     oauth_server.script(
         faults.Refuse("use_dpop_nonce", headers={"DPoP-Nonce": "eyJ7S_zG.eyJH0-Z.HX4w-7v"}),

@@ -127,6 +127,14 @@ class ClientAssertions:
         """Assert that no code_verifier was used for two codes (RFC 7636 section 4.1)."""
         self._assert("used_each_code_verifier_once")
 
+    def signed_each_proof_once(self) -> None:
+        """Assert that each DPoP proof had a `jti` of its own (RFC 9449 section 4.2)."""
+        self._assert("signed_each_proof_once")
+
+    def used_the_dpop_nonce(self) -> None:
+        """Assert that `use_dpop_nonce` was followed by a proof with the nonce that was sent."""
+        self._assert("used_the_dpop_nonce")
+
     def sent_each_token_where_it_belongs(self) -> None:
         """Assert that each token was sent only to the endpoint and as the parameter it is for."""
         self._assert("sent_each_token_where_it_belongs")

@@ -488,6 +488,28 @@ def used_each_code_verifier_once(history: History) -> Judgments:
             yield request, text if is_other else None
 
 
+def signed_each_proof_once(history: History) -> Judgments:
+    seen: dict[tuple[str, str], Request] = {}
+    for request in history.requests:
+        if (proof := request.proof) is not None and isinstance(proof.jti, str):
+            first = seen.setdefault((proof.key, proof.jti), request)
+            text = f"sent a DPoP proof with the jti of request {first.number}"
+            yield request, text if first is not request else None
+
+
+def used_the_dpop_nonce(history: History) -> Judgments:
+    for requests in history.destinations:
+        refused = None
+        for request, answered in in_time(requests):
+            refused = next((r for r in reversed(answered) if r.needs_nonce), refused)
+            if refused is not None and (proof := request.proof) is not None:
+                former = None if refused.proof is None else refused.proof.nonce
+                is_ignored = proof.nonce in (None, former)
+                text = f"sent a DPoP proof without the nonce that request {refused.number} got"
+                yield request, text if is_ignored else None
+                refused = None
+
+
 def sent_each_token_where_it_belongs(history: History) -> Judgments:
     for request in history.requests:
         if tokens := request.exchange.tokens:
@@ -607,6 +629,17 @@ CHECKS: Final[Mapping[str, Check]] = {
         sentence="Create a `code_verifier` for each authorization request (RFC 7636 section 4.1).",
         find=used_each_code_verifier_once,
         judges="request with a code and a code_verifier",
+    ),
+    "signed_each_proof_once": Check(
+        sentence="Sign a DPoP proof for each request, with its own `jti` (RFC 9449 section 4.2).",
+        find=signed_each_proof_once,
+        judges="request with a DPoP proof",
+    ),
+    "used_the_dpop_nonce": Check(
+        sentence="Repeat a request that got `use_dpop_nonce` with the nonce in `DPoP-Nonce` "
+        "(RFC 9449 section 8).",
+        find=used_the_dpop_nonce,
+        judges="request with a DPoP proof after use_dpop_nonce",
     ),
     "sent_each_token_where_it_belongs": Check(
         sentence="Send each token only to the endpoint and in the parameter that it is for.",

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from heapq import heappop, heappush
 from math import inf
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fake_oauth.journal import Exchange
 from fake_oauth.parameters import names_of
 from fake_oauth.provider.store import grant_of
+from fake_oauth.provider.tokens import InvalidTokenError, decode
 from fake_oauth.reply import JSON
 
 # Errors that no retry can fix (RFC 6749 section 5.2).
@@ -29,6 +30,14 @@ _PERSONAL: Final = names_of("personal")
 _LONGEST: Final = 10**9
 # The interval of a device authorization response that names none (RFC 8628 section 3.2).
 _INTERVAL_SECONDS: Final = 5.0
+
+
+class Proof(NamedTuple):
+    """What a DPoP proof says, unverified (RFC 9449 section 4.2)."""
+
+    key: str
+    jti: object
+    nonce: object
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -98,6 +107,25 @@ class Request:
         """What the token is requested for; refreshes for different purposes repeat nothing."""
         form = self.exchange.form
         return tuple(" ".join(sorted((form.get(name) or "").split())) for name in _PURPOSES)
+
+    @property
+    def proof(self) -> Proof | None:
+        """Its DPoP proof; None if it has none that can be read."""
+        value = _proof_of(self.exchange)
+        if value is None:
+            return None
+        try:
+            header, claims = decode(value)
+        except InvalidTokenError:
+            return None
+        return Proof(str(header.get("jwk")), claims.get("jti"), claims.get("nonce"))
+
+    @property
+    def needs_nonce(self) -> bool:
+        """Whether the response requires another nonce in the DPoP proof (RFC 9449 section 8)."""
+        headers = {name.lower(): v for name, v in self.exchange.response_headers.items()}
+        codes = (self.error, headers.get("www-authenticate", ""))
+        return "dpop-nonce" in headers and any("use_dpop_nonce" in (code or "") for code in codes)
 
     @property
     def verb(self) -> str:
@@ -216,7 +244,9 @@ def _outcome(exchange: Exchange) -> tuple[str | None, bool]:
     code = error if isinstance(error, str) and error else None
     is_clear = not (is_faulty and _is_mislabeled(exchange))
     if exchange.issued:
-        is_clear = is_clear and code is None and not (is_faulty and _is_malformed(members))
+        is_clear = (
+            is_clear and code is None and not (is_faulty and _is_malformed(exchange, members))
+        )
     return code, is_clear
 
 
@@ -231,16 +261,22 @@ def _is_mislabeled(exchange: Exchange) -> bool:
     )
 
 
-def _is_malformed(members: Mapping[str, Any]) -> bool:
+def _is_malformed(exchange: Exchange, members: Mapping[str, Any]) -> bool:
     """Return whether a token response breaks a rule of RFC 6749 section 5.1."""
+    # A client that has sent a DPoP proof accepts both (RFC 9449 section 5).
+    token_types = ("bearer",) if _proof_of(exchange) is None else ("bearer", "dpop")
     expires_in = members.get("expires_in", 0)
     return not (
         _is_text(members.get("access_token"))
         and (members.get("refresh_token") is None or _is_text(members["refresh_token"]))
-        and str(members.get("token_type")).lower() == "bearer"
+        and str(members.get("token_type")).lower() in token_types
         and isinstance(expires_in, int)
         and 0 <= expires_in <= _LONGEST
     )
+
+
+def _proof_of(exchange: Exchange) -> str | None:
+    return next((value for name, value in exchange.raw_headers if name == "HTTP_DPOP"), None)
 
 
 def _is_text(value: Any) -> bool:

@@ -300,7 +300,7 @@ def _changed_header(value: str, change: Callable[[str], str]) -> str:
             return value  # The case is about malformed credentials.
         changed = ":".join(quote(change(half), safe="") for half in halves)
         return f"{scheme} {b64encode(changed.encode()).decode()}"
-    return f"{scheme}{space}{change(rest)}" if scheme.lower() == "bearer" else value
+    return f"{scheme}{space}{change(rest)}" if scheme.lower() in ("bearer", "dpop") else value
 
 
 def _changed_json(data: Any, change: Callable[[str], str]) -> Any:

@@ -434,7 +434,7 @@ def _sent(request: Request) -> Iterator[tuple[str, Any]]:
 def _halves(authorization: str) -> Iterator[tuple[str, str]]:
     """Yield what an Authorization header has: an access token, or a client and its secret."""
     scheme, _, rest = authorization.partition(" ")
-    if scheme.lower() == "bearer":
+    if scheme.lower() in ("bearer", "dpop"):
         yield "access_token", rest.strip()
     elif scheme.lower() == "basic":
         try:

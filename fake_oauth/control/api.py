@@ -194,9 +194,10 @@ def issue_tokens(
     user: str | None = None,
     client: str | None = None,
     scope: str | None = None,
+    dpop_jkt: str | None = None,
 ) -> dict[str, Any]:
     """Return tokens, as if a user had just logged in at a client; by default the first ones."""
-    return asdict(server.issue_tokens(user, client, scope))
+    return asdict(server.issue_tokens(user, client, scope, dpop_jkt=dpop_jkt))
 
 
 def issue_code(
@@ -207,6 +208,7 @@ def issue_code(
     redirect_uri: str | None = None,
     code_challenge: str | None = None,
     nonce: str | None = None,
+    dpop_jkt: str | None = None,
 ) -> dict[str, Any]:
     """Return an authorization code, as if a user had just logged in on the page."""
     code = server.issue_code(
@@ -216,6 +218,7 @@ def issue_code(
         redirect_uri=redirect_uri,
         code_challenge=code_challenge,
         nonce=nonce,
+        dpop_jkt=dpop_jkt,
     )
     return {"code": code}
 

@@ -137,6 +137,9 @@ class CIAM(Dialect):
     reads_assertions: ClassVar[bool] = False
     reads_token_in_form: ClassVar[bool] = False
     claims_by_scope: ClassVar[bool] = False
+    reads_dpop: ClassVar[bool] = False
+    cors_allow_headers: ClassVar[tuple[str, ...]] = ("Authorization", "Content-Type")
+    cors_expose_headers: ClassVar[tuple[str, ...]] = ("WWW-Authenticate",)
     unescaped_in_redirects: ClassVar[str] = "!$'()*+,;:@/?"
     client_challenge: ClassVar[str | None] = None
     codes: ClassVar[Mapping[Cause, str | None]] = {

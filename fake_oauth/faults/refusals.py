@@ -18,6 +18,7 @@ from fake_oauth.faults.base import (
     header_value_problems,
 )
 from fake_oauth.provider.clock import END_OF_TIME
+from fake_oauth.provider.dpop import nonce_header
 from fake_oauth.provider.errors import OAuthError
 from fake_oauth.reply import HTML, JSON, Reply
 from fake_oauth.structure import Problem, json_problems
@@ -39,9 +40,11 @@ class Refuse(Refusal):
 
     It is a JSON body (RFC 6749 section 5.2). At the authorization endpoint it is a redirect to the
     client (section 4.1.2.1). At userinfo and the protected resource, `invalid_request`,
-    `invalid_token`, and `insufficient_scope` are a challenge (RFC 6750 section 3); for another code
-    there, such as `use_dpop_nonce`, pass `headers` and `status`. By default the status is the one
-    that the server has for the code. A `status` of 200 is an error that looks like a success.
+    `invalid_token`, and `insufficient_scope` are a challenge (RFC 6750 section 3); so are
+    `invalid_dpop_proof` and `use_dpop_nonce`, if the dialect reads DPoP proofs. For another code
+    there, pass `headers` and `status`. A dialect that reads DPoP proofs sends `use_dpop_nonce` with
+    a new nonce (RFC 9449 section 8). By default the status is the one that the server has for the
+    code. A `status` of 200 is an error that looks like a success.
     """
 
     error: str
@@ -52,8 +55,14 @@ class Refuse(Refusal):
     """Further headers, such as `DPoP-Nonce`. They replace those of the same name."""
 
     def refuse(self, context: FaultContext) -> Reply:
+        has_nonce = self.error == "use_dpop_nonce" and context.realm.dialect.reads_dpop
         error = OAuthError(
-            self.error, "scripted", cause="scripted", description=self.description, uri=self.uri
+            self.error,
+            "scripted",
+            cause="scripted",
+            description=self.description,
+            uri=self.uri,
+            headers=nonce_header(context.realm) if has_nonce else (),
         )
         reply = _with_headers(context.error_reply(error), self.headers)
         return reply if self.status is None else replace(reply, status=self.status)

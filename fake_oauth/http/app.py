@@ -27,18 +27,17 @@ from fake_oauth.http.rendering import Renderer
 from fake_oauth.http.request import BODY_LIMIT, HTTPRequest, path_of, read
 from fake_oauth.journal import Exchange, Journal
 from fake_oauth.parameters import names_of
-from fake_oauth.provider import authorize, bearer, grants
+from fake_oauth.provider import authorize, bearer, dpop, grants
 from fake_oauth.provider.assertions import audience_note
 from fake_oauth.provider.errors import (
     BearerError,
-    Cause,
     FakeOAuthError,
     OAuthError,
     RedirectError,
     malformed,
 )
 from fake_oauth.provider.realm import Realm
-from fake_oauth.provider.request import Parameters
+from fake_oauth.provider.request import Parameters, SentToken
 from fake_oauth.provider.resources import WELL_KNOWN
 from fake_oauth.provider.store import AccessToken, IssuedToken
 from fake_oauth.provider.tokens import WriteJSON
@@ -228,7 +227,10 @@ class App:
             return Reply(
                 headers=(
                     ("Access-Control-Allow-Methods", ", ".join(allowed(methods))),
-                    ("Access-Control-Allow-Headers", "Authorization, Content-Type"),
+                    (
+                        "Access-Control-Allow-Headers",
+                        ", ".join(self.realm.dialect.cors_allow_headers),
+                    ),
                 ),
                 reason="CORS preflight",
             )
@@ -276,7 +278,7 @@ class App:
         context = FaultContext(
             realm=self.realm,
             pause=self._pause,
-            error_reply=lambda error: self._scripted_error(error, exchange, endpoint),
+            error_reply=lambda error: self._scripted_error(error, exchange, endpoint, request),
             write_json=self._renderer.write_json,
         )
         reply = None
@@ -302,51 +304,56 @@ class App:
         return self._complete(exchange, reply, response), None
 
     def _scripted_error(
-        self, error: OAuthError, exchange: Exchange, endpoint: Endpoint | None
+        self,
+        error: OAuthError,
+        exchange: Exchange,
+        endpoint: Endpoint | None,
+        request: HTTPRequest,
     ) -> Reply:
         """Return a scripted error in the form that the endpoint has for errors."""
         if exchange.endpoint == "authorize":
             try:
                 sent = exchange.form if exchange.method == "POST" else exchange.query
-                request = authorize.validate(self.realm, sent)
+                valid = authorize.validate(self.realm, sent)
             except OAuthError as refusal:
-                return self._renderer.refusal(
-                    refusal, endpoint
-                )  # There is no client to redirect to.
+                # There is no client to redirect to.
+                return self._renderer.refusal(refusal, endpoint)
             error = RedirectError(
                 error.code,
                 error.reason,
                 cause=error.cause,
                 parameter="client_id",
-                target=request.target,
+                target=valid.target,
                 description=error.description,
                 uri=error.uri,
             )
-        elif _is_bearer(exchange.endpoint) and error.code in self.realm.dialect.bearer_statuses:
-            cause: Cause = (
-                "bearer_scope" if error.code == "insufficient_scope" else "bearer_invalid"
-            )
-            if exchange.endpoint == "resource":
-                error = bearer.refusal(
-                    self.realm,
-                    self.realm.resources.at(exchange.path) or self.realm.resources.first,
-                    error.code,
-                    error.reason,
-                    cause=cause,
-                    description=error.description,
-                    uri=error.uri,
-                )
-            else:
-                error = BearerError(
-                    error.code,
-                    error.reason,
-                    cause=cause,
-                    endpoint="userinfo",
-                    scope="openid" if error.code == "insufficient_scope" else None,
-                    description=error.description,
-                    uri=error.uri,
-                )
+        elif _is_bearer(exchange.endpoint) and self._is_challenge(error.code):
+            error = self._scripted_challenge(error, exchange, request)
         return replace(self._renderer.refusal(error, endpoint), cause="scripted")
+
+    def _scripted_challenge(
+        self, error: OAuthError, exchange: Exchange, request: HTTPRequest
+    ) -> BearerError:
+        resources, required = self.realm.resources, None
+        if exchange.endpoint == "resource":
+            required = resources.at(exchange.path) or resources.first
+        is_of_proof = error.code in dpop.ERROR_CODES
+        return bearer.refusal(
+            self.realm,
+            SentToken(value=None, scheme="DPoP" if is_of_proof else request.token_scheme),
+            required,
+            error.code,
+            error.reason,
+            cause="bearer_scope" if error.code == "insufficient_scope" else "bearer_invalid",
+            description=error.description,
+            uri=error.uri,
+            headers=error.headers,
+        )
+
+    def _is_challenge(self, code: str) -> bool:
+        """Return whether a bearer endpoint sends an error with this code as a challenge."""
+        dialect = self.realm.dialect
+        return code in dialect.bearer_statuses or (dialect.reads_dpop and code in dpop.ERROR_CODES)
 
     def _tampered(
         self, fault: TokenFault, step: Step, reply: Reply, context: FaultContext, exchange: Exchange

@@ -8,7 +8,7 @@ decides belongs in `provider`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 from urllib.parse import quote
 
@@ -21,9 +21,11 @@ from fake_oauth.http.request import HTTPRequest
 from fake_oauth.provider import bearer, grants, introspection, logout, resources, revocation
 from fake_oauth.provider.device import authorize_device
 from fake_oauth.provider.dialect import Dialect
-from fake_oauth.provider.errors import BearerError, OAuthError
+from fake_oauth.provider.dpop import next_nonce
+from fake_oauth.provider.errors import OAuthError
 from fake_oauth.provider.grants.otp import send_otp
 from fake_oauth.provider.realm import Realm
+from fake_oauth.provider.request import SentToken
 from fake_oauth.reply import JSON, Reply, texts_in
 
 Responses = Mapping[int, str | None]
@@ -52,6 +54,8 @@ class Endpoint:
     """Its member in the metadata documents, if it has one."""
     reads_json: bool = False
     """Whether parameters may be sent as JSON."""
+    reads_dpop: bool = False
+    """Whether a dialect with DPoP reads proofs here."""
     requires_readable_body: bool = True
     """Whether a body that cannot be read is refused before the endpoint runs."""
     error_type: str | None = None
@@ -65,7 +69,8 @@ class Endpoint:
 
 def token(realm: Realm, request: HTTPRequest) -> Reply:
     """Issue tokens (RFC 6749 section 3.2, CIAM 1441/64400)."""
-    granted = grants.token(realm, request.token_request())
+    proof = request.proof(realm.url_of("token"))
+    granted = grants.token(realm, request.token_request(proof))
     data = realm.dialect.token_reply(granted.tokens)
     # A dialect can leave tokens out, or put them inside of another member.
     texts = set(texts_in(data))
@@ -73,6 +78,7 @@ def token(realm: Realm, request: HTTPRequest) -> Reply:
     return Reply(
         data=data,
         content_type=realm.dialect.content_type,
+        headers=next_nonce(realm, proof),
         reason=granted.reason,
         issued=tuple([token for token in granted.issued if values.get(token.letter) in texts]),
     )
@@ -111,31 +117,34 @@ def device_authorization(realm: Realm, request: HTTPRequest) -> Reply:
 
 def userinfo(realm: Realm, request: HTTPRequest) -> Reply:
     """Return the user's claims (OpenID Connect Core 1.0 section 5.3, CIAM 1148/51476)."""
-    claims = bearer.userinfo(realm, _access_token(realm, request))
-    return Reply(data=claims, reason=f"claims of {claims['sub']}")
+    sent = _access_token(realm, request)
+    claims = bearer.userinfo(realm, sent)
+    headers = next_nonce(realm, sent.proof)
+    return Reply(data=claims, headers=headers, reason=f"claims of {claims['sub']}")
 
 
-def _access_token(realm: Realm, request: HTTPRequest) -> str | None:
+def _access_token(realm: Realm, request: HTTPRequest) -> SentToken:
     """Return the access token in the header, or in a form that is posted (RFC 6750 section 2)."""
-    sent = request.form.all("access_token")
-    if request.method != "POST" or not realm.dialect.reads_token_in_form or not sent:
-        return request.bearer_token
-    if request.bearer_token is not None or len(sent) > 1:
-        raise BearerError(
-            "invalid_request",
-            "the access token is sent twice",
-            cause="bearer_invalid",
-            endpoint="userinfo",
-            description="The access token is sent twice",
+    in_header = request.access_token(realm.url_of("userinfo"))
+    in_form = request.form.all("access_token")
+    if request.method != "POST" or not realm.dialect.reads_token_in_form or not in_form:
+        return in_header
+    if in_header.value is not None or len(in_form) > 1:
+        reason = "the access token is sent twice"
+        description = "The access token is sent twice"
+        raise bearer.refusal(
+            realm, in_header, None, "invalid_request", reason, description=description
         )
-    return sent[0]
+    return replace(in_header, value=in_form[0])
 
 
 def resource(realm: Realm, request: HTTPRequest) -> Reply:
     """Stand in for an API that requires an access token (RFC 6750)."""
     required = realm.resources.at(request.path) or realm.resources.first
-    members = bearer.resource(realm, required, request.bearer_token)
-    return Reply(data=members, reason=f"access granted to {members.get('sub', 'a token')}")
+    sent = request.access_token(realm.resources.url(required))
+    members = bearer.resource(realm, required, sent)
+    reason = f"access granted to {members.get('sub', 'a token')}"
+    return Reply(data=members, headers=next_nonce(realm, sent.proof), reason=reason)
 
 
 def resource_metadata(realm: Realm, request: HTTPRequest) -> Reply:
@@ -207,6 +216,7 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = {
         security="client",
         responses={200: "TokenResponse", **_CLIENT_RESPONSES},
         metadata="token_endpoint",
+        reads_dpop=True,
     ),
     "authorize": Endpoint(
         run=authorize,
@@ -233,6 +243,7 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = {
         security="bearer",
         responses={200: "UserInfo"},
         metadata="userinfo_endpoint",
+        reads_dpop=True,
         requires_readable_body=False,
     ),
     "revoke": Endpoint(
@@ -322,6 +333,7 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = {
         methods=("GET", "POST", "PUT", "PATCH", "DELETE"),
         security="bearer",
         responses={200: "Resource", 401: None, 403: None},
+        reads_dpop=True,
         requires_readable_body=False,
     ),
     "resource_metadata": Endpoint(

@@ -12,7 +12,7 @@ from typing import Any
 
 from fake_oauth.provider import claims
 from fake_oauth.provider.authorize import PROMPTS, RESPONSE_MODES
-from fake_oauth.provider.keys import CLIENT_ALGORITHMS, SECRET_ALGORITHMS
+from fake_oauth.provider.keys import ALGORITHMS, CLIENT_ALGORITHMS, SECRET_ALGORITHMS
 from fake_oauth.provider.realm import Realm
 
 
@@ -37,6 +37,7 @@ def document(realm: Realm, urls: Mapping[str, str]) -> dict[str, Any]:
         "code_challenge_methods_supported": ["S256"],
         **_auth_methods_elsewhere(urls, methods),
         **_assertion_algorithms(urls, methods),
+        "dpop_signing_alg_values_supported": list(ALGORITHMS) if realm.dialect.reads_dpop else None,
         # Each has a default that would be wrong here.
         "response_modes_supported": list(RESPONSE_MODES),
         "prompt_values_supported": list(PROMPTS),

@@ -79,7 +79,10 @@ class Renderer:
         return (
             ("Access-Control-Allow-Origin", origin),
             ("Access-Control-Allow-Credentials", "true"),
-            ("Access-Control-Expose-Headers", "WWW-Authenticate"),
+            (
+                "Access-Control-Expose-Headers",
+                ", ".join(self._realm.dialect.cors_expose_headers),
+            ),
             ("Vary", "Origin"),
         )
 

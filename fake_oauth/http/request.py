@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, unquote_plus
 
 from fake_oauth.provider.dialect import Dialect
-from fake_oauth.provider.errors import OAuthError, malformed
-from fake_oauth.provider.request import Credentials, Parameters, TokenRequest
+from fake_oauth.provider.errors import OAuthError, TokenScheme, malformed
+from fake_oauth.provider.request import Credentials, Parameters, SentProof, SentToken, TokenRequest
 from fake_oauth.provider.store import IssuedToken
 from fake_oauth.reply import FORM, JSON, MULTIPART
 
@@ -31,7 +31,7 @@ PARAMETER_LIMIT: Final = 100
 # of the dialect that says whether it is read; None is never. No response shows that a proof was not
 # read, so the journal does.
 _PROOFS: Final[Mapping[str, str | None]] = {"client_assertion": "reads_assertions"}
-_PROOF_HEADERS: Final[Mapping[str, str | None]] = {"DPoP": None}
+_PROOF_HEADERS: Final[Mapping[str, str | None]] = {"DPoP": "reads_dpop"}
 _PROOF_VARIABLES: Final = {
     name: f"HTTP_{name.upper().replace('-', '_')}" for name in _PROOF_HEADERS
 }
@@ -57,14 +57,18 @@ class HTTPRequest:
     """The same, as they were sent: the dialect may omit those without a value."""
     credentials: Credentials
     bearer_token: str | None
-    """The token in `Authorization: Bearer`."""
+    """The token in `Authorization: Bearer`, or in `Authorization: DPoP` if the dialect reads it."""
+    token_scheme: TokenScheme
+    """How the access token is sent."""
+    dpop: str | None
+    """The `DPoP` header, if the dialect reads it. Several headers are joined by commas."""
     origin: str | None
     """The origin of the page that sent it, if it is not one of this server's."""
     content_type: str | None
     peer: str | None
     """The client's address and port; None in process."""
     digest: Hashable
-    """Equal for requests with the same method, path, query, Authorization, and body."""
+    """Equal for requests with the same method, path, query, Authorization, DPoP, and body."""
     raw_headers: Sequence[tuple[str, str]]
     flaw: OAuthError | None
     """Why the request cannot be read; this is its response before any rule applies."""
@@ -78,9 +82,20 @@ class HTTPRequest:
     presented: Mapping[str, IssuedToken] = field(default_factory=dict)
     """The records of the tokens and codes that the request has, by parameter or `bearer`."""
 
-    def token_request(self) -> TokenRequest:
+    def token_request(self, proof: SentProof | None = None) -> TokenRequest:
         """Return the request as the rules of the provider see it."""
-        return TokenRequest(self.form, self.credentials, self.number, self.presented)
+        return TokenRequest(self.form, self.credentials, self.number, self.presented, proof)
+
+    def proof(self, url: str) -> SentProof | None:
+        """Return the DPoP proof of a request to an endpoint; None if it has none."""
+        if self.dpop is None:
+            return None
+        values = tuple(value.strip() for value in self.dpop.split(","))
+        return SentProof(values=values, method=self.method, url=url)
+
+    def access_token(self, url: str) -> SentToken:
+        """Return the access token in the headers of a request to an endpoint."""
+        return SentToken(value=self.bearer_token, scheme=self.token_scheme, proof=self.proof(url))
 
     @property
     def cookies(self) -> Mapping[str, str]:
@@ -111,7 +126,7 @@ def read(
 
     Pass the `body` if the host has read it already, and the name of the `endpoint` if there is one.
     """
-    authorization = environ.get("HTTP_AUTHORIZATION", "")
+    authorization, dpop = environ.get("HTTP_AUTHORIZATION", ""), environ.get("HTTP_DPOP")
     content_type = environ.get("CONTENT_TYPE") or None
     media_type = (content_type or "").partition(";")[0].strip().lower()
     scheme, _, value = authorization.partition(" ")
@@ -137,6 +152,7 @@ def read(
     if query_string:
         sent_query = Parameters(parse_qsl(_decoded(query_string), keep_blank_values=True))
         query = sent_query.without_blanks() if dialect.omits_blanks else sent_query
+    is_dpop = scheme == "dpop" and dialect.reads_dpop
     host, port = environ.get("REMOTE_ADDR"), environ.get("REMOTE_PORT")
     return HTTPRequest(
         method=environ["REQUEST_METHOD"],
@@ -146,11 +162,13 @@ def read(
         sent_query=sent_query,
         sent_form=sent_form,
         credentials=credentials,
-        bearer_token=value or None if scheme == "bearer" else None,
+        bearer_token=value or None if scheme == "bearer" or is_dpop else None,
+        token_scheme="DPoP" if is_dpop else "Bearer",
+        dpop=dpop if dialect.reads_dpop else None,
         origin=_foreign_origin(environ),
         content_type=content_type,
         peer=None if host is None or port is None else f"{host}:{port}",
-        digest=(environ["REQUEST_METHOD"], path, query_string, hash((authorization, body))),
+        digest=(environ["REQUEST_METHOD"], path, query_string, hash((authorization, body, dpop))),
         raw_headers=[item for item in environ.items() if item[0].startswith("HTTP_")],
         flaw=flaw,
         notes=_notes(media_type, query, has_unread_body=bool(body) and not sent_form),

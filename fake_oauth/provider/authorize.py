@@ -70,6 +70,7 @@ def validate(realm: Realm, parameters: Parameters) -> AuthorizationRequest:
         code_challenge=request.code_challenge(),
         nonce=parameters.get("nonce"),
         resources=request.resources(),
+        dpop_jkt=parameters.optional("dpop_jkt") if realm.dialect.reads_dpop else None,
         max_age=request.max_age(),
         login_hint=parameters.optional("login_hint"),
         hinted_sub=request.hinted_sub(),
@@ -258,6 +259,7 @@ def allow(realm: Realm, request: AuthorizationRequest, login: Login) -> Mapping[
             redirect_uri=request.sent_redirect_uri,
             code_challenge=request.code_challenge,
             nonce=request.nonce,
+            jkt=request.dpop_jkt,
         )
     return {"code": code} | _common(realm, request.target)
 

@@ -1,16 +1,22 @@
-"""What an access token gives access to: userinfo, and a protected resource (RFC 6750)."""
+"""What an access token gives access to: userinfo, and a protected resource (RFC 6750).
+
+A token that is bound to a key needs a DPoP proof (RFC 9449 section 7). A token that is not bound
+needs none, whatever the scheme that it is sent with; a proof that is sent with it is checked.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Any, Final
 
 from fake_oauth.provider.claims import released
-from fake_oauth.provider.errors import BearerError, Cause
+from fake_oauth.provider.dpop import proven_key
+from fake_oauth.provider.errors import BearerError, Cause, OAuthError
 from fake_oauth.provider.model import Resource
 from fake_oauth.provider.realm import Realm
+from fake_oauth.provider.request import SentToken
 from fake_oauth.provider.store import AccessToken
 from fake_oauth.provider.tokens import InvalidTokenError, verify
 
@@ -55,6 +61,12 @@ class Inspection:
         """The resources or the client that it is for (RFC 7519 section 4.1.3)."""
         audience = self.claims.get("aud")
         return audience if isinstance(audience, list) else [str(audience)] if audience else ()
+
+    @property
+    def jkt(self) -> str | None:
+        """The thumbprint of the key that it is bound to (RFC 9449 section 6.1)."""
+        confirmation = self.claims.get("cnf")
+        return _text(confirmation.get("jkt")) if isinstance(confirmation, Mapping) else None
 
     @property
     def scopes(self) -> Sequence[str]:
@@ -108,38 +120,24 @@ def flaw_of(
     return None if reason is None else f"{kind} {reason}"
 
 
-def userinfo(realm: Realm, access_token: str | None) -> dict[str, Any]:
+def userinfo(realm: Realm, sent: SentToken) -> dict[str, Any]:
     """Return the claims of the user of an access token (CIAM 1148/51476)."""
-    if access_token is None:
-        raise BearerError(
-            "invalid_token", "no bearer token", cause="bearer_missing", endpoint="userinfo"
-        )
-    token = inspect(realm, access_token, realm.clock.now())
-    if token.flaw is not None:
-        raise BearerError(
-            "invalid_token", token.reason, cause="bearer_invalid", endpoint="userinfo"
-        )
+    token = _valid(realm, sent, None, realm.clock.now())
     if "openid" not in token.scopes:
-        raise BearerError(
-            "insufficient_scope",
-            "access token without scope openid",
-            cause="bearer_scope",
-            endpoint="userinfo",
-            scope="openid",
-        )
+        reason = "access token without scope openid"
+        raise refusal(realm, sent, None, "insufficient_scope", reason, cause="bearer_scope")
     user = realm.users.get(token.sub or "")
     if user is None:
-        raise BearerError(
-            "invalid_token", f"no user {token.sub}", cause="bearer_user", endpoint="userinfo"
-        )
+        reason = f"no user {token.sub}"
+        raise refusal(realm, sent, None, "invalid_token", reason, cause="bearer_user")
     client = realm.clients.get(token.client_id or "")
     return {"sub": user.sub, **released(realm, user, client, token.scopes)}
 
 
-def resource(realm: Realm, required: Resource, access_token: str | None) -> dict[str, Any]:
+def resource(realm: Realm, required: Resource, sent: SentToken) -> dict[str, Any]:
     """Return what a protected resource sends to a valid access token (RFC 6750 section 3)."""
     try:
-        token = _admit(realm, access_token, required)
+        token = _admit(realm, sent, required)
     except BearerError:
         with realm.lock:
             required.refused += 1
@@ -150,48 +148,107 @@ def resource(realm: Realm, required: Resource, access_token: str | None) -> dict
     return {name: value for name, value in members.items() if value is not None}
 
 
-def _admit(realm: Realm, access_token: str | None, required: Resource) -> Inspection:
-    if access_token is None:
-        raise refusal(realm, required, "invalid_token", "no bearer token", cause="bearer_missing")
-    token = inspect(realm, access_token, realm.clock.now() + required.skew_seconds)
-    flaw = token.flaw
-    if flaw is None and realm.resources.are_indicated and required.identifier not in token.audience:
-        flaw = f"access token for {' '.join(token.audience) or 'nobody'}, not {required.identifier}"
-    if flaw is not None:
-        reason = token.reason if token.flaw is not None else flaw
-        raise refusal(realm, required, "invalid_token", reason, description=flaw)
+def _admit(realm: Realm, sent: SentToken, required: Resource) -> Inspection:
+    token = _valid(realm, sent, required, realm.clock.now() + required.skew_seconds)
     missing = [scope for scope in (required.scope or "").split() if scope not in token.scopes]
     if missing:
         flaw = f"access token without scope {' '.join(missing)}"
         raise refusal(
-            realm, required, "insufficient_scope", flaw, cause="bearer_scope", description=flaw
+            realm,
+            sent,
+            required,
+            "insufficient_scope",
+            flaw,
+            cause="bearer_scope",
+            description=flaw,
         )
     return token
 
 
+def _valid(realm: Realm, sent: SentToken, required: Resource | None, now: float) -> Inspection:
+    """Return an access token that is valid at a time; without a resource, for userinfo."""
+    if sent.value is None:
+        reason = "no bearer token"
+        raise refusal(realm, sent, required, "invalid_token", reason, cause="bearer_missing")
+    token = inspect(realm, sent.value, now)
+    flaw, reason = token.flaw, token.reason
+    if (
+        flaw is None
+        and required is not None
+        and realm.resources.are_indicated
+        and required.identifier not in token.audience
+    ):
+        audience = " ".join(token.audience) or "nobody"
+        flaw = reason = f"access token for {audience}, not {required.identifier}"
+    if flaw is not None:
+        description = None if required is None else flaw
+        raise refusal(realm, sent, required, "invalid_token", reason, description=description)
+    _require_possession(realm, sent, token, required, now)
+    return token
+
+
+def _require_possession(
+    realm: Realm, sent: SentToken, token: Inspection, required: Resource | None, now: float
+) -> None:
+    """Check that the client has the key of the access token (RFC 9449 sections 7.1 and 7.2)."""
+    reason = None
+    if token.jkt is not None and sent.scheme != "DPoP":
+        reason = f"access token bound to key {token.jkt}, sent as a bearer token"
+    elif token.jkt is not None and sent.proof is None:
+        reason = f"access token bound to key {token.jkt}, and no DPoP proof was sent"
+    if reason is not None:
+        bound = replace(sent, scheme="DPoP")
+        raise refusal(realm, bound, required, "invalid_token", reason, cause="dpop_missing")
+    if sent.scheme != "DPoP" or sent.proof is None:
+        return
+    try:
+        proven_key(realm, sent.proof, now, access_token=sent.value, bound_to=token.jkt)
+    except OAuthError as error:
+        raise refusal(
+            realm,
+            sent,
+            required,
+            error.code,
+            error.reason,
+            cause=error.cause,
+            headers=error.headers,
+        ) from None
+
+
 def refusal(
     realm: Realm,
-    required: Resource,
+    sent: SentToken,
+    required: Resource | None,
     code: str,
     reason: str,
     *,
     cause: Cause = "bearer_invalid",
     description: str | None = None,
     uri: str | None = None,
+    headers: tuple[tuple[str, str], ...] = (),
 ) -> BearerError:
-    """Return the refusal of a protected resource, with what the client needs for the next try."""
-    metadata = realm.resources.challenge_url(required)
-    # With metadata, a client learns the scopes from the first challenge (RFC 6750 section 3).
-    has_scope = code == "insufficient_scope" or metadata is not None
+    """Return the refusal of a protected resource, or without one of userinfo.
+
+    It has what the client needs for the next try.
+    """
+    is_for_scope, metadata = code == "insufficient_scope", None
+    if required is None:
+        scope = "openid" if is_for_scope else None
+    else:
+        metadata = realm.resources.challenge_url(required)
+        # With metadata, a client learns the scopes from the first challenge (RFC 6750 section 3).
+        scope = required.scope if is_for_scope or metadata is not None else None
     return BearerError(
         code,
         reason,
         cause=cause,
-        endpoint="resource",
-        scope=required.scope if has_scope else None,
+        endpoint="userinfo" if required is None else "resource",
+        scope=scope,
         resource_metadata=metadata,
+        scheme=sent.scheme,
         description=description,
         uri=uri,
+        headers=headers,
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
@@ -20,8 +20,15 @@ from fake_oauth.provider.assertions import (
     InvalidAssertionError,
     read,
 )
-from fake_oauth.provider.errors import BearerError, Cause, OAuthError, RedirectError, malformed
-from fake_oauth.provider.keys import Key
+from fake_oauth.provider.errors import (
+    BearerError,
+    Cause,
+    OAuthError,
+    RedirectError,
+    TokenScheme,
+    malformed,
+)
+from fake_oauth.provider.keys import ALGORITHMS, Key
 from fake_oauth.provider.model import Terms
 from fake_oauth.provider.policies import RefreshPolicy
 from fake_oauth.provider.request import Credentials, Parameters
@@ -116,6 +123,7 @@ class Dialect:
         "nonce",
         "code_challenge",
         "code_challenge_method",
+        "dpop_jkt",
         "response_mode",
         "prompt",
         "max_age",
@@ -154,6 +162,8 @@ class Dialect:
     """Whether a client learns the claims of the granted scopes, and those that no scope names, from
     userinfo (OpenID Connect Core 1.0 section 5.4). Otherwise userinfo has all claims of the user,
     and tokens have the user's `claims`."""
+    reads_dpop: ClassVar[bool] = True
+    """Whether DPoP proofs are checked, and tokens bound to their keys (RFC 9449)."""
     terms: ClassVar[Terms] = Terms(
         access_token_seconds=3600,  # As in the examples of RFC 6749 section 5.1.
         id_token_seconds=3600,
@@ -169,6 +179,15 @@ class Dialect:
         ("Pragma", "no-cache"),
     )
     """The headers of every response (RFC 6749 section 5.1)."""
+    cors_allow_headers: ClassVar[tuple[str, ...]] = (
+        "Authorization",
+        "Content-Type",
+        "DPoP",
+        "MCP-Protocol-Version",
+    )
+    """The request headers that pages of `cors_origins` can set."""
+    cors_expose_headers: ClassVar[tuple[str, ...]] = ("WWW-Authenticate", "DPoP-Nonce")
+    """The response headers that pages of `cors_origins` can read (RFC 9449 section 8)."""
     unescaped_in_redirects: ClassVar[str] = ""
     """The reserved characters that the query of a redirect has as they are (RFC 3986 section 2.2).
     A `+` among them reaches a client as a space (RFC 6749 appendix B)."""
@@ -235,6 +254,11 @@ class Dialect:
         "pkce_parameter": Text("{} is missing, sent twice, malformed, or not supported"),
         "access_denied": Text("The user denied the request"),
         "login_required": Text("The user has to log in"),
+        "dpop_missing": Text("A DPoP proof is required"),
+        "dpop_proof": Text("The DPoP proof is invalid"),
+        "dpop_nonce": Text("The DPoP proof needs a nonce from this server"),
+        "dpop_replay": Text("The DPoP proof was used before"),
+        "dpop_key": Text("The DPoP proof is missing or of another key"),
         "password": Text("Wrong username or password"),
         "user_unknown": Text("No such user"),
         "user_inactive": Text("The user is not allowed to log in"),
@@ -253,7 +277,11 @@ class Dialect:
 
         `error.cause` says which rule refused.
         """
-        return self.challenge(error) if isinstance(error, BearerError) else self.json_error(error)
+        if isinstance(error, BearerError):
+            response = self.challenge(error)
+        else:
+            response = self.json_error(error)
+        return replace(response, headers=(*response.headers, *error.headers))
 
     def json_error(self, error: OAuthError) -> ErrorResponse:
         """Return an error with a JSON body, or with none if the error has no code."""
@@ -280,21 +308,28 @@ class Dialect:
         return self.codes.get(error.cause, error.code)
 
     def challenge(self, error: BearerError) -> ErrorResponse:
-        """Return the refusal of an access token: no body, and all in a header (RFC 6750)."""
+        """Return the refusal of an access token: no body, and all in a header (RFC 6750).
+
+        For a DPoP proof, the header names the algorithms that the server accepts (RFC 9449 section
+        7.1).
+        """
         # Without a token there is no error to report (RFC 6750 section 3.1).
         members = {} if error.cause == "bearer_missing" else self.error_members(error)
         # The description comes last, because some clients take its words for members.
         own = {
             "scope": error.scope,
             "resource_metadata": error.resource_metadata,
+            "algs": " ".join(ALGORITHMS) if error.scheme == "DPoP" else None,
             "error_description": members.pop("error_description", None),
         }
         members |= {name: value for name, value in own.items() if value is not None}
-        return self.challenge_response({"realm": "fake_oauth"} | members)
+        return self.challenge_response({"realm": "fake_oauth"} | members, error.scheme)
 
-    def challenge_response(self, members: Mapping[str, str]) -> ErrorResponse:
+    def challenge_response(
+        self, members: Mapping[str, str], scheme: TokenScheme = "Bearer"
+    ) -> ErrorResponse:
         """Return the response with a challenge that has these members, in this order."""
-        header = ("WWW-Authenticate", challenge_value("Bearer", members))
+        header = ("WWW-Authenticate", challenge_value(scheme, members))
         status = self.bearer_statuses.get(members.get("error"), 401)
         return ErrorResponse(status=status, members={}, headers=(header,))
 

@@ -55,6 +55,11 @@ Cause = Literal[
     "authorization_pending",
     "slow_down",
     "assertion",
+    "dpop_missing",
+    "dpop_proof",
+    "dpop_nonce",
+    "dpop_replay",
+    "dpop_key",
     "user_unknown",
     "user_deleted",
     "user_inactive",
@@ -88,6 +93,8 @@ Cause = Literal[
     "scripted",
 ]
 """Which rule refuses a request. A dialect can give each cause its own code, text, and status."""
+TokenScheme = Literal["Bearer", "DPoP"]
+"""How a request presents an access token (RFC 6750 section 2.1, RFC 9449 section 7.1)."""
 
 
 ResponseMode = Literal["query", "fragment", "form_post"]
@@ -108,7 +115,8 @@ class OAuthError(Exception):
     """A refusal: what the client is sent, and the reason that the response does not reveal.
 
     The `code` is the one that the RFCs name for the `cause`. If a `description` or a `uri` is set,
-    it is sent as it is; otherwise the dialect has the words, with the `parameter` at fault.
+    it is sent as it is; otherwise the dialect has the words, with the `parameter` at fault. The
+    `headers` are sent in addition to those of the dialect.
     """
 
     def __init__(
@@ -121,6 +129,7 @@ class OAuthError(Exception):
         client: Client | None = None,
         description: str | None = None,
         uri: str | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
         super().__init__(reason)
         self.code = code
@@ -130,6 +139,7 @@ class OAuthError(Exception):
         self.client = client
         self.description = description
         self.uri = uri
+        self.headers = headers
 
 
 class RedirectError(OAuthError):
@@ -153,7 +163,10 @@ class RedirectError(OAuthError):
 
 
 class BearerError(OAuthError):
-    """A refusal of an access token, sent as a challenge (RFC 6750 section 3)."""
+    """A refusal of an access token, sent as a challenge (RFC 6750 section 3).
+
+    With the scheme DPoP, it is that of RFC 9449 section 7.1.
+    """
 
     def __init__(
         self,
@@ -164,11 +177,17 @@ class BearerError(OAuthError):
         endpoint: Literal["userinfo", "resource"],
         scope: str | None = None,
         resource_metadata: str | None = None,
+        scheme: TokenScheme = "Bearer",
         description: str | None = None,
         uri: str | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
-        super().__init__(code, reason, cause=cause, description=description, uri=uri)
+        super().__init__(
+            code, reason, cause=cause, description=description, uri=uri, headers=headers
+        )
         self.endpoint = endpoint
+        self.scheme: TokenScheme = scheme
+        """The authentication scheme of the challenge."""
         self.scope = scope
         """The scopes that an access token needs."""
         self.resource_metadata = resource_metadata

@@ -11,8 +11,8 @@ from fake_oauth.provider.request import TokenRequest
 from fake_oauth.provider.store import RefreshToken
 
 # The claims of an access token that the response repeats (RFC 7662 section 2.2; RFC 8693 sections
-# 4.1 and 4.4).
-_REPEATED: Final = ("exp", "iat", "nbf", "sub", "aud", "iss", "jti", "act", "may_act")
+# 4.1 and 4.4; RFC 9449 section 6.2).
+_REPEATED: Final = ("exp", "iat", "nbf", "sub", "aud", "iss", "jti", "act", "may_act", "cnf")
 
 
 def introspect(realm: Realm, request: TokenRequest) -> tuple[dict[str, Any], str]:
@@ -69,7 +69,8 @@ def _access_token_members(realm: Realm, token: Inspection) -> dict[str, Any]:
         **({"scope": " ".join(token.scopes)} if token.scopes else {}),
         **({} if token.client_id is None else {"client_id": token.client_id}),
         **_username(realm, token.sub),
-        "token_type": "Bearer",
+        # RFC 9449 section 6.2
+        "token_type": "Bearer" if token.jkt is None else "DPoP",
         **{name: token.claims[name] for name in _REPEATED if name in token.claims},
     }
 

@@ -48,14 +48,21 @@ def first_tokens(
     *,
     nonce: str | None = None,
     audience: Sequence[str] = (),
+    jkt: str | None = None,
     reason: str = "",
 ) -> Granted:
-    """Issue the tokens of a new grant, with a refresh token if the grant gets one."""
+    """Issue the tokens of a new grant, with a refresh token if the grant gets one.
+
+    The access token is bound to the key with the thumbprint `jkt`, if there is one. So are the
+    refresh tokens of a public client (RFC 9449 section 5).
+    """
     now = realm.clock.now()
     refresh_token = None
     if _gets_refresh_token(realm, grant):
         with realm.lock:
             refresh_token = new_refresh_token(realm, grant, now)
+            if realm.owner(grant).is_public:
+                grant.jkt = jkt
     return mint(
         realm,
         grant,
@@ -63,6 +70,7 @@ def first_tokens(
         refresh_token=refresh_token,
         nonce=nonce,
         audience=audience,
+        jkt=jkt,
         reason=reason,
     )
 
@@ -101,8 +109,12 @@ def new_code(
     redirect_uri: str | None,
     code_challenge: str | None,
     nonce: str | None,
+    jkt: str | None = None,
 ) -> str:
-    """Store a new authorization code, and return its value."""
+    """Store a new authorization code, and return its value.
+
+    `jkt` is the thumbprint of the key that it is bound to (RFC 9449 section 10).
+    """
     now = realm.clock.now()
     with realm.lock:
         value = realm.ids.draw("code")
@@ -112,6 +124,7 @@ def new_code(
             redirect_uri=redirect_uri,
             code_challenge=code_challenge,
             nonce=nonce,
+            jkt=jkt,
             expires_at=now + realm.terms(realm.owner(grant)).code_seconds,
         )
         realm.store.codes.add(value, code, now)

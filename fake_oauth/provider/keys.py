@@ -87,8 +87,8 @@ _SHIPPED: Final = {
 CLIENT_ALGORITHMS: Final = (*ALGORITHMS, "PS384", "PS512", "ES512")
 """The algorithms of signatures that others make with a private key."""
 
-# The members of a JWK that only its owner may have (RFC 7518 sections 6.2.2, 6.3.2, and 6.4).
-_PRIVATE_MEMBERS: Final = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
+PRIVATE_MEMBERS: Final = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
+"""The members of a JWK that only its owner may have (RFC 7518 sections 6.2.2, 6.3.2, and 6.4)."""
 
 
 def base64url(data: bytes) -> str:
@@ -250,12 +250,19 @@ def jwks_problems(path: str, jwks: Mapping[str, Any]) -> Iterator[Problem]:
         where = f"{path}.keys[{index}]"
         if not isinstance(jwk, Mapping):
             yield Problem(where, f"expected a table with the members of a JWK, got {jwk!r}")
-        elif private := [name for name in _PRIVATE_MEMBERS if name in jwk]:
+        elif private := [name for name in PRIVATE_MEMBERS if name in jwk]:
             message = f"the key is not public; leave out {', '.join(private)}"
             yield Problem(where, message)
         elif not any(public_key(jwk, alg) for alg in CLIENT_ALGORITHMS):
             known = ", ".join(CLIENT_ALGORITHMS)
             yield Problem(where, f"not a public key as a JWK; expected a key for one of {known}")
+
+
+def thumbprint(jwk: Mapping[str, Any]) -> str:
+    """Return the thumbprint of a key from its JWK, with SHA-256 (RFC 7638 section 3)."""
+    members = {name: jwk[name] for name in _THUMBPRINT_MEMBERS[jwk["kty"]]}
+    text = json.dumps(members, separators=(",", ":"))
+    return base64url(sha256(text.encode()).digest())
 
 
 # A signature is remembered, because a test suite with a frozen clock and a fixed issuer needs the
@@ -310,8 +317,5 @@ def _jwk(alg: str, public: Any) -> dict[str, Any]:
 
 def _thumbprint_kid(alg: str, public: Any) -> str:
     """Return a UUID made from the key's thumbprint URI (RFC 7638, RFC 9278)."""
-    jwk = _jwk(alg, public)
-    members = {name: jwk[name] for name in _THUMBPRINT_MEMBERS[jwk["kty"]]}
-    text = json.dumps(members, separators=(",", ":"))
-    thumbprint = base64url(sha256(text.encode()).digest())
-    return str(uuid5(NAMESPACE_URL, f"urn:ietf:params:oauth:jwk-thumbprint:sha-256:{thumbprint}"))
+    uri = f"urn:ietf:params:oauth:jwk-thumbprint:sha-256:{thumbprint(_jwk(alg, public))}"
+    return str(uuid5(NAMESPACE_URL, uri))

@@ -19,6 +19,7 @@ from fake_oauth.provider.assertions import (
 )
 from fake_oauth.provider.clock import Clock
 from fake_oauth.provider.dialect import Dialect
+from fake_oauth.provider.dpop import ProofMemory, ProofRules
 from fake_oauth.provider.errors import Cause, FakeOAuthError, OAuthError
 from fake_oauth.provider.ids import Ids
 from fake_oauth.provider.keys import KeyRing
@@ -66,6 +67,7 @@ class Realm:
         acceptance: Acceptance = Acceptance(),  # noqa: B008
         sends_issuer: bool = False,
         trusted_issuers: Iterable[TrustedIssuer] = (),
+        proof_rules: ProofRules = ProofRules(),  # noqa: B008
     ) -> None:
         self.issuer = issuer
         self.acceptance = acceptance
@@ -83,6 +85,7 @@ class Realm:
         self.sessions = Sessions(ids, session_seconds)
         self.device_interval_seconds = device_interval_seconds
         """How long a client waits between two polls with a device code; 0 is not judged."""
+        self.proofs = ProofMemory(ids, proof_rules)
         self.outbox: deque[OneTimePassword] = deque(maxlen=_OUTBOX_LIMIT)
         self.sent_otps: Counter[str] = Counter()
         """The number of one-time passwords sent in all, by auth source."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from fake_oauth.provider.assertions import Assertion
-from fake_oauth.provider.errors import bad_parameter
+from fake_oauth.provider.errors import TokenScheme, bad_parameter
 from fake_oauth.provider.model import AuthMethod
 
 
@@ -107,6 +107,28 @@ class Credentials:
     """The endpoint that an assertion was sent to."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentProof:
+    """The DPoP proofs of a request, and where it was sent (RFC 9449 section 4.3)."""
+
+    values: tuple[str, ...]
+    """The values of its `DPoP` headers; one is allowed."""
+    method: str
+    url: str
+    """The URL of the requested endpoint, as clients know it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentToken:
+    """An access token as it was sent (RFC 6750 section 2.1, RFC 9449 section 7.1)."""
+
+    value: str | None
+    """None if the request has none."""
+    scheme: TokenScheme = "Bearer"
+    proof: SentProof | None = None
+    """The DPoP proof, if the request has one and the dialect reads it."""
+
+
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
     """One request as the rules see it."""
@@ -117,3 +139,7 @@ class TokenRequest:
     """The request's number in the journal."""
     presented: Mapping[str, Any] = field(default_factory=dict)
     """The issued tokens and codes among the parameters, looked up when the request arrived."""
+    proof: SentProof | None = None
+    """The DPoP proof, if the request has one and the dialect reads it."""
+    jkt: str | None = None
+    """The thumbprint of the key that the proof has proven; tokens are bound to it."""

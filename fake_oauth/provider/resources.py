@@ -66,7 +66,7 @@ class Resources:
 
     def _made(self, resource: ProtectedResource) -> Resource:
         return Resource(
-            identifier=resource.identifier or f"{self._origin}{self._prefix}{resource.path}",
+            identifier=resource.identifier or self.url(resource),
             path=resource.path,
             name=resource.name,
             scopes=resource.scopes,
@@ -91,9 +91,13 @@ class Resources:
         is_origin = _ORIGIN.fullmatch(without_slash) is not None
         return (without_slash if is_origin else identifier) if self._accepts_any else None
 
+    def url(self, resource: Resource | ProtectedResource) -> str:
+        """Return where a resource is served."""
+        return f"{self._origin}{self._prefix}{resource.path}"
+
     def metadata_url(self, resource: Resource) -> str:
         """Return where the metadata of a resource is (RFC 9728 section 3.1)."""
-        suffix = f"{self._prefix}{resource.path}" if "path" in self._places else ""
+        suffix = self.url(resource).removeprefix(self._origin) if "path" in self._places else ""
         return f"{self._origin}{WELL_KNOWN}{suffix}"
 
     def challenge_url(self, resource: Resource) -> str | None:

@@ -34,6 +34,8 @@ class AuthorizationRequest:
     nonce: str | None
     resources: tuple[str, ...] = ()
     """The resources that access tokens are requested for (RFC 8707 section 2.1)."""
+    dpop_jkt: str | None = None
+    """The thumbprint of the key that the code is bound to (RFC 9449 section 10)."""
     prompts: tuple[str, ...] = ()
     """How the user is asked (OpenID Connect Core 1.0 section 3.1.2.1)."""
     max_age: int | None = None

@@ -145,6 +145,8 @@ class AuthorizationCode(IssuedToken):
     """None if the request had none."""
     code_challenge: str | None
     nonce: str | None
+    jkt: str | None = None
+    """The thumbprint of the key that it is bound to: `dpop_jkt` (RFC 9449 section 10)."""
 
     def revocation(self) -> str | None:
         return self.revoked

@@ -1,16 +1,17 @@
 """`GRANTS`: the grant types of the token endpoint, one row and one module each.
 
-`token` applies the rules of docs/token.md in their order: the client, the grant type, the
-parameters, the grant. To add a grant type, write its module and add its row; the metadata, the
-settings, OpenAPI, and the docs' tables read the row.
+`token` applies the rules of docs/token.md in their order: the client, the grant type, the DPoP
+proof, the parameters, the grant. To add a grant type, write its module and add its row; the
+metadata, the settings, OpenAPI, and the docs' tables read the row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from fake_oauth.provider import dpop
 from fake_oauth.provider.assertions import JWT_BEARER
 from fake_oauth.provider.dialect import Dialect
 from fake_oauth.provider.errors import OAuthError
@@ -143,8 +144,14 @@ def token(realm: Realm, request: TokenRequest) -> Granted:
             cause="grant_type_unsupported",
             parameter="grant_type",
         )
+    if request.proof is not None or client.dpop_bound_access_tokens:
+        realm.require_grant_type(client, realm.dialect.grant_type(name, realm.issuer))
+        request = replace(request, jkt=dpop.key_for_tokens(realm, client, request.proof))
     for parameter in row.required:
         parameters.required(parameter)
     for parameter in row.optional:
         parameters.optional(parameter)
-    return row.run(realm, client, request)
+    granted = row.run(realm, client, request)
+    if request.jkt is None:
+        return granted
+    return replace(granted, reason=f"{granted.reason}, bound to key {request.jkt}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 
 from fake_oauth.provider import resources
+from fake_oauth.provider.dpop import require_key
 from fake_oauth.provider.errors import Cause, OAuthError
 from fake_oauth.provider.issuing import Granted, first_tokens
 from fake_oauth.provider.keys import base64url
@@ -70,12 +71,18 @@ def authorization_code(realm: Realm, client: Client, request: TokenRequest) -> G
             reason = f"redirect_uri is not {code.redirect_uri}, where the code was sent"
             raise refused(reason, "redirect_uri_mismatch")
         _require_possession(code, parameters.optional("code_verifier"))
+        require_key(code.jkt, request.jkt, "code")
         realm.user_of(code.grant, client=client)
         audience, note = resources.audience(realm, parameters, code.grant.resources)
         code.spent = f"used by request {request.number}"
         realm.store.codes.retire(value)
     return first_tokens(
-        realm, code.grant, nonce=code.nonce, audience=audience, reason=f"code exchanged{note}"
+        realm,
+        code.grant,
+        nonce=code.nonce,
+        audience=audience,
+        jkt=request.jkt,
+        reason=f"code exchanged{note}",
     )
 
 

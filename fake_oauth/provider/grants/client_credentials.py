@@ -24,4 +24,11 @@ def client_credentials(realm: Realm, client: Client, request: TokenRequest) -> G
     audience, _ = resources.audience(realm, request.parameters)
     with realm.lock:
         grant = realm.store.open_grant(client.client_id, client.client_id, scopes, is_users=False)
-    return mint(realm, grant, realm.clock.now(), audience=audience, reason="the client's own token")
+    return mint(
+        realm,
+        grant,
+        realm.clock.now(),
+        audience=audience,
+        jkt=request.jkt,
+        reason="the client's own token",
+    )

@@ -51,7 +51,7 @@ def device_code(realm: Realm, client: Client, request: TokenRequest) -> Granted:
         code.spent = f"used by request {request.number}"
         realm.store.device_codes.retire(value)
     reason = f"device code {code.decision}, exchanged{note}"
-    return first_tokens(realm, code.approved, audience=audience, reason=reason)
+    return first_tokens(realm, code.approved, audience=audience, jkt=request.jkt, reason=reason)
 
 
 def _undecided(code: DeviceCode, now: float) -> OAuthError:

@@ -50,7 +50,7 @@ def jwt_bearer(realm: Realm, client: Client, request: TokenRequest) -> Granted:
         grant = realm.store.open_grant(client.client_id, user.sub, scopes, owner=user.login_name)
     reason = f"assertion of {issuer.issuer} accepted for {user.login_name}"
     reason += f", client {client.client_id}{note}"
-    return mint(realm, grant, now, audience=audience, reason=reason)
+    return mint(realm, grant, now, audience=audience, jkt=request.jkt, reason=reason)
 
 
 def default_client(realm: Realm, request: TokenRequest) -> Client:

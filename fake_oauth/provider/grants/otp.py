@@ -101,7 +101,8 @@ def _log_in(
         record.spent = f"used by request {request.number}"
         realm.store.otps.retire(otp_token)
         grant = log_in(realm, client, user, scopes)
-    return first_tokens(realm, grant, reason=f"{user.login_name} logged in by {kind}")
+    reason = f"{user.login_name} logged in by {kind}"
+    return first_tokens(realm, grant, jkt=request.jkt, reason=reason)
 
 
 def _require_match(

@@ -76,9 +76,8 @@ def _log_in(realm: Realm, client: Client, request: TokenRequest, source_id: str 
     audience, _ = resources.audience(realm, parameters)
     user = check_password(realm, source, parameters["username"], parameters["password"])
     grant = log_in(realm, client, user, scopes)
-    return first_tokens(
-        realm, grant, audience=audience, reason=f"{user.login_name} logged in by password"
-    )
+    reason = f"{user.login_name} logged in by password"
+    return first_tokens(realm, grant, audience=audience, jkt=request.jkt, reason=reason)
 
 
 def _names(user: User, kinds: Collection[Identifier]) -> list[str | None]:

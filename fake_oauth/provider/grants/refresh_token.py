@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fake_oauth.provider import resources
+from fake_oauth.provider.dpop import require_key
 from fake_oauth.provider.errors import Cause, OAuthError
 from fake_oauth.provider.issuing import Granted, mint, new_refresh_token
 from fake_oauth.provider.model import Client
@@ -27,9 +28,13 @@ def refresh_token(realm: Realm, client: Client, request: TokenRequest) -> Grante
         realm.require_own(token.grant, client, "refresh token")
         realm.require_grant_type(client, "refresh_token")
         realm.user_of(token.grant)
+        if token.grant.jkt is not None:
+            require_key(token.grant.jkt, request.jkt, "refresh token")
         scopes = granted_scopes(scope, token.grant.scopes, verb="granted")
         audience, note = resources.audience(realm, request.parameters, token.grant.resources)
         issued, returned, reason = _use(realm, client, token, now, request.number)
+        if request.jkt is not None and client.is_public and issued is not token:
+            token.grant.jkt = request.jkt  # New refresh tokens are bound (RFC 9449 section 5).
     return mint(
         realm,
         token.grant,
@@ -38,6 +43,7 @@ def refresh_token(realm: Realm, client: Client, request: TokenRequest) -> Grante
         refresh_token=issued,
         returned=returned,
         audience=audience,
+        jkt=request.jkt,
         reason=f"{reason}{note}" if note else reason,
     )
 

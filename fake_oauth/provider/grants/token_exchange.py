@@ -87,7 +87,7 @@ def token_exchange(realm: Realm, client: Client, request: TokenRequest) -> Grant
                 "audience", "an ID token is for one client, and for no resource"
             )
         grant = _new_grant(realm, client, subject, scopes, act)
-    return _issue(realm, grant, now, issued_type, audience, subject.expires_at)
+    return _issue(realm, grant, now, request, issued_type, audience, subject.expires_at)
 
 
 def _audience(realm: Realm, parameters: Parameters) -> tuple[str, ...]:
@@ -303,6 +303,7 @@ def _issue(
     realm: Realm,
     grant: Grant,
     now: float,
+    request: TokenRequest,
     issued_type: str,
     audience: Sequence[str],
     expires_at: float,
@@ -312,7 +313,7 @@ def _issue(
     longest = terms.id_token_seconds if is_id_token else terms.access_token_seconds
     seconds = int(min(longest, expires_at - int(now)))
     details = replace(
-        token_details(realm, grant, now, scopes=grant.scopes, audience=audience),
+        token_details(realm, grant, now, scopes=grant.scopes, audience=audience, jkt=request.jkt),
         lifetime_seconds=seconds,
     )
     issued: tuple[IssuedToken, ...] = ()
@@ -328,7 +329,7 @@ def _issue(
         refresh_token=None,
         scope=None if is_id_token else " ".join(grant.scopes) or None,
         id_token=None,
-        token_type="N_A" if is_id_token else "Bearer",
+        token_type="N_A" if is_id_token else "Bearer" if request.jkt is None else "DPoP",
         expires_in=realm.dialect.expires_in(seconds),
         issued_token_type=issued_type,
     )
