@@ -24,6 +24,7 @@ IdKind = Literal[
     "session",
     "device_code",
     "user_code",
+    "request_uri",
 ]
 
 # Consonants only, so that no word appears and no letter is mistaken for another (RFC 8628 section

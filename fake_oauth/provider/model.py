@@ -145,6 +145,8 @@ class Client(OwnTerms):
     them exactly. Registration calls them `post_logout_redirect_uris`."""
     require_pkce: bool = False
     """Whether authorization requests need a code_challenge. Those of a public client always do."""
+    require_pushed_authorization_requests: bool = False
+    """Whether authorization requests have to be pushed (RFC 9126 section 6)."""
     auth_sources: Sequence[str] | None = None
     """The ids of the auth sources that the client is allowed to use; None is all of them."""
     claims: Sequence[str] | None = None
