@@ -342,3 +342,40 @@ def test_metadata_can_differ_in_one_member(endpoint: str) -> None:
     assert other == fake.metadata() | {"issuer": "https://other.example"}
     assert "code_challenge_methods_supported" not in without
     assert without["issuer"] == ISSUER
+
+
+# Recipes
+
+_RECIPES = re.findall(
+    r"^\| ([^|]+) \| `(Rule\(.+?\))`",
+    (Path(__file__).parent.parent / "docs" / "faults.md").read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
+
+
+@pytest.mark.parametrize(("problem", "rule"), _RECIPES, ids=[problem for problem, _ in _RECIPES])
+def test_a_recipe_of_the_docs_has_something_to_change(problem: str, rule: str) -> None:
+    settings = replace(
+        SETTINGS,
+        dialect="mcp",
+        issuer=None,
+        resource_scope="openid",
+        authorization_response_iss="not advertised" not in problem,
+    )
+    pkce = {"code_challenge": "c", "code_challenge_method": "S256"}
+    mode = {"response_mode": "form_post"} if "form_post" in problem else {}
+    prompt = {"prompt": "none login"} if "errors" in problem else {}
+    asked = {**ASKED, **pkce, **mode, **prompt}
+    with FakeOAuth(settings) as server:
+        names = {name: getattr(faults, name) for name in dir(faults) if name[0].isupper()}
+        server.script(eval(rule, {**names, "oauth_server": server}))  # noqa: S307
+        httpx.get(f"{server.url}/authorize", params=asked)
+        httpx.post(f"{server.url}/par", data={**asked, "response_type": "code"}, auth=("web", "s"))
+        for name in ("discovery", "metadata", "resource_metadata", "resource"):
+            httpx.get(f"{server.url}{server.dialect.paths[name]}")
+        httpx.post(server.token_url, data={"grant_type": "client_credentials"}, auth=("web", "s"))
+        server.assert_script_used()
+
+
+def test_there_are_recipes() -> None:
+    assert len(_RECIPES) > 10
