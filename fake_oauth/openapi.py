@@ -30,6 +30,7 @@ _TEXTS: Final[Schema] = {"type": ["string", "array"], "items": {"type": "string"
 _URI: Final[Schema] = {"type": "string", "format": "uri"}
 _DESCRIPTIONS: Final = {
     200: "The request was granted.",
+    201: "The request is kept.",
     302: "The browser is redirected.",
     400: "The request was refused.",
     401: "The client or the access token was refused.",
@@ -100,6 +101,9 @@ def schemas(dialect: Dialect) -> dict[str, Any]:
         ),
         "JWKS": _object({"keys": keys}),
         "Introspection": _introspection(),
+        "PushedAuthorizationRequest": _object(
+            {"request_uri": _URI, "expires_in": {"type": "integer"}}
+        ),
         "Metadata": _metadata(dialect),
     }
 
@@ -236,7 +240,7 @@ def _response(
     if schema == "Page":
         response["content"] = {HTML: {"schema": dict(_TEXT)}}
     elif schema is not None:
-        is_plain = status == 200 and schema != "TokenResponse"
+        is_plain = status < 300 and schema != "TokenResponse"
         media_type = JSON if is_plain else (endpoint.error_type or dialect.content_type)
         response["content"] = {media_type: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
     if status == 401 and endpoint.security == "client":

@@ -78,6 +78,7 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
     "post_logout_redirect_uri": _IDENTIFIER,
     "redirect_uri": _IDENTIFIER,
     "refresh_token": _TOKEN,
+    "request_uri": _OPAQUE,
     "requested_token_type": _VOCABULARY,
     "resource": _IDENTIFIER,
     "response_type": _VOCABULARY,

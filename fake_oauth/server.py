@@ -560,6 +560,7 @@ class FakeOAuth:
             ids=Ids(self.seed, settings.ids),
             session_seconds=settings.session_seconds,
             device_interval_seconds=settings.device_interval_seconds,
+            request_uri_seconds=settings.request_uri_seconds,
             acceptance=Acceptance(
                 raw_basic=settings.accept_raw_basic,
                 localhost_on_any_port=settings.accept_localhost_on_any_port,
@@ -574,6 +575,7 @@ class FakeOAuth:
                 refuse_replays=settings.dpop_replay_check,
             ),
             sends_issuer=_chosen(settings.authorization_response_iss, dialect.sends_issuer),
+            requires_pushed_requests=settings.require_pushed_authorization_requests,
             resources=Resources(
                 issuer,
                 Resource(

@@ -49,6 +49,7 @@ _REFERENCES: Final = (
     ("users", r"\.(user|auto_login)$"),
     ("auth_sources", r"\.auth_sources$"),
     ("dialect", r"\.(grant_types?|endpoint|dpop_nonces|dpop_bound_access_tokens)$"),
+    ("dialect", r"\.require_pushed_authorization_requests$"),
 )
 # What a cookie, a URL, and an error can contain (RFC 6265 section 4.1.1, RFC 6749 appendix A).
 _ID: Final = re.compile(r"[!#-+\--:<-\[\]-~]+")
@@ -154,6 +155,8 @@ class Settings(OwnTerms):
     device_interval_seconds: int = 5
     """How long a client waits between two polls with a device code, by the server's clock; 0 is not
     judged, and not in the response."""
+    request_uri_seconds: int = 60
+    """How long a pushed authorization request can be used, in seconds."""
     keys: Sequence[SigningKey] = ()
     """Custom keys: the first signs, the second signs after a rotation."""
     ids: Mapping[IdKind, Sequence[str]] = field(default_factory=dict)
@@ -171,6 +174,8 @@ class Settings(OwnTerms):
     authorization_response_iss: bool | None = None
     """Whether authorization responses have the issuer as `iss` (RFC 9207); None is as the dialect
     does."""
+    require_pushed_authorization_requests: bool = False
+    """Whether every client has to push its authorization requests (RFC 9126 section 5)."""
     resources: Sequence[ProtectedResource] = ()
     """Protected resources besides the one at the dialect's path. With any, others are unknown."""
     indicate_resources: bool | None = None
@@ -357,7 +362,7 @@ class Settings(OwnTerms):
     def _number_problems(self) -> Iterator[Problem]:
         if self.device_interval_seconds:
             yield from lifetime_problems("device_interval_seconds", self.device_interval_seconds)
-        for name in ("session_seconds", "dpop_nonce_seconds"):
+        for name in ("session_seconds", "request_uri_seconds", "dpop_nonce_seconds"):
             yield from lifetime_problems(name, getattr(self, name))
         for name, least in (("journal_limit", 1), ("journal_bytes", 1)):
             if getattr(self, name) < least:
@@ -370,6 +375,7 @@ class Settings(OwnTerms):
     def _reference_problems(self, dialect: Dialect) -> Iterator[Problem]:
         """Yield a problem for each name that refers to nothing."""
         yield from self._client_problems(dialect)
+        yield from self._pushing_problems(dialect)
         names = [name for user in self.users for name in (user.login_name, user.sub)]
         if self.auto_login is not None:
             yield from _unknown("$.auto_login", [self.auto_login], names)
@@ -411,6 +417,19 @@ class Settings(OwnTerms):
         if self.dpop_nonces != "off" and not dialect.reads_dpop:
             message = f"the dialect {dialect.name} has no DPoP; leave it off"
             yield Problem("$.dpop_nonces", message)
+
+    def _pushing_problems(self, dialect: Dialect) -> Iterator[Problem]:
+        """Yield a problem wherever requests have to be pushed, and cannot be."""
+        if "pushed_authorization_request" in dialect.paths:
+            return
+        places = [("$", self.require_pushed_authorization_requests)] + [
+            (f"$.clients[{index}]", client.require_pushed_authorization_requests)
+            for index, client in enumerate(self.clients)
+        ]
+        for path, is_required in places:
+            if is_required:
+                message = f"the dialect {dialect.name} has no endpoint for pushed requests"
+                yield Problem(f"{path}.require_pushed_authorization_requests", message)
 
 
 def rule_problems(

@@ -398,6 +398,13 @@ STANDARD: dict[str, tuple[Change, bool]] = {
     "no nonce": (header("DPoP-Nonce", None), True),
     "a challenge without a proof": (header("WWW-Authenticate", "Bearer", "DPoP"), True),
     "another error of a proof": (member("error", "invalid_request", "invalid_dpop_proof"), True),
+    "200 for 201": (status(201, 200), True),
+    "no request_uri": (without("request_uri"), True),
+    "an expires_in that is text": (member("expires_in", "soon"), True),
+    "a request_uri that is used again": (
+        member("error", "invalid_request", "invalid_request_uri"),
+        True,
+    ),
     "no description": (without("error_description"), False),
     "no refresh token": (without("refresh_token"), False),
     "no id_token": (without("id_token"), False),
@@ -520,8 +527,14 @@ ALLOWED: dict[str, Change] = {
 # scope is not the one that was granted.
 NOT_ALLOWED = {
     "keys of another kind": {case.name for case in sound("rfc") if case.response.claims},
-    # RFC 8628 section 3.2 requires that of a device code.
-    "no lifetime": {"device_authorization.success", "device_authorization.public_client"},
+    # That of a device code and of a request_uri is required (RFC 8628 section 3.2, RFC 9126
+    # section 2.2).
+    "no lifetime": {
+        "device_authorization.success",
+        "device_authorization.public_client",
+        "pushed_authorization_request.success",
+        "pushed_authorization_request.secret_in_body",
+    },
     "no scope": {"refresh_token.narrower_scope"},
     "a token_type in small letters": {
         "token_exchange.id_token",

@@ -445,6 +445,26 @@ def test_an_authorization_request_binds_its_code_to_a_key() -> None:
     assert good.get_json()["token_type"] == "DPoP"
 
 
+def test_the_proof_of_a_pushed_request_binds_its_code() -> None:
+    fake = server(clients=[PUBLIC], refresh_tokens=(), auto_login="MOCK_USERNAME")
+    sent = {"response_type": "code", "client_id": "app", "code_challenge": CHALLENGE}
+    sent |= {"redirect_uri": CODE["redirect_uri"], "code_challenge_method": "S256"}
+
+    def push(proof: str, **more: str) -> TestResponse:
+        return WSGIClient(fake).post("/par", data=sent | more, headers={"DPoP": proof})
+
+    other = push(KEY.proof(f"{ISSUER}/par"), dpop_jkt=OTHER.jkt)
+    assert outcome(other) == (400, "invalid_dpop_proof")
+    assert outcome(push(KEY.proof(TOKEN))) == (400, "invalid_dpop_proof")
+    uri = push(KEY.proof(f"{ISSUER}/par"), dpop_jkt=KEY.jkt).get_json()["request_uri"]
+    query = {"client_id": "app", "request_uri": uri}
+    answer = WSGIClient(fake).get("/authorize", query_string=query)
+    received = dict(parse_qsl(urlsplit(answer.headers["Location"]).query))
+    form = {"grant_type": "authorization_code", "client_id": "app", "code": received["code"]}
+    assert outcome(post(fake, auth=None, **form, **CODE)) == (400, "invalid_grant")
+    assert post(fake, KEY.proof(TOKEN), auth=None, **form, **CODE).status_code == 200
+
+
 def test_other_grants_bind_their_tokens_too() -> None:
     fake = server()
     asked = WSGIClient(fake).post("/device_authorization", auth=BASIC).get_json()

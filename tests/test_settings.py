@@ -320,6 +320,7 @@ def test_a_value_of_the_wrong_kind(data: Any, expected: list[str]) -> None:
         ),
         ({"cors_origins": "*"}, "$.cors_origins: expected a list, got '*'"),
         ({"session_seconds": 0}, "$.session_seconds: expected at least 1 second, got 0"),
+        ({"request_uri_seconds": 0}, "$.request_uri_seconds: expected at least 1 second, got 0"),
         (
             {"refresh_tokens": [PreconfiguredRefreshToken(value="")]},
             "$.refresh_tokens[0].value: blank",

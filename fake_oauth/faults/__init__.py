@@ -2,6 +2,7 @@
 
     base                                    a fault and its stages; a rule and its conditions
     refusals tokens responses connections   the faults, by stage
+    authorization                           those in authorization responses
     kinds                                   KINDS: every fault by its name
     malformed                               MALFORMED: successes that a client must not accept
     script barrier                          which request uses which fault; which waits for which
@@ -18,6 +19,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from fake_oauth.faults.authorization import MissingRedirectParameter as MissingRedirectParameter
+    from fake_oauth.faults.authorization import RedirectParameter as RedirectParameter
+    from fake_oauth.faults.authorization import WrongResponseMode as WrongResponseMode
     from fake_oauth.faults.base import Fault as Fault
     from fake_oauth.faults.base import Rule as Rule
     from fake_oauth.faults.connections import BadChunk as BadChunk
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     from fake_oauth.faults.refusals import Slow as Slow
     from fake_oauth.faults.refusals import Status as Status
     from fake_oauth.faults.responses import BrokenGzip as BrokenGzip
+    from fake_oauth.faults.responses import ChallengeParameter as ChallengeParameter
     from fake_oauth.faults.responses import Change as Change
     from fake_oauth.faults.responses import Combined as Combined
     from fake_oauth.faults.responses import DuplicateKey as DuplicateKey
@@ -43,6 +48,7 @@ if TYPE_CHECKING:
     from fake_oauth.faults.responses import Field as Field
     from fake_oauth.faults.responses import HTMLBody as HTMLBody
     from fake_oauth.faults.responses import HugeBody as HugeBody
+    from fake_oauth.faults.responses import MissingChallengeParameter as MissingChallengeParameter
     from fake_oauth.faults.responses import MissingField as MissingField
     from fake_oauth.faults.responses import NotJSONBody as NotJSONBody
     from fake_oauth.faults.responses import WrongCharset as WrongCharset

@@ -31,8 +31,10 @@ Stage = Literal["request", "token", "response", "connection"]
 LONGEST_SECONDS: Final = 10**9
 """The longest time that a fault puts into a token or a header, about 31 years."""
 
-# RFC 9110 sections 5.6.2 and 5.5; a field value may also have the other letters of Latin-1.
-_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""The name of a header, or of a parameter in one (RFC 9110 section 5.6.2)."""
+
+# RFC 9110 section 5.5; a field value may also have the other letters of Latin-1.
 _HEADER_VALUE: Final = re.compile(
     r"([\x21-\x7e\x80-\xff]([\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?"
 )
@@ -60,6 +62,8 @@ class Fault:
     stage: ClassVar[Stage]
     needs_socket: ClassVar[bool] = False
     """Whether only a connection can deliver it, so that it is impossible in process."""
+    endpoints: ClassVar[tuple[str, ...]] = ()
+    """The endpoints whose responses it can change; empty is any."""
 
     def problems(self) -> Iterator[Problem]:
         """Yield a problem for each argument of the right type that cannot be used."""
@@ -290,6 +294,12 @@ class Rule(Conditions):
         if isinstance(self.fault, TokenFault) and self.endpoint not in ("token", "any"):
             message = f"{self.endpoint} issues no token for {self.fault} to change"
             yield Problem("endpoint", message)
+        if self.fault.endpoints and self.endpoint not in ("any", *self.fault.endpoints):
+            message = (
+                f"{self.endpoint} has nothing for {self.fault} to change; expected "
+                f"{' or '.join(self.fault.endpoints)}"
+            )
+            yield Problem("endpoint", message)
         if isinstance(self.fault, Outage):
             if self.changed().keys() - {"times"} or self.times not in (1, "always"):
                 message = f"no request uses {self.fault}, so it cannot have conditions"
@@ -351,7 +361,7 @@ def header_problems(path: str, headers: Mapping[str, str]) -> Iterator[Problem]:
     """Yield a problem for each header that cannot be sent."""
     for name, value in headers.items():
         where = f"{path}.{name}"
-        if not _HEADER_NAME.fullmatch(name):
+        if not TOKEN.fullmatch(name):
             yield Problem(path, f"{name!r} is not the name of a header")
         elif name.lower() in _FRAMING:
             yield Problem(where, "set by the server itself; use a fault on the connection")

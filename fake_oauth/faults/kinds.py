@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from fake_oauth.faults.authorization import (
+    MissingRedirectParameter,
+    RedirectParameter,
+    WrongResponseMode,
+)
 from fake_oauth.faults.base import Fault
 from fake_oauth.faults.connections import (
     BadChunk,
@@ -24,6 +29,7 @@ from fake_oauth.faults.refusals import (
 )
 from fake_oauth.faults.responses import (
     BrokenGzip,
+    ChallengeParameter,
     Change,
     Combined,
     DuplicateKey,
@@ -31,6 +37,7 @@ from fake_oauth.faults.responses import (
     Field,
     HTMLBody,
     HugeBody,
+    MissingChallengeParameter,
     MissingField,
     NotJSONBody,
     WrongCharset,
@@ -72,6 +79,11 @@ _KINDS: tuple[type[Fault], ...] = (
     Field,
     MissingField,
     DuplicateKey,
+    RedirectParameter,
+    MissingRedirectParameter,
+    WrongResponseMode,
+    ChallengeParameter,
+    MissingChallengeParameter,
     NotJSONBody,
     HTMLBody,
     EmptyBody,

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from fake_oauth.faults.base import (
+    TOKEN,
     FaultContext,
     ResponseFault,
     TokenFault,
@@ -25,6 +27,8 @@ from fake_oauth.provider.errors import FakeOAuthError
 from fake_oauth.reply import HTML, Response
 from fake_oauth.structure import Problem, json_problems
 
+# RFC 9110 section 11.2.
+_CHALLENGE_PARAMETER: Final = re.compile(r'([\w-]+)=("(?:[^"\\]|\\.)*"|[^\s,]+)')
 # Text in which an encoding shows that it is one for texts, and for all of them.
 _SAMPLE = json.dumps({"access_token": "é" * 100}, ensure_ascii=False)
 
@@ -84,6 +88,40 @@ class DuplicateKey(ResponseFault):
 
     def problems(self) -> Iterator[Problem]:
         yield from json_problems("value", self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class ChallengeParameter(ResponseFault):
+    """A response whose challenge has this parameter with this value, added or replaced.
+
+    A challenge is the value of `WWW-Authenticate` (RFC 9110 section 11.3).
+    """
+
+    name: str
+    value: str
+
+    def damage(self, response: Response, context: FaultContext) -> Response | None:
+        value = self.value.replace("\\", r"\\").replace('"', r"\"")
+        return _with_challenges(
+            response, lambda challenge: _with_parameter(challenge, self.name, f'"{value}"')
+        )
+
+    def problems(self) -> Iterator[Problem]:
+        if not TOKEN.fullmatch(self.name):
+            yield Problem("name", f"expected the name of a parameter, got {self.name!r}")
+        yield from header_value_problems("value", self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class MissingChallengeParameter(ResponseFault):
+    """A response whose challenge lacks this parameter."""
+
+    name: str
+
+    def damage(self, response: Response, context: FaultContext) -> Response | None:
+        return _with_challenges(
+            response, lambda challenge: _with_parameter(challenge, self.name, None)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +310,28 @@ def _response_problems(changed: Response, response: Response) -> Iterator[Proble
             yield from header_problems("headers", {name: value})
     else:
         yield Problem("body", f"expected bytes, got {body!r}")
+
+
+def _with_challenges(response: Response, change: Callable[[str], str]) -> Response | None:
+    """Return the response with its challenges changed; None if that changes nothing."""
+    headers = tuple(
+        (name, change(value) if name.lower() == "www-authenticate" else value)
+        for name, value in response.headers
+    )
+    return None if headers == response.headers else replace(response, headers=headers)
+
+
+def _with_parameter(challenge: str, name: str, value: str | None) -> str:
+    """Return a challenge with another parameter; None removes the parameter."""
+    matches = _CHALLENGE_PARAMETER.finditer(challenge)
+    found = next((match for match in matches if match[1] == name), None)
+    if found is None:
+        join = ", " if "=" in challenge else " "
+        return challenge if value is None else f"{challenge}{join}{name}={value}"
+    if value is not None:
+        return challenge[: found.start(2)] + value + challenge[found.end(2) :]
+    before, after = challenge[: found.start()], challenge[found.end() :].lstrip(", ")
+    return before + after if after else before.rstrip(", ")
 
 
 def _members(response: Response) -> dict[str, Any] | None:

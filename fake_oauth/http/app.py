@@ -27,7 +27,7 @@ from fake_oauth.http.rendering import Renderer
 from fake_oauth.http.request import BODY_LIMIT, HTTPRequest, path_of, read
 from fake_oauth.journal import Exchange, Journal
 from fake_oauth.parameters import names_of
-from fake_oauth.provider import authorize, bearer, dpop, grants
+from fake_oauth.provider import bearer, dpop, grants, pushed
 from fake_oauth.provider.assertions import audience_note
 from fake_oauth.provider.errors import (
     BearerError,
@@ -314,7 +314,7 @@ class App:
         if exchange.endpoint == "authorize":
             try:
                 sent = exchange.form if exchange.method == "POST" else exchange.query
-                valid = authorize.validate(self.realm, sent)
+                valid = pushed.requested(self.realm, sent)
             except OAuthError as refusal:
                 # There is no client to redirect to.
                 return self._renderer.refusal(refusal, endpoint)

@@ -9,6 +9,7 @@ from fake_oauth.http import cookies
 from fake_oauth.http.pages import form_post
 from fake_oauth.http.request import HTTPRequest
 from fake_oauth.provider import authorize as authorization
+from fake_oauth.provider import pushed
 from fake_oauth.provider.errors import Cause, Target
 from fake_oauth.provider.realm import Realm
 from fake_oauth.reply import Headers, Reply, redirect
@@ -20,9 +21,11 @@ def authorize(realm: Realm, request: HTTPRequest) -> Reply:
     RFC 6749 section 3.1, OpenID Connect Core 1.0 section 3.1.2, CIAM 1441/64348.
     """
     parameters = request.form if request.method == "POST" else request.query
-    valid = authorization.validate(realm, parameters)
+    valid, note = pushed.take(realm, parameters, request.number)
     session = request.cookies.get(cookies.name(realm))
     login, reason = authorization.login_for(realm, valid, session)
+    if note is not None:
+        reason += f"; {note}"
     if "consent" in valid.prompts:
         reason += "; prompt consent accepted, there is no page for it"
     if login is not None:

@@ -18,7 +18,7 @@ from fake_oauth.http import logout as logout_page
 from fake_oauth.http.authorization import authorize
 from fake_oauth.http.metadata import document
 from fake_oauth.http.request import HTTPRequest
-from fake_oauth.provider import bearer, grants, introspection, logout, resources, revocation
+from fake_oauth.provider import bearer, grants, introspection, logout, pushed, resources, revocation
 from fake_oauth.provider.device import authorize_device
 from fake_oauth.provider.dialect import Dialect
 from fake_oauth.provider.dpop import next_nonce
@@ -113,6 +113,13 @@ def device_authorization(realm: Realm, request: HTTPRequest) -> Reply:
         reason="waiting for the user",
         issued=(code,),
     )
+
+
+def push_request(realm: Realm, request: HTTPRequest) -> Reply:
+    """Keep an authorization request (RFC 9126 section 2)."""
+    proof = request.proof(realm.url_of("pushed_authorization_request"))
+    members, reason = pushed.push(realm, request.token_request(proof))
+    return Reply(status=201, data=members, headers=next_nonce(realm, proof), reason=reason)
 
 
 def userinfo(realm: Realm, request: HTTPRequest) -> Reply:
@@ -307,6 +314,16 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = {
         form=("user_code", "sub", "username", "password", "allow", "deny"),
         responses={200: "Page", 400: "Page"},
         requires_readable_body=False,
+    ),
+    "pushed_authorization_request": Endpoint(
+        run=push_request,
+        summary="Keep an authorization request, and return a request_uri for it (RFC 9126)",
+        methods=("POST",),
+        form=tuple([name for name in Dialect.authorization_parameters if name != "request_uri"]),
+        security="client",
+        responses={201: "PushedAuthorizationRequest", **_CLIENT_RESPONSES},
+        metadata="pushed_authorization_request_endpoint",
+        reads_dpop=True,
     ),
     "jwks": Endpoint(
         run=jwks,

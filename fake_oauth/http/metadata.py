@@ -45,6 +45,11 @@ def document(realm: Realm, urls: Mapping[str, str]) -> dict[str, Any]:
         "claims_parameter_supported": False,
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,
+        "require_pushed_authorization_requests": (
+            realm.requires_pushed_requests
+            if "pushed_authorization_request_endpoint" in urls
+            else None
+        ),
         "authorization_response_iss_parameter_supported": realm.sends_issuer,
         "protected_resources": realm.resources.described or None,
     }

@@ -39,10 +39,15 @@ _LOOPBACK: Final = re.compile(
 )
 
 
-def validate(realm: Realm, parameters: Parameters) -> AuthorizationRequest:
-    """Return a request that needs only a login (RFC 6749 section 4.1.1, CIAM 1441/64348)."""
+def validate(
+    realm: Realm, parameters: Parameters, *, is_pushed: bool = False
+) -> AuthorizationRequest:
+    """Return a request that needs only a login (RFC 6749 section 4.1.1, CIAM 1441/64348).
+
+    `is_pushed` says that the client has authenticated and pushed it (RFC 9126).
+    """
     parameters = parameters.only(realm.dialect.authorization_parameters)
-    client = _client(realm, parameters)
+    client = requesting_client(realm, parameters)
     sent = parameters.optional("redirect_uri")
     redirect_uri = _redirect_uri(realm, client, sent)
     state = (parameters.once("state") or None) if "state" in parameters else None
@@ -51,6 +56,10 @@ def validate(realm: Realm, parameters: Parameters) -> AuthorizationRequest:
     target = Target(redirect_uri, state, known or "query")
     request = _Request(realm, client, parameters, target)
     request.require_supported()
+    must_push = realm.requires_pushed_requests or client.require_pushed_authorization_requests
+    if must_push and not is_pushed:
+        reason = f"client {client.client_id} has to push its authorization requests"
+        raise request.refused("invalid_request", "request_uri", reason)
     if mode is not None and known is None:
         reason = f"response_mode {mode!r} is not one of {', '.join(RESPONSE_MODES)}"
         raise request.refused("invalid_request", "response_mode", reason)
@@ -286,7 +295,8 @@ def _common(realm: Realm, target: Target) -> dict[str, str]:
     return state | ({"iss": realm.issuer} if realm.sends_issuer else {})
 
 
-def _client(realm: Realm, parameters: Parameters) -> Client:
+def requesting_client(realm: Realm, parameters: Parameters) -> Client:
+    """Return the client of an authorization request. Raise OAuthError."""
     client_id = parameters.required("client_id")
     client = realm.clients.get(client_id)
     if client is None or not client.enabled:

@@ -82,6 +82,7 @@ Cause = Literal[
     "response_type",
     "response_type_unsupported",
     "pkce_parameter",
+    "request_uri",
     "access_denied",
     "login_required",
     "user_code",

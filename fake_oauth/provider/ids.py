@@ -25,6 +25,7 @@ IdKind = Literal[
     "device_code",
     "user_code",
     "dpop_nonce",
+    "request_uri",
 ]
 
 # Consonants only, so that no word appears and no letter is mistaken for another (RFC 8628 section

@@ -147,6 +147,8 @@ class Client(OwnTerms):
     """Whether authorization requests need a code_challenge. Those of a public client always do."""
     dpop_bound_access_tokens: bool = False
     """Whether token requests need a DPoP proof (RFC 9449 section 5.2)."""
+    require_pushed_authorization_requests: bool = False
+    """Whether authorization requests have to be pushed (RFC 9126 section 6)."""
     auth_sources: Sequence[str] | None = None
     """The ids of the auth sources that the client is allowed to use; None is all of them."""
     claims: Sequence[str] | None = None

@@ -37,7 +37,7 @@ from fake_oauth.provider.model import (
 from fake_oauth.provider.policies import RefreshPolicy
 from fake_oauth.provider.request import Credentials
 from fake_oauth.provider.resources import Resources
-from fake_oauth.provider.sessions import Login, Sessions
+from fake_oauth.provider.sessions import Login, PushedRequests, Sessions
 from fake_oauth.provider.store import Grant, Store
 from fake_oauth.structure import suggestion
 
@@ -63,16 +63,20 @@ class Realm:
         ids: Ids,
         session_seconds: int = 3600,
         device_interval_seconds: int = 5,
+        request_uri_seconds: int = 60,
         resources: Resources | None = None,
         acceptance: Acceptance = Acceptance(),  # noqa: B008
         sends_issuer: bool = False,
         trusted_issuers: Iterable[TrustedIssuer] = (),
         proof_rules: ProofRules = ProofRules(),  # noqa: B008
+        requires_pushed_requests: bool = False,
     ) -> None:
         self.issuer = issuer
         self.acceptance = acceptance
         self.sends_issuer = sends_issuer
         """Whether authorization responses have the issuer (RFC 9207)."""
+        self.requires_pushed_requests = requires_pushed_requests
+        """Whether every authorization request has to be pushed (RFC 9126 section 5)."""
         self.dialect = dialect
         self.clients: dict[str, Client] = {}
         self.users: dict[str, User] = {}
@@ -86,6 +90,7 @@ class Realm:
         self.device_interval_seconds = device_interval_seconds
         """How long a client waits between two polls with a device code; 0 is not judged."""
         self.proofs = ProofMemory(ids, proof_rules)
+        self.pushed = PushedRequests(ids, request_uri_seconds)
         self.outbox: deque[OneTimePassword] = deque(maxlen=_OUTBOX_LIMIT)
         self.sent_otps: Counter[str] = Counter()
         """The number of one-time passwords sent in all, by auth source."""

@@ -1,21 +1,24 @@
-"""Browser sessions, and the authorization requests that wait for a login.
+"""Browser sessions, and the authorization requests that are kept: pushed, or waiting for a login.
 
 A session is an id in a cookie. A login starts a new session, so that an earlier id is worthless. A
-request waits under a `p_state`, which belongs to one session and is used up by one login. Use
-`Sessions` with the realm's lock held.
+request waits under a `p_state`, which belongs to one session and is used up by one login. A pushed
+request is kept under a `request_uri`. Use `Sessions` and `PushedRequests` with the realm's lock
+held.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Generic, TypeVar
 
 from fake_oauth.provider.errors import Target
 from fake_oauth.provider.ids import Ids
 
 _KEPT: Final = 4096
+REQUEST_URI_PREFIX: Final = "urn:ietf:params:oauth:request_uri:"
+"""What the `request_uri` of a pushed request begins with (RFC 9126 section 2.2)."""
 
 _T = TypeVar("_T")
 
@@ -113,6 +116,57 @@ class Sessions:
     def settle(self, p_state: str) -> bool:
         """Use up a `p_state`. Return whether it was still unused."""
         return self._waiting.drop(p_state)
+
+
+@dataclass(frozen=True, slots=True)
+class PushedRequest:
+    """A request that a client has pushed (RFC 9126)."""
+
+    request: AuthorizationRequest
+    pushed_by: int
+    """The number of the request that pushed it, in the journal."""
+    expires_at: float
+    used_by: int | None = None
+    """The number of the authorization request that used it; None if none has."""
+
+    def flaw(self, client_id: str, now: float) -> str | None:
+        """Return why a client cannot use it; None if it can."""
+        if self.request.client_id != client_id:
+            return f"belongs to client {self.request.client_id}"
+        if self.used_by is not None:
+            return f"was used by request {self.used_by}"
+        if now >= self.expires_at:
+            return f"expired {now - self.expires_at:.0f} s ago"
+        return None
+
+
+class PushedRequests:
+    """Requests by their `request_uri`. Each ends after `seconds`; a few thousand are kept.
+
+    Those that have ended are kept, too, so that a refusal can say why.
+    """
+
+    def __init__(self, ids: Ids, seconds: int) -> None:
+        self.seconds = seconds
+        """How long a request can be used."""
+        self._ids = ids
+        self._kept: OrderedDict[str, PushedRequest] = OrderedDict()
+
+    def add(self, request: AuthorizationRequest, number: int, now: float) -> str:
+        """Keep a request. Return its `request_uri` (RFC 9126 section 2.2)."""
+        uri = REQUEST_URI_PREFIX + self._ids.draw("request_uri")
+        self._kept[uri] = PushedRequest(request, number, now + self.seconds)
+        if len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+        return uri
+
+    def find(self, uri: str) -> PushedRequest | None:
+        """Return a request, even one that can no longer be used."""
+        return self._kept.get(uri)
+
+    def use_up(self, uri: str, number: int) -> None:
+        """Note which request used a `request_uri`."""
+        self._kept[uri] = replace(self._kept[uri], used_by=number)
 
 
 class _Expiring(Generic[_T]):
