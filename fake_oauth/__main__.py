@@ -179,7 +179,7 @@ def _heading(server: FakeOAuth) -> str:
     settings = server.settings
     served = [
         f"  {method:4} {settings.issuer_path}{path}"
-        for name, path in server.dialect.paths.items()
+        for name, path in settings.paths.items()
         for method in methods_of(server.dialect, name)
     ]
     secret = server.control_token

@@ -13,6 +13,7 @@ from typing import Any, Final, get_args, get_type_hints
 from fake_oauth import __version__
 from fake_oauth.dialects import DIALECTS, Dialect
 from fake_oauth.http.endpoints import ENDPOINTS, Endpoint, Responses, methods_of
+from fake_oauth.provider.client_metadata import MEMBERS, Shape
 from fake_oauth.provider.errors import BearerError, Cause
 from fake_oauth.provider.grants import grant_types
 from fake_oauth.provider.tokens import TokenSet
@@ -30,7 +31,7 @@ _TEXTS: Final[Schema] = {"type": ["string", "array"], "items": {"type": "string"
 _URI: Final[Schema] = {"type": "string", "format": "uri"}
 _DESCRIPTIONS: Final = {
     200: "The request was granted.",
-    201: "The request is kept.",
+    201: "The request is kept, or the client is registered.",
     302: "The browser is redirected.",
     400: "The request was refused.",
     401: "The client or the access token was refused.",
@@ -54,7 +55,7 @@ def document(url: str, dialect: Dialect = DIALECTS["ciam"]) -> dict[str, Any]:
         schema
         for name in dialect.paths
         for method in methods_of(dialect, name)
-        for schema in _responses(dialect, name, method).values()
+        for schema in (*_responses(dialect, name, method).values(), ENDPOINTS[name].body)
     }
     return {
         "openapi": "3.1.0",
@@ -104,6 +105,8 @@ def schemas(dialect: Dialect) -> dict[str, Any]:
         "PushedAuthorizationRequest": _object(
             {"request_uri": _URI, "expires_in": {"type": "integer"}}
         ),
+        "ClientMetadata": _object(_client_metadata(), required=[], additional=True),
+        "ClientInformation": _client_information(),
         "Metadata": _metadata(dialect),
     }
 
@@ -130,6 +133,11 @@ def _operation(dialect: Dialect, name: str, method: str) -> dict[str, Any]:
         parameters.append({"name": "DPoP", "in": "header", "schema": dict(_TEXT)})
     if parameters:
         operation["parameters"] = parameters
+    if endpoint.body is not None:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {JSON: {"schema": {"$ref": f"#/components/schemas/{endpoint.body}"}}},
+        }
     if endpoint.form and method == "POST":
         operation["requestBody"] = {"content": dict(_bodies(dialect, name))}
     return operation
@@ -240,7 +248,7 @@ def _response(
     if schema == "Page":
         response["content"] = {HTML: {"schema": dict(_TEXT)}}
     elif schema is not None:
-        is_plain = status < 300 and schema != "TokenResponse"
+        is_plain = status in (200, 201) and schema != "TokenResponse"
         media_type = JSON if is_plain else (endpoint.error_type or dialect.content_type)
         response["content"] = {media_type: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
     if status == 401 and endpoint.security == "client":
@@ -307,6 +315,30 @@ def _introspection() -> dict[str, Any]:
         "cnf": _object(_texts("jkt"), additional=True),
     }
     return _object(members, required=["active"])
+
+
+def _client_metadata() -> dict[str, Schema]:
+    """Return the schema of each member of client metadata (RFC 7591 section 2)."""
+    shapes: Mapping[Shape, Schema] = {
+        "text": _TEXT,
+        "texts": {"type": "array", "items": dict(_TEXT)},
+        "object": {"type": "object"},
+        "flag": {"type": "boolean"},
+    }
+    return {name: shapes[shape] for name, shape in MEMBERS.items()}
+
+
+def _client_information() -> dict[str, Any]:
+    """Return the schema of a registration (RFC 7591 section 3.2.1)."""
+    required = ["client_id", "client_id_issued_at", "token_endpoint_auth_method", "grant_types"]
+    number = {"type": "integer"}
+    own: Mapping[str, Schema] = {
+        "client_id": _TEXT,
+        "client_id_issued_at": number,
+        "client_secret": _TEXT,
+        "client_secret_expires_at": number,
+    }
+    return _object({**own, **_client_metadata()}, required=required)
 
 
 def _metadata(dialect: Dialect) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from fake_oauth.faults.barrier import Barrier, Barriers
 from fake_oauth.faults.base import Fault, Outage, Rule, rules_of, standing
 from fake_oauth.faults.script import Script, StandingFault, Step, UnusedFaultError
 from fake_oauth.http.app import App
+from fake_oauth.http.documents import fetch
 from fake_oauth.http.endpoints import metadata
 from fake_oauth.http.listener import Listener, server_context
 from fake_oauth.journal import Exchange, Journal
@@ -180,7 +181,7 @@ class FakeOAuth:
 
     def url_of(self, endpoint: str) -> str:
         """Return the URL of an endpoint that the dialect serves, such as `jwks`."""
-        paths = self.dialect.paths
+        paths = self.settings.paths
         if endpoint not in paths:
             hint = suggestion(endpoint, list(paths))
             raise FakeOAuthError(
@@ -389,10 +390,31 @@ class FakeOAuth:
     def replace_clients(self, clients: Sequence[Client]) -> None:
         """Replace the clients. The server refuses requests of clients that are removed.
 
-        Raise SettingsError if a client has a problem, or if a step of the script needs a client
-        that is removed.
+        Clients that registered themselves stay; `forget_client` forgets one. Raise SettingsError
+        if a client has a problem, or if a step of the script needs a client that is removed.
         """
         self._replace(clients=tuple(clients))
+
+    @property
+    def registered_clients(self) -> Sequence[Client]:
+        """The clients that are known now and are not in the settings, oldest first.
+
+        They registered themselves, or a document described them for an authorization request.
+        """
+        return self._realm.clients.registered()
+
+    def forget_client(self, client_id: str) -> None:
+        """Forget a client that registered itself. It gets `invalid_client` from now on.
+
+        Raise FakeOAuthError for a client that is unknown, or in the settings.
+        """
+        realm = self._realm
+        if client_id in realm.clients.configured:
+            raise FakeOAuthError(
+                f"forget_client: client {client_id!r} is in the settings; call replace_clients"
+            )
+        realm.client(client_id)
+        realm.forget_client(client_id, "its registration was forgotten")
 
     def replace_users(self, users: Sequence[User]) -> None:
         """Replace the users. The server refuses refresh tokens and codes of those that are removed.
@@ -485,7 +507,7 @@ class FakeOAuth:
         )
         problems = [
             Problem(problem.path.replace("faults[0]", "barrier"), problem.message)
-            for problem in rule_problems([rule], self.settings)
+            for problem in rule_problems([rule], self.settings, registered=self._registered())
         ]
         if problems:
             raise SettingsError(problems)
@@ -588,6 +610,9 @@ class FakeOAuth:
                 are_indicated=_chosen(settings.indicate_resources, dialect.indicates_resources),
                 places=_chosen(settings.resource_metadata, dialect.resource_metadata),
             ),
+            registration=settings.registration,
+            fetch=fetch,
+            paths=settings.paths,
         )
         for token in settings.refresh_tokens:
             issuing.preconfigure(realm, token)
@@ -627,7 +652,8 @@ class FakeOAuth:
             checked = changed.changed(
                 refresh_tokens=(), auto_login=None, faults=(), trusted_issuers=()
             )
-            if problems := [*checked.problems(), *rule_problems(rules, changed)]:
+            scripted = rule_problems(rules, changed, registered=self._registered())
+            if problems := [*checked.problems(), *scripted]:
                 raise SettingsError(problems)
             realm.replace_clients(changed.clients)
             realm.replace_users(changed.users)
@@ -662,11 +688,18 @@ class FakeOAuth:
                 self.settings,
                 standing=[rule for rule in before if rule.is_standing],
                 has_socket=self._listener is not None,
+                registered=self._registered(),
             )
         )
         if problems:
             raise SettingsError(problems)
         return rules
+
+    def _registered(self) -> list[str]:
+        """Return the client_ids of the clients that registered themselves so far."""
+        with self._lock:
+            clients = () if self._app is None else self._app.realm.clients.registered()
+        return [client.client_id for client in clients]
 
     def _pause(self, seconds: float) -> None:
         if self._stopped.wait(seconds):

@@ -30,14 +30,16 @@ from fake_oauth.provider.model import (
     OwnTerms,
     PreconfiguredRefreshToken,
     ProtectedResource,
+    Registration,
     Resource,
     TrustedIssuer,
     User,
     repeated,
 )
 from fake_oauth.provider.policies import lifetime_problems
+from fake_oauth.provider.registration import is_document_url
 from fake_oauth.provider.resources import Place
-from fake_oauth.structure import Problem, structure, suggestion, type_problems
+from fake_oauth.structure import Problem, json_problems, structure, suggestion, type_problems
 
 _NONE_DEFINED: Final = "no {} is defined; add one, or set refresh_tokens = []"
 _TABLES: Final = (
@@ -190,6 +192,17 @@ class Settings(OwnTerms):
     """Lifetime of a nonce for DPoP proofs, in seconds."""
     dpop_replay_check: bool = True
     """Whether a DPoP proof that was accepted before is refused."""
+    register_clients: bool | None = None
+    """Whether clients can register themselves (RFC 7591); None is as the dialect does."""
+    registration_token: str | None = None
+    """The initial access token that a registration requires; None is any or none."""
+    registration_seconds: int | None = None
+    """How long a registration lasts, in seconds; None is forever."""
+    read_client_documents: bool | None = None
+    """Whether a client_id can be the URL of a Client ID Metadata Document; None is as the dialect
+    does."""
+    client_documents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Client ID Metadata Documents by their URL. Others are fetched, from this machine only."""
     tls: bool = False
     """Whether to serve HTTPS, with a certificate made at the start (extra `tls`)."""
     cors_origins: Sequence[str] = ()
@@ -263,6 +276,26 @@ class Settings(OwnTerms):
         return cls.from_mapping(data, source=str(path), folder=path.parent)
 
     @property
+    def registration(self) -> Registration:
+        """How clients register themselves."""
+        return Registration(
+            token=self.registration_token,
+            seconds=self.registration_seconds,
+            reads_documents=_reads_documents(self, load_dialect(self.dialect)),
+            documents=self.client_documents,
+        )
+
+    @property
+    def paths(self) -> Mapping[str, str]:
+        """The path of each endpoint that is served, below the issuer."""
+        paths = dict(load_dialect(self.dialect).paths)
+        if self.register_clients is False:
+            paths.pop("register", None)
+        elif self.register_clients:
+            paths.setdefault("register", "/register")
+        return paths
+
+    @property
     def issuer_path(self) -> str:
         """The path of the issuer, below which the endpoints are: `/realms/demo`."""
         if self.issuer is None:
@@ -312,7 +345,7 @@ class Settings(OwnTerms):
             scripted = list(rule_problems(rules, self))
         references = [*self._reference_problems(dialect), *scripted]
         for index, resource in enumerate(self.resources):
-            if resource.path in dialect.paths.values():
+            if resource.path in self.paths.values():
                 message = f"{resource.path} is the path of an endpoint of the dialect; use another"
                 problems.append(Problem(f"$.resources[{index}].path", message))
         return [*problems, *(problem for problem in references if not _refers_to(skip, problem))]
@@ -359,6 +392,25 @@ class Settings(OwnTerms):
         yield from repeated("auth_sources", (source.id for source in self.auth_sources), "id")
         yield from repeated("trusted_issuers", (t.issuer for t in self.trusted_issuers), "issuer")
 
+    def _registration_problems(self, dialect: Dialect) -> Iterator[Problem]:
+        """Yield the problems of clients that register themselves."""
+        for name in ("registration_token", "registration_seconds"):
+            if getattr(self, name) is not None and "register" not in self.paths:
+                message = "the server registers no clients; set register_clients"
+                yield Problem(f"$.{name}", message)
+        yield from lifetime_problems("$.registration_seconds", self.registration_seconds)
+        if self.registration_token is not None and not self.registration_token.strip():
+            message = "blank; leave it out for registration without a token"
+            yield Problem("$.registration_token", message)
+        if self.client_documents and not _reads_documents(self, dialect):
+            message = "the server reads no client documents; set read_client_documents"
+            yield Problem("$.client_documents", message)
+        for url, members in self.client_documents.items():
+            if not is_document_url(url):
+                message = "expected an http or https URL with a path, without user and fragment"
+                yield Problem("$.client_documents", f"{message}, got {url!r}")
+            yield from json_problems(f"$.client_documents.{url}", members)
+
     def _number_problems(self) -> Iterator[Problem]:
         if self.device_interval_seconds:
             yield from lifetime_problems("device_interval_seconds", self.device_interval_seconds)
@@ -376,6 +428,7 @@ class Settings(OwnTerms):
         """Yield a problem for each name that refers to nothing."""
         yield from self._client_problems(dialect)
         yield from self._pushing_problems(dialect)
+        yield from self._registration_problems(dialect)
         names = [name for user in self.users for name in (user.login_name, user.sub)]
         if self.auto_login is not None:
             yield from _unknown("$.auto_login", [self.auto_login], names)
@@ -438,17 +491,19 @@ def rule_problems(
     *,
     standing: Sequence[Rule] = (),
     has_socket: bool = True,
+    registered: Collection[str] = (),
 ) -> Iterator[Problem]:
     """Yield a problem for each rule that can never apply, or that cannot be delivered.
 
-    `standing` are the standing faults that the script has already.
+    `standing` are the standing faults that the script has already, and `registered` the client_ids
+    of clients that registered themselves.
     """
     dialect = load_dialect(settings.dialect)
-    client_ids = [client.client_id for client in settings.clients]
+    client_ids = [*(client.client_id for client in settings.clients), *registered]
     before = list(standing)
     for index, rule in enumerate(rules):
         path = f"$.faults[{index}]"
-        yield from _unknown(f"{path}.endpoint", [rule.endpoint], [*dialect.paths, "any"])
+        yield from _unknown(f"{path}.endpoint", [rule.endpoint], [*settings.paths, "any"])
         if rule.client_id is not None:
             yield from _unknown(f"{path}.client_id", [rule.client_id], client_ids)
         if rule.grant_type is not None:
@@ -466,6 +521,11 @@ def rule_problems(
                     message = f"can never apply: the standing fault {other} comes first; lift it"
                     yield Problem(path, message)
             before.append(rule)
+
+
+def _reads_documents(settings: Settings, dialect: Dialect) -> bool:
+    chosen = settings.read_client_documents
+    return dialect.reads_client_documents if chosen is None else chosen
 
 
 def _id_problems(path: str, ids: Sequence[str]) -> Iterator[Problem]:

@@ -462,9 +462,60 @@ NOT_STANDARD = {
     "a header in another order",
     "a token that is not valid yet",
 }
+# Wrong about what MCP requires beyond the other standards.
+MCP: dict[str, tuple[Change, bool]] = {
+    "a registration with 200": (status(201, 200), True),
+    "a registration that may be stored": (header("Cache-Control", None, "no-store"), True),
+    "a secret of unknown lifetime": (without("client_secret_expires_at"), True),
+    "a secret that expires as text": (member("client_secret_expires_at", "never"), True),
+    "a secret of a public client": (
+        members(
+            lambda data: (
+                data.update(client_secret="s3cret")
+                if data.get("token_endpoint_auth_method") == "none"
+                else None
+            )
+        ),
+        False,
+    ),
+    "a registration without client_id": (without("client_id"), True),
+    "a registration without its redirect URIs": (without("redirect_uris"), True),
+    "a redirect URI with a slash more": (
+        members(
+            lambda data: (
+                data.update(redirect_uris=[f"{uri}/" for uri in data["redirect_uris"]])
+                if "redirect_uris" in data
+                else None
+            )
+        ),
+        True,
+    ),
+    "another method than the one that was registered": (
+        member("token_endpoint_auth_method", "private_key_jwt"),
+        True,
+    ),
+    "another error for a redirect URI": (
+        member("error", "invalid_client_metadata", "invalid_redirect_uri"),
+        True,
+    ),
+    "an error of the token endpoint": (
+        member("error", "invalid_request", "invalid_client_metadata"),
+        True,
+    ),
+    "no registration_endpoint": (without("registration_endpoint"), False),
+    "no challenge": (header("WWW-Authenticate", None, "Bearer"), True),
+    "no issuer in a response": (
+        header("Location", "https://example.com/callback?code=MOCK_CODE", "iss="),
+        True,
+    ),
+    "no resource in the metadata": (without("resource"), True),
+    "an error without its code": (without("error"), True),
+    "no refresh token": (without("refresh_token"), False),
+}
 RUNS = {
     "ciam": DEVIATIONS,
     "rfc": {n: d for n, d in DEVIATIONS.items() if n not in NOT_STANDARD} | STANDARD,
+    "mcp": MCP,
 }
 
 

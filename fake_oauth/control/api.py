@@ -163,6 +163,11 @@ def replace_clients(server: FakeOAuth, clients: Sequence[Client]) -> dict[str, A
     return list_clients(server)
 
 
+def list_registered_clients(server: FakeOAuth) -> dict[str, Any]:
+    """Return the clients that registered themselves, or that documents described."""
+    return {"clients": [unstructure(client) for client in server.registered_clients]}
+
+
 def list_users(server: FakeOAuth) -> dict[str, Any]:
     """Return the users."""
     return {"users": [unstructure(user) for user in server.settings.users]}
@@ -303,6 +308,8 @@ CONTROLS: Final[Mapping[tuple[str, str], Row]] = {
     ("POST", "/clock"): advance_clock,
     ("GET", "/clients"): list_clients,
     ("PUT", "/clients"): replace_clients,
+    ("GET", "/registered_clients"): list_registered_clients,
+    ("POST", "/forget_client"): "forget_client",
     ("GET", "/users"): list_users,
     ("PUT", "/users"): replace_users,
     ("GET", "/auth_sources"): list_auth_sources,

@@ -24,7 +24,14 @@ class MCP(RFC):
     """
 
     name: ClassVar[str] = "mcp"
-    paths: ClassVar[Mapping[str, str]] = {**RFC.paths, "resource": "/mcp"}
+    paths: ClassVar[Mapping[str, str]] = {
+        **RFC.paths,
+        "register": "/register",
+        "resource": "/mcp",
+    }
+    reads_client_documents: ClassVar[bool] = True
+    # Many MCP clients omit `grant_types`, and expect a refresh token.
+    registered_grant_types: ClassVar[tuple[str, ...]] = ("authorization_code", "refresh_token")
     sends_issuer: ClassVar[bool] = True
     indicates_resources: ClassVar[bool] = True
     resource_metadata: ClassVar[tuple[Place, ...]] = ("challenge", "path", "root")

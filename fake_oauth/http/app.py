@@ -73,7 +73,7 @@ class App:
         self._pause = pause
         self._renderer = Renderer(realm, write_json=write_json, cors_origins=cors_origins)
         self._prefix = urlsplit(realm.issuer).path.rstrip("/")
-        self._names = {path: name for name, path in realm.dialect.paths.items()}
+        self._names = {path: name for name, path in realm.paths.items()}
         served = (resource.path for resource in realm.resources if resource.path is not None)
         self._names |= {path: "resource" for path in served if path not in self._names}
 
@@ -252,8 +252,8 @@ class App:
                 raise request.flaw
             return self._noted(endpoint.run(self.realm, request), request)
         except OAuthError as error:
-            reads_query = endpoint is not None and endpoint.reads_query
-            has_notes = not reads_query and not isinstance(error, BearerError)
+            reads_all = endpoint is not None and (endpoint.reads_query or endpoint.body is not None)
+            has_notes = not reads_all and not isinstance(error, BearerError)
             notes = (*(request.notes if has_notes else ()), *request.unread)
             return self._renderer.refusal(error, endpoint, notes)
 

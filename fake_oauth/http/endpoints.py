@@ -17,6 +17,7 @@ from fake_oauth.http import login as login_page
 from fake_oauth.http import logout as logout_page
 from fake_oauth.http.authorization import authorize
 from fake_oauth.http.metadata import document
+from fake_oauth.http.registration import register
 from fake_oauth.http.request import HTTPRequest
 from fake_oauth.provider import bearer, grants, introspection, logout, pushed, resources, revocation
 from fake_oauth.provider.device import authorize_device
@@ -56,6 +57,8 @@ class Endpoint:
     """Whether parameters may be sent as JSON."""
     reads_dpop: bool = False
     """Whether a dialect with DPoP reads proofs here."""
+    body: str | None = None
+    """The schema of its body, if that is JSON and nothing else."""
     requires_readable_body: bool = True
     """Whether a body that cannot be read is refused before the endpoint runs."""
     error_type: str | None = None
@@ -183,7 +186,7 @@ def metadata(realm: Realm) -> dict[str, Any]:
     served = {
         row.metadata: realm.url_of(name)
         for name, row in ENDPOINTS.items()
-        if row.metadata is not None and name in realm.dialect.paths
+        if row.metadata is not None and name in realm.paths
     }
     return document(realm, served)
 
@@ -202,7 +205,7 @@ def not_found(realm: Realm, path: str) -> OAuthError:
     """Return the refusal of a path that is not served. It lists the paths that are."""
     served = ", ".join(
         f"{' and '.join(methods_of(realm.dialect, name))} {served_path}"
-        for name, served_path in realm.dialect.paths.items()
+        for name, served_path in realm.paths.items()
     )
     return OAuthError(
         "not_found",
@@ -261,6 +264,17 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = {
         security="client",
         responses={200: None, **_CLIENT_RESPONSES},
         metadata="revocation_endpoint",
+    ),
+    "register": Endpoint(
+        run=register,
+        summary="Register a client (RFC 7591 section 3)",
+        methods=("POST",),
+        security="bearer",
+        responses={201: "ClientInformation", 400: "Error", 401: None},
+        metadata="registration_endpoint",
+        reads_json=True,
+        body="ClientMetadata",
+        requires_readable_body=False,
     ),
     "otp_send": Endpoint(
         run=otp_send,

@@ -106,11 +106,18 @@ def _page(
         action=action(realm, "login"),
         form_targets=() if waiting is None else (waiting.target.redirect_uri,),
         waiting=waiting,
+        name=None if waiting is None else _name(realm, waiting.client_id),
         p_state=p_state,
         message=message,
         users=users,
         hint=hint,
     )
+
+
+def _name(realm: Realm, client_id: str) -> str | None:
+    """Return the name of a client for people."""
+    client = realm.clients.get(client_id)
+    return None if client is None else client.name
 
 
 def _hinted(realm: Realm, waiting: AuthorizationRequest) -> str | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fake_oauth.provider import claims
+from fake_oauth.provider import claims, registration
 from fake_oauth.provider.authorize import PROMPTS, RESPONSE_MODES
 from fake_oauth.provider.keys import ALGORITHMS, CLIENT_ALGORITHMS, SECRET_ALGORITHMS
 from fake_oauth.provider.realm import Realm
@@ -52,6 +52,8 @@ def document(realm: Realm, urls: Mapping[str, str]) -> dict[str, Any]:
         ),
         "authorization_response_iss_parameter_supported": realm.sends_issuer,
         "protected_resources": realm.resources.described or None,
+        # Absence means that it is not supported.
+        "client_id_metadata_document_supported": realm.registration.reads_documents or None,
     }
     return realm.dialect.metadata(
         {name: value for name, value in members.items() if value is not None}
@@ -59,8 +61,14 @@ def document(realm: Realm, urls: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _auth_methods(realm: Realm) -> list[str]:
-    clients = realm.clients.values()
-    return sorted({method for client in clients for method in client.auth_methods})
+    """Return how the clients of the settings authenticate, and those that register themselves."""
+    clients = realm.clients.configured.values()
+    methods = {method for client in clients for method in client.auth_methods}
+    if "register" in realm.paths:
+        methods.update(registration.methods(realm.dialect))
+    if realm.registration.reads_documents:
+        methods.update(registration.document_methods(realm.dialect))
+    return sorted(methods)
 
 
 def _auth_methods_elsewhere(urls: Mapping[str, str], methods: list[str]) -> dict[str, list[str]]:
@@ -91,7 +99,9 @@ def _assertion_algorithms(urls: Mapping[str, str], methods: list[str]) -> dict[s
 
 
 def _scopes(realm: Realm) -> list[str]:
-    return sorted({scope for client in realm.clients.values() for scope in client.scopes})
+    return sorted(
+        {scope for client in realm.clients.configured.values() for scope in client.scopes}
+    )
 
 
 def _claims(realm: Realm) -> list[str]:

@@ -65,6 +65,10 @@ class HTTPRequest:
     origin: str | None
     """The origin of the page that sent it, if it is not one of this server's."""
     content_type: str | None
+    media_type: str
+    """The Content-Type without its parameters, in lower case; empty if there is none."""
+    body: bytes
+    """The body; empty if it cannot be read."""
     peer: str | None
     """The client's address and port; None in process."""
     digest: Hashable
@@ -167,6 +171,8 @@ def read(
         dpop=dpop if dialect.reads_dpop else None,
         origin=_foreign_origin(environ),
         content_type=content_type,
+        media_type=media_type,
+        body=body,
         peer=None if host is None or port is None else f"{host}:{port}",
         digest=(environ["REQUEST_METHOD"], path, query_string, hash((authorization, body, dpop))),
         raw_headers=[item for item in environ.items() if item[0].startswith("HTTP_")],

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, get_args
 
-from fake_oauth.provider import resources
+from fake_oauth.provider import registration, resources
 from fake_oauth.provider.errors import Cause, OAuthError, RedirectError, ResponseMode, Target
 from fake_oauth.provider.hints import read_id_token
 from fake_oauth.provider.issuing import log_in, new_code
@@ -298,10 +298,12 @@ def _common(realm: Realm, target: Target) -> dict[str, str]:
 def requesting_client(realm: Realm, parameters: Parameters) -> Client:
     """Return the client of an authorization request. Raise OAuthError."""
     client_id = parameters.required("client_id")
+    registration.described(realm, client_id)
     client = realm.clients.get(client_id)
-    if client is None or not client.enabled:
-        flaw = "unknown" if client is None else "disabled"
-        raise _shown("client_id", f"client {client_id} {flaw}")
+    if client is None:
+        raise _shown("client_id", realm.clients.absence(client_id))
+    if not client.enabled:
+        raise _shown("client_id", f"client {client_id} disabled")
     return client
 
 

@@ -25,6 +25,7 @@ from fake_oauth.provider.errors import (
     Cause,
     OAuthError,
     RedirectError,
+    ShownError,
     TokenScheme,
     malformed,
 )
@@ -153,6 +154,11 @@ class Dialect:
     sends_issuer: ClassVar[bool] = False
     """Whether authorization responses have the issuer as `iss` (RFC 9207), unless the settings
     change it."""
+    reads_client_documents: ClassVar[bool] = False
+    """Whether a client_id can be the URL of a document that describes the client (OAuth Client ID
+    Metadata Document), unless the settings change it."""
+    registered_grant_types: ClassVar[tuple[str, ...]] = ("authorization_code",)
+    """The grant types of a client that registers without `grant_types` (RFC 7591 section 2)."""
     omits_blanks: ClassVar[bool] = True
     """Whether a parameter without a value counts as omitted (RFC 6749 sections 3.1 and 3.2)."""
     reads_assertions: ClassVar[bool] = True
@@ -225,6 +231,11 @@ class Dialect:
         "client_assertion": Text(_CLIENT_REFUSED),
         "pkce_client_unknown": Text(_CLIENT_REFUSED),
         "client_mismatch": Text("The request names two clients"),
+        "registered_redirect_uri": Text("A redirect URI is missing, malformed, or not allowed"),
+        "software_statement": Text("The software statement is malformed, unsigned, or expired"),
+        "client_metadata": Text("{} is missing, malformed, or not supported"),
+        "client_document": Text("{} in the document of the client is missing or not allowed"),
+        "client_document_unavailable": Text("The document of the client cannot be read"),
         "grant_type_not_allowed": Text("The client may not use this grant type"),
         "target": Text("The requested {} is invalid, unknown, or was not granted"),
         "scope": Text("A requested scope is unknown, or was not granted"),
@@ -288,7 +299,8 @@ class Dialect:
     def json_error(self, error: OAuthError) -> ErrorResponse:
         """Return an error with a JSON body, or with none if the error has no code."""
         members = self.error_members(error)
-        status = self.statuses.get(members.get("error"), 400)
+        is_shown = isinstance(error, ShownError)
+        status = 400 if is_shown else self.statuses.get(members.get("error"), 400)
         has_challenge = status == 401 and self.client_challenge is not None
         headers = (("WWW-Authenticate", str(self.client_challenge)),) if has_challenge else ()
         return ErrorResponse(status=status, members=members, headers=headers)

@@ -31,6 +31,12 @@ Cause = Literal[
     "client_assertion",
     "client_mismatch",
     "pkce_client_unknown",
+    # Registration, and client metadata documents
+    "registered_redirect_uri",
+    "client_metadata",
+    "software_statement",
+    "client_document",
+    "client_document_unavailable",
     # The token endpoint
     "parameter",
     "grant_type_unsupported",
@@ -143,6 +149,13 @@ class OAuthError(Exception):
         self.headers = headers
 
 
+class ShownError(OAuthError):
+    """A refusal of an authorization request that is shown to the user, with status 400.
+
+    The client is not known well enough to be sent anything, or to be asked to authenticate.
+    """
+
+
 class RedirectError(OAuthError):
     """A refusal that is sent to the client through the browser (RFC 6749 section 4.1.2.1)."""
 
@@ -175,7 +188,7 @@ class BearerError(OAuthError):
         reason: str,
         *,
         cause: Cause,
-        endpoint: Literal["userinfo", "resource"],
+        endpoint: Literal["userinfo", "resource", "register"],
         scope: str | None = None,
         resource_metadata: str | None = None,
         scheme: TokenScheme = "Bearer",

@@ -26,6 +26,8 @@ IdKind = Literal[
     "user_code",
     "dpop_nonce",
     "request_uri",
+    "client_id",
+    "client_secret",
 ]
 
 # Consonants only, so that no word appears and no letter is mistaken for another (RFC 8628 section
@@ -46,19 +48,22 @@ class Ids:
     def draw(self, kind: IdKind, *, digits: int = 0) -> str:
         """Return the next id of this kind: from the list if it has any left, else from the seed.
 
-        A `jti` is a UUID, and a `user_code` is `XXXX-XXXX`. With `digits`, the id is a number of
-        that length. Every other id is 96 bytes in base64url without padding: 128 characters (CIAM
-        1441/64396).
+        A `jti` and a `client_id` are UUIDs, and a `user_code` is `XXXX-XXXX`. A `client_secret` is
+        32 bytes in hex, so that every way to encode it is the same. With `digits`, the id is a
+        number of that length. Every other id is 96 bytes in base64url without padding: 128
+        characters (CIAM 1441/64396).
         """
         with self._lock:
             if self._given[kind]:
                 return self._given[kind].popleft()
             stream = self._streams[kind]
-            if kind == "jti":
+            if kind in ("jti", "client_id"):
                 return _uuid4(stream.getrandbits(128))
             if kind == "user_code":
                 letters = "".join(stream.choices(_LETTERS, k=8))
                 return f"{letters[:4]}-{letters[4:]}"
+            if kind == "client_secret":
+                return stream.randbytes(32).hex()
             if digits:
                 return "".join(stream.choices("0123456789", k=digits))
             return urlsafe_b64encode(stream.randbytes(96)).decode()

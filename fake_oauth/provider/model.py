@@ -120,6 +120,20 @@ class Acceptance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """How clients register themselves (RFC 7591), or describe themselves in documents."""
+
+    token: str | None = None
+    """The initial access token that a registration requires; None is any or none."""
+    seconds: int | None = None
+    """How long a registration lasts, in seconds; None is forever."""
+    reads_documents: bool = False
+    """Whether a client_id can be the URL of a document that describes the client."""
+    documents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Documents by their URL. Others are fetched, from this machine only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Client(OwnTerms):
     """An application that is registered with the server."""
 
@@ -129,6 +143,8 @@ class Client(OwnTerms):
     section 2.1)."""
     jwks: Mapping[str, Any] | None = None
     """The client's public keys, a JWK Set, for `private_key_jwt` (RFC 7591 section 2)."""
+    name: str | None = None
+    """The name that the login page shows, besides the client_id."""
     enabled: bool = True
     """Whether the client is accepted. A disabled client is treated as an unknown one."""
     grant_types: Sequence[str] | None = None
@@ -180,10 +196,7 @@ class Client(OwnTerms):
 
     def problems(self) -> Iterator[Problem]:
         """Yield the problems of this client; paths start at the client."""
-        if not self.client_id.strip():
-            yield Problem("client_id", "blank")
-        if self.client_secret is not None and not self.client_secret.strip():
-            yield Problem("client_secret", "blank; leave it out for a public client")
+        yield from self._blank_problems()
         if self.jwks is not None:
             yield from jwks_problems("jwks", self.jwks)
         yield from self._method_problems()
@@ -198,6 +211,14 @@ class Client(OwnTerms):
                 yield Problem("scopes", f"expected one word per scope, got {scope!r}")
         yield from self.term_problems()
         yield from json_problems("extra_claims", self.extra_claims)
+
+    def _blank_problems(self) -> Iterator[Problem]:
+        if not self.client_id.strip():
+            yield Problem("client_id", "blank")
+        if self.name is not None and not self.name.strip():
+            yield Problem("name", "blank; leave it out")
+        if self.client_secret is not None and not self.client_secret.strip():
+            yield Problem("client_secret", "blank; leave it out for a public client")
 
     def _method_problems(self) -> Iterator[Problem]:
         """Yield a problem for each authentication method that the client has no secret or key for.

@@ -6,7 +6,7 @@ What every rule needs to know of them is here; what a request gets is decided by
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from threading import RLock
 from typing import Final
 
@@ -17,6 +17,7 @@ from fake_oauth.provider.assertions import (
     use,
     verify,
 )
+from fake_oauth.provider.clients import Clients
 from fake_oauth.provider.clock import Clock
 from fake_oauth.provider.dialect import Dialect
 from fake_oauth.provider.dpop import ProofMemory, ProofRules
@@ -29,6 +30,7 @@ from fake_oauth.provider.model import (
     Client,
     OneTimePassword,
     OwnTerms,
+    Registration,
     Resource,
     Terms,
     TrustedIssuer,
@@ -42,8 +44,14 @@ from fake_oauth.provider.store import Grant, Store
 from fake_oauth.structure import suggestion
 
 # How many one-time passwords the outbox keeps.
-_LATEST_CLIENTS: Final = 100
 _OUTBOX_LIMIT: Final = 1000
+
+Fetch = Callable[[str], bytes]
+"""Returns the document at a URL. Raises OSError or ValueError with the reason."""
+
+
+def _fetch_nothing(url: str) -> bytes:
+    raise ValueError(f"this server fetches nothing, so not {url}")
 
 
 class Realm:
@@ -70,6 +78,9 @@ class Realm:
         trusted_issuers: Iterable[TrustedIssuer] = (),
         proof_rules: ProofRules = ProofRules(),  # noqa: B008
         requires_pushed_requests: bool = False,
+        registration: Registration = Registration(),  # noqa: B008
+        fetch: Fetch = _fetch_nothing,
+        paths: Mapping[str, str] | None = None,
     ) -> None:
         self.issuer = issuer
         self.acceptance = acceptance
@@ -78,7 +89,12 @@ class Realm:
         self.requires_pushed_requests = requires_pushed_requests
         """Whether every authorization request has to be pushed (RFC 9126 section 5)."""
         self.dialect = dialect
-        self.clients: dict[str, Client] = {}
+        self.paths = dialect.paths if paths is None else paths
+        """The path of each endpoint that is served, below the issuer."""
+        self.clients = Clients(clock)
+        self.registration = registration
+        self.fetch = fetch
+        """Returns the document at a URL."""
         self.users: dict[str, User] = {}
         self.auth_sources = {source.id: source for source in auth_sources}
         self.trusted_issuers = {trusted.issuer: trusted for trusted in trusted_issuers}
@@ -100,7 +116,6 @@ class Realm:
         self.logged_in_everywhere: Login | None = None
         """The login of a user who is logged in in every browser."""
         self.lock = RLock()
-        self._former_clients: dict[str, Client] = {}
         self._default_terms = dialect.terms if terms is None else terms.over(dialect.terms)
         self._terms: dict[str, Terms] = {}
         self.replace_clients(clients)
@@ -109,14 +124,10 @@ class Realm:
     def replace_clients(self, clients: Iterable[Client]) -> None:
         """Replace the clients. What was issued to a removed client is refused."""
         with self.lock:
-            known = self._former_clients | self.clients
-            self.clients = {client.client_id: client for client in clients}
-            # Those that have a token, and the latest ones: a request of theirs may be running.
-            used = self.store.client_ids() | set(list(known)[-_LATEST_CLIENTS:])
-            self._former_clients = {name: known[name] for name in known if name in used}
-            needed = self._former_clients | self.clients
+            self.clients.replace(clients)
             self._terms = {
-                name: client.over(self._default_terms) for name, client in needed.items()
+                client.client_id: client.over(self._default_terms)
+                for client in self.clients.configured.values()
             }
 
     def replace_users(self, users: Iterable[User]) -> None:
@@ -128,7 +139,21 @@ class Realm:
 
     def url_of(self, endpoint: str) -> str:
         """Return the URL of an endpoint, below the issuer."""
-        return self.issuer.rstrip("/") + self.dialect.paths[endpoint]
+        return self.issuer.rstrip("/") + self.paths[endpoint]
+
+    def register(self, client: Client, expires_at: float | None = None) -> None:
+        """Keep a registered client until a time; None is forever."""
+        with self.lock:
+            self._forget_login(self.clients.register(client, expires_at))
+
+    def forget_client(self, client_id: str, why: str) -> None:
+        """Forget a registered client, if it is known. `why` is the reason for the journal."""
+        with self.lock:
+            self._forget_login(self.clients.forget(client_id, why))
+
+    def _forget_login(self, client: Client | None) -> None:
+        if client is not None:
+            self.store.forget_login(client.client_id)
 
     # Clients and users by name, for people: None is the first.
 
@@ -152,15 +177,18 @@ class Realm:
 
     def owner(self, grant: Grant) -> Client:
         """Return the client of a grant, even if it was removed."""
-        return self.clients.get(grant.client_id) or self._former_clients[grant.client_id]
+        client_id = grant.client_id
+        known = self.clients.get(client_id) or self.clients.former(client_id)
+        return Client(client_id=client_id) if known is None else known
 
     def terms(self, client: Client) -> Terms:
         """Return the terms that apply to a client."""
-        return self._terms[client.client_id]
+        known = self._terms.get(client.client_id)
+        return client.over(self._default_terms) if known is None else known
 
     def policy(self, client: Client) -> RefreshPolicy:
         """Return the refresh policy that applies to a client."""
-        return self._terms[client.client_id].refresh_policy.for_client(is_public=client.is_public)
+        return self.terms(client).refresh_policy.for_client(is_public=client.is_public)
 
     # Checks that more than one rule makes. Each raises OAuthError; none changes anything.
 
@@ -171,7 +199,7 @@ class Realm:
         client_id = credentials.client_id
         client = self.clients.get(client_id or "")
         if client is None:
-            raise invalid_client(f"client {client_id} unknown", "client_unknown")
+            raise invalid_client(self.clients.absence(client_id), "client_unknown")
         if credentials.method == "none" and not client.is_public:
             proof = "client_assertion" if client.client_secret is None else "client_secret"
             raise unidentified(f"client {client_id} is confidential and sent no {proof}")

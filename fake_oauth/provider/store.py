@@ -377,6 +377,10 @@ class Store:
             {kind: n for kind, n in self._logins.items() if kind.rpartition("/")[0] in kept}
         )
 
+    def forget_login(self, name: str) -> None:
+        """Forget how often a client has got tokens for itself."""
+        self._logins.pop(f"{name}/", None)
+
     def client_ids(self) -> set[str]:
         """Return the client_id of every client of which some token is known."""
         return {token.grant.client_id for token in self._tokens()}

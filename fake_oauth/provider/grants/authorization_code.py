@@ -37,7 +37,7 @@ def identify_pkce_client(realm: Realm, request: TokenRequest) -> None:
         if credentials.client_id is None:
             reason = "no client_id with the code_verifier"
         elif credentials.method == "none" and client is None:
-            reason = f"client {credentials.client_id} unknown"
+            reason = realm.clients.absence(credentials.client_id)
         if reason is not None:
             raise OAuthError("invalid_client", reason, cause="pkce_client_unknown")
     elif client is not None and client.is_public and client.enabled:
