@@ -199,6 +199,7 @@ def test_the_dialect_decides_which_grant_types_are_the_default(
 def test_members_that_are_understood_are_returned_as_they_were_sent(site: Site) -> None:
     document: dict[str, Any] = {
         "redirect_uris": ["http://127.0.0.1:4000", "com.example.app:/cb", "https://[::1]/?a=b"],
+        "post_logout_redirect_uris": ["https://app.example/bye"],
         "token_endpoint_auth_method": "none",
         "grant_types": ["authorization_code"],
         "response_types": ["code"],
@@ -214,6 +215,7 @@ def test_members_that_are_understood_are_returned_as_they_were_sent(site: Site) 
         "software_id": "s",
         "software_version": "1",
         "dpop_bound_access_tokens": True,
+        "require_pushed_authorization_requests": True,
     }
     unknown = {
         "client_name#ja": "x",
@@ -227,6 +229,8 @@ def test_members_that_are_understood_are_returned_as_they_were_sent(site: Site) 
     assert members["client_id"] != "mine"
     (client,) = site.server.registered_clients
     assert (client.name, client.redirect_uris) == ("Ä", tuple(document["redirect_uris"]))
+    assert client.logout_redirect_uris == ("https://app.example/bye",)
+    assert client.require_pushed_authorization_requests
     # The application type is the one that the redirect URIs need.
     for uri, kind in ((CALLBACK, "web"), ("http://x.example", "web"), ("app:/x", "native")):
         assert site.registered({"redirect_uris": [uri]})["application_type"] == kind
@@ -268,7 +272,7 @@ def test_a_redirect_uri_that_cannot_be_used_is_refused(uris: Any) -> None:
     code, description, reason = response_to_error(caught.value)
     assert code == "invalid_redirect_uri"
     assert description == "A redirect URI is missing, malformed, or not allowed"
-    assert "redirect" in reason
+    assert "redirect_uris" in reason
 
 
 @pytest.mark.parametrize(
@@ -317,6 +321,7 @@ def response_to_error(error: OAuthError) -> tuple[str | None, str | None, str]:
         ("jwks", [], "jwks [] is not an object"),
         ("jwks", {"a": float("inf")}, "is not an object"),
         ("logo_uri", {}, "logo_uri {} is not a string"),
+        ("post_logout_redirect_uris", ["/bye"], "'/bye' is not an absolute URI"),
         ("dpop_bound_access_tokens", 1, "dpop_bound_access_tokens 1 is not true or false"),
     ],
 )
@@ -364,9 +369,18 @@ def test_a_client_can_bind_its_tokens_to_a_key(site: Site) -> None:
     response = site.exchange(client_id, site.code(client_id))
     assert response.get_json()["error"] == "invalid_dpop_proof"
     ciam = Site(dialect="ciam", register_clients=True)
-    response = ciam.register({**PUBLIC, "dpop_bound_access_tokens": True})
-    assert response.get_json()["error"] == "invalid_client_metadata"
-    assert ciam.reason == "the dialect ciam does not read DPoP proofs"
+    for name in ("dpop_bound_access_tokens", "require_pushed_authorization_requests"):
+        response = ciam.register({**PUBLIC, name: True})
+        assert response.get_json()["error"] == "invalid_client_metadata"
+        assert ciam.reason == f"{name} is not served by ciam"
+
+
+def test_a_client_can_promise_to_push_its_requests(site: Site) -> None:
+    document = {**PUBLIC, "require_pushed_authorization_requests": True}
+    client_id = site.registered(document)["client_id"]
+    location = site.authorize(client_id).headers["Location"]
+    assert dict(parse_qsl(urlsplit(location).query))["error"] == "invalid_request"
+    assert site.reason == f"client {client_id} has to push its authorization requests"
 
 
 def test_a_dialect_that_reads_no_assertions_registers_no_client_for_them() -> None:

@@ -21,6 +21,7 @@ Shape = Literal["text", "texts", "object", "flag"]
 
 MEMBERS: Final[Mapping[str, Shape]] = {
     "redirect_uris": "texts",
+    "post_logout_redirect_uris": "texts",
     "token_endpoint_auth_method": "text",
     "grant_types": "texts",
     "response_types": "texts",
@@ -37,9 +38,11 @@ MEMBERS: Final[Mapping[str, Shape]] = {
     "software_id": "text",
     "software_version": "text",
     "dpop_bound_access_tokens": "flag",
+    "require_pushed_authorization_requests": "flag",
 }
 """The members that are understood, in the order in which a registration returns them (RFC 7591
-section 2, OpenID Connect Dynamic Client Registration 1.0 section 2, RFC 9449 section 5.2)."""
+section 2, OpenID Connect Dynamic Client Registration 1.0 section 2, RP-Initiated Logout 1.0 section
+3.1, RFC 9449 section 5.2, RFC 9126 section 6)."""
 APPLICATION_TYPES: Final = ("web", "native")
 
 _WORDS: Final[Mapping[Shape, str]] = {
@@ -95,7 +98,11 @@ class ClientMetadata:
             grant_types=tuple(members["grant_types"]),
             scopes=tuple(dict.fromkeys(members["scope"].split(" "))),
             redirect_uris=tuple(members.get("redirect_uris", ())),
+            logout_redirect_uris=tuple(members.get("post_logout_redirect_uris", ())),
             dpop_bound_access_tokens=members.get("dpop_bound_access_tokens", False),
+            require_pushed_authorization_requests=members.get(
+                "require_pushed_authorization_requests", False
+            ),
             token_endpoint_auth_methods=None if method == "none" else (method,),
         )
 
@@ -127,6 +134,7 @@ def read(
     uris = _redirect_uris(sent, is_required="authorization_code" in grants)
     for name in sent:
         _checked(sent, name, None)
+    _require_absolute("post_logout_redirect_uris", sent.get("post_logout_redirect_uris", ()))
     kind = _application_type(sent, uris)
     method = _one_of(sent, "token_endpoint_auth_method", methods, default_method)
     for grant_type in grants:
@@ -185,11 +193,16 @@ def _redirect_uris(sent: Mapping[str, Any], *, is_required: bool) -> Sequence[st
     uris: Sequence[str] = _checked(sent, "redirect_uris", [])
     if is_required and not uris:
         raise MetadataError("redirect_uris", "redirect_uris missing, and a code needs one")
+    _require_absolute("redirect_uris", uris)
+    return uris
+
+
+def _require_absolute(name: str, uris: Sequence[str]) -> None:
+    """Check that a browser can be redirected to each URI."""
     for uri in uris:
         if not _is_web(uri) and not _has_own_scheme(uri):
-            reason = f"redirect URI {shown(uri)} is not an absolute URI without fragment and user"
-            raise MetadataError("redirect_uris", reason)
-    return uris
+            reason = f"{name}: {shown(uri)} is not an absolute URI without fragment and user"
+            raise MetadataError(name, reason)
 
 
 def _application_type(sent: Mapping[str, Any], uris: Sequence[str]) -> str:

@@ -209,9 +209,12 @@ def _read(
 ) -> ClientMetadata:
     """Return the metadata in a document, with the defaults of this server. Raise MetadataError."""
     served = realm.dialect.grant_types
-    if document.get("dpop_bound_access_tokens") and not realm.dialect.reads_dpop:
-        reason = f"the dialect {realm.dialect.name} does not read DPoP proofs"
-        raise MetadataError("dpop_bound_access_tokens", reason)
+    for name, is_served in (
+        ("dpop_bound_access_tokens", realm.dialect.reads_dpop),
+        ("require_pushed_authorization_requests", "pushed_authorization_request" in realm.paths),
+    ):
+        if document.get(name) and not is_served:
+            raise MetadataError(name, f"{name} is not served by {realm.dialect.name}")
     return client_metadata.read(
         document,
         methods=methods,
