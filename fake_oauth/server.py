@@ -28,7 +28,7 @@ from fake_oauth.provider.errors import FakeOAuthError, OAuthError, SettingsError
 from fake_oauth.provider.ids import Ids, fresh_seed
 from fake_oauth.provider.keys import key_ring
 from fake_oauth.provider.model import Acceptance, Client, OneTimePassword, Resource, User
-from fake_oauth.provider.realm import Realm, registered_scopes
+from fake_oauth.provider.realm import Realm
 from fake_oauth.provider.resources import Resources
 from fake_oauth.provider.sessions import Login
 from fake_oauth.provider.tokens import TokenSet
@@ -260,7 +260,7 @@ class FakeOAuth:
         """
         realm = self._realm
         owner = realm.client(client)
-        grant = issuing.log_in(realm, owner, realm.user(user), registered_scopes(owner, scope))
+        grant = issuing.log_in(realm, owner, realm.user(user), realm.named_scopes(owner, scope))
         return issuing.first_tokens(realm, grant, jkt=dpop_jkt).tokens
 
     def issue_code(
@@ -283,7 +283,7 @@ class FakeOAuth:
         """
         realm = self._realm
         owner = realm.client(client)
-        grant = issuing.log_in(realm, owner, realm.user(user), registered_scopes(owner, scope))
+        grant = issuing.log_in(realm, owner, realm.user(user), realm.named_scopes(owner, scope))
         return issuing.new_code(
             realm,
             grant,

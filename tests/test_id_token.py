@@ -254,7 +254,7 @@ def test_a_refresh_token_that_exists_is_refreshed_and_rotated_all_the_same() -> 
     assert tokens["refresh_token"] != "R1"
 
 
-def test_without_the_scope_among_those_of_the_client_nobody_gets_a_refresh_token() -> None:
+def test_every_client_can_request_the_scope_if_a_refresh_token_depends_on_it() -> None:
     client = replace(WEB, scopes=("openid",))
     fake = server(client, issue_refresh_tokens="offline_access", auto_login="MOCK_USERNAME")
     asked = {
@@ -268,5 +268,5 @@ def test_without_the_scope_among_those_of_the_client_nobody_gets_a_refresh_token
     code = location.partition("code=")[2].partition("&")[0]
     redirect_uri = asked["redirect_uri"]
     members = token(fake, grant_type="authorization_code", code=code, redirect_uri=redirect_uri)
-    assert members["scope"] == "openid"
-    assert "refresh_token" not in members
+    assert members["scope"] == "offline_access openid"
+    assert "refresh_token" in members

@@ -60,7 +60,7 @@ def life(client: WSGIClient, fake: FakeOAuth) -> list[str]:
         "response_type": "code",
         "state": "s/1 é",
         "nonce": "n-123",
-        "scope": "openid",
+        "scope": "openid offline_access" if fake.dialect.name == "mcp" else "openid",
         "code_challenge": s256(VERIFIER),
         "code_challenge_method": "S256",
     }

@@ -133,7 +133,7 @@ def test_a_client_registers_and_gets_tokens(site: Site) -> None:
         "ones"
     )
     form = {"grant_type": "authorization_code", "redirect_uri": CALLBACK}
-    form |= {"code": site.code(client_id, scope="openid"), "code_verifier": VERIFIER}
+    form |= {"code": site.code(client_id, scope="openid offline_access"), "code_verifier": VERIFIER}
     got = site.browser.post("/token", data=form, auth=(client_id, secret))
     assert got.status_code == 200, got.text
     refresh = {"grant_type": "refresh_token", "refresh_token": got.get_json()["refresh_token"]}
@@ -754,7 +754,7 @@ def test_the_login_page_names_the_client(site: Site) -> None:
 def test_a_document_describes_a_client() -> None:
     site = Site(client_documents={URL: DOCUMENT})
     assert site.server.metadata()["client_id_metadata_document_supported"] is True
-    code = site.code(URL)
+    code = site.code(URL, scope="openid offline_access")
     tokens = site.exchange(URL, code)
     assert tokens.status_code == 200, tokens.text
     refresh_token = tokens.get_json()["refresh_token"]

@@ -44,6 +44,7 @@ class Site:
         self.server.login()
         sent = [("resource", resource) for resource in resources]
         query = {"response_type": "code", "client_id": "web", "redirect_uri": CALLBACK, **CHALLENGE}
+        query["scope"] = "offline_access"
         response = self.browser.get("/authorize", query_string=[*query.items(), *sent])
         return dict(parse_qsl(urlsplit(response.headers["Location"]).query))
 

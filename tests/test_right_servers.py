@@ -79,7 +79,8 @@ def test_a_right_server(name: str, dialect: str) -> None:
         fake = FakeOAuth(settings(dialect, RIGHT[name]))
         values = values_of(fake)
         if has_scope:
-            values["scope"] = "profile openid api"
+            offline = " offline_access" if dialect == "mcp" else ""
+            values["scope"] = f"profile openid api{offline}"
         else:
             del values["sub"]
         target = ServerTarget(WSGITransport(fake), values, DIALECTS[dialect], spends=True)

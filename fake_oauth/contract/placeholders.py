@@ -82,7 +82,8 @@ _DOCUMENTED: Final = re.compile(_TEXTS)
 _MEMBER: Final = (
     r'(?P<before>"(?P<name>sub|scope|scopes_supported)"\s*:\s*)'
     rf'(?P<value>"{DOCUMENTED["username"]}"|"{DOCUMENTED_SCOPE}"'
-    rf'|(?P<open>\[\s*)"{DOCUMENTED_SCOPE}"(?P<close>\s*\]))'
+    # A server whose refresh tokens depend on it supports offline_access, too.
+    rf'|(?P<open>\[\s*)(?:"offline_access",\s*)?"{DOCUMENTED_SCOPE}"(?P<close>\s*\]))'
 )
 _DOCUMENTED_IN_JSON: Final = re.compile(f"{_MEMBER}|{_TEXTS}|<issuer>")
 

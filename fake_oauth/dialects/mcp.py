@@ -38,5 +38,7 @@ class MCP(RFC):
     requires_pkce: ClassVar[bool] = True
     # Refresh tokens of public clients must rotate (OAuth 2.1 section 4.3.1).
     terms: ClassVar[Terms] = replace(
-        RFC.terms, refresh_policy=RefreshPolicy(public=RefreshPolicy.RFC9700)
+        RFC.terms,
+        refresh_policy=RefreshPolicy(public=RefreshPolicy.RFC9700),
+        issue_refresh_tokens="offline_access",
     )

@@ -99,9 +99,12 @@ def _assertion_algorithms(urls: Mapping[str, str], methods: list[str]) -> dict[s
 
 
 def _scopes(realm: Realm) -> list[str]:
-    return sorted(
-        {scope for client in realm.clients.configured.values() for scope in client.scopes}
-    )
+    """Return what the clients can be granted, and what the resources need."""
+    clients = realm.clients.configured.values()
+    known = {scope for client in clients for scope in realm.scopes_of(client)}
+    if realm.resources.are_indicated:
+        known.update(scope for resource in realm.resources for scope in resource.known_scopes)
+    return sorted(known)
 
 
 def _claims(realm: Realm) -> list[str]:

@@ -140,7 +140,7 @@ class _Request:
 
     def granted(self, scopes: tuple[str, ...]) -> tuple[str, ...]:
         """Return the scopes that the client may have; the others are ignored or refused."""
-        registered = self.client.scopes
+        registered = self.realm.scopes_of(self.client)
         unknown = [word for word in scopes if word not in registered]
         if unknown and not self.realm.acceptance.unknown_scopes:
             reason = f"scope {unknown[0]!r} was not registered; registered: {' '.join(registered)}"

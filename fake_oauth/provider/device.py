@@ -17,7 +17,7 @@ def authorize_device(realm: Realm, request: TokenRequest) -> DeviceCode:
     client = realm.authenticate(request.credentials)
     realm.require_grant_type(client, DEVICE_CODE)
     scope = request.parameters.optional("scope")
-    scopes = granted_scopes(scope, client.scopes, verb="registered")
+    scopes = granted_scopes(scope, realm.scopes_of(client), verb="registered")
     named = resources.requested(realm, request.parameters)
     code = new_device_code(realm, client, scopes, entered)
     code.grant.resources = named

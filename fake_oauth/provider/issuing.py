@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from fake_oauth.provider.claims import in_id_token, in_tokens
 from fake_oauth.provider.model import Client, PreconfiguredRefreshToken, TokenFormat, User
-from fake_oauth.provider.realm import Realm, registered_scopes
+from fake_oauth.provider.realm import Realm
 from fake_oauth.provider.store import (
     AccessToken,
     AuthorizationCode,
@@ -278,7 +278,7 @@ def preconfigure(realm: Realm, token: PreconfiguredRefreshToken) -> None:
     grant = realm.store.open_grant(
         client.client_id,
         user.sub,
-        registered_scopes(client, token.scope),
+        client.scopes if token.scope is None else realm.named_scopes(client, token.scope),
         owner=user.login_name,
         is_preconfigured=True,
     )

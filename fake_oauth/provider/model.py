@@ -382,7 +382,7 @@ class ProtectedResource:
     name: str | None = None
     """Its name for people."""
     scopes: Sequence[str] = ()
-    """The scopes that its metadata list; without any, the required one."""
+    """The scopes that its metadata list, besides the required ones."""
     scope: str | None = None
     """The scopes that an access token needs, separated by spaces; None is any."""
 
@@ -408,7 +408,7 @@ class Resource:
     name: str | None = None
     """Its name for people."""
     scopes: Sequence[str] = ()
-    """The scopes that its metadata list; without any, the required one."""
+    """The scopes that its metadata list, besides the required ones."""
     authorization_servers: Sequence[str] | None = None
     """The issuers that its metadata name; None is this server."""
     scope: str | None = None
@@ -419,6 +419,11 @@ class Resource:
     """The number of accepted requests."""
     refused: int = 0
     """The number of refused requests."""
+
+    @property
+    def known_scopes(self) -> tuple[str, ...]:
+        """All scopes that it knows; the required ones come last."""
+        return tuple(dict.fromkeys((*self.scopes, *(self.scope or "").split())))
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Raise FakeOAuthError for a value that cannot be used, such as a skew that is NaN."""

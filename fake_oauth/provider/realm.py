@@ -6,7 +6,7 @@ What every rule needs to know of them is here; what a request gets is decided by
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from threading import RLock
 from typing import Final
 
@@ -281,6 +281,31 @@ class Realm:
             )
         return user
 
+    def scopes_of(self, client: Client) -> Sequence[str]:
+        """Return the scopes that a user can grant a client.
+
+        `offline_access` is among them if a refresh token depends on it.
+        """
+        is_gated = self.terms(client).issue_refresh_tokens == "offline_access"
+        if not is_gated or "offline_access" in client.scopes:
+            return client.scopes
+        return (
+            (*client.scopes, "offline_access") if client.may_use("refresh_token") else client.scopes
+        )
+
+    def named_scopes(self, client: Client, scope: str | None) -> tuple[str, ...]:
+        """Return scopes that a person names; None is every one of the client.
+
+        Raise FakeOAuthError for one that the client does not have.
+        """
+        known = self.scopes_of(client)
+        scopes = tuple(known if scope is None else scope.split())
+        for word in scopes:
+            if word not in known:
+                hint = suggestion(word, known)
+                raise FakeOAuthError(f"client {client.client_id} has no scope {word!r}; {hint}")
+        return scopes
+
     def user_of(self, grant: Grant, *, client: Client | None = None) -> User:
         """Return the active user who approved a grant."""
         return self.active_user(self.users.get(grant.sub), grant.sub, client=client)
@@ -305,16 +330,6 @@ def granted_scopes(
             reason = f"scope {word!r} was not {verb}; {verb}: {known}"
             raise OAuthError("invalid_scope", reason, cause="scope")
     return tuple(words)
-
-
-def registered_scopes(client: Client, scope: str | None) -> tuple[str, ...]:
-    """Return scopes that a person names; None is every one of the client. Raise FakeOAuthError."""
-    scopes = tuple(client.scopes if scope is None else scope.split())
-    for word in scopes:
-        if word not in client.scopes:
-            hint = suggestion(word, client.scopes)
-            raise FakeOAuthError(f"client {client.client_id} has no scope {word!r}; {hint}")
-    return scopes
 
 
 def unidentified(reason: str) -> OAuthError:

@@ -228,6 +228,6 @@ def _read(
 def _scopes(realm: Realm) -> Sequence[str]:
     """Return every scope that this server knows, for a client that registers none."""
     own = [client.scopes for client in realm.clients.configured.values()]
-    own += [(*found.scopes, *(found.scope or "").split()) for found in realm.resources]
+    own += [found.known_scopes for found in realm.resources]
     known = (scope for scopes in own for scope in scopes)
     return tuple(dict.fromkeys(("openid", *CLAIMS, "offline_access", *known)))

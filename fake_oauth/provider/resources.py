@@ -164,7 +164,7 @@ def metadata(realm: Realm, path: str) -> dict[str, Any]:
             "not_found", f"no resource has its metadata at {path}", cause="path_unknown"
         )
     servers = resource.authorization_servers
-    scopes = resource.scopes or tuple((resource.scope or "").split())
+    scopes = resource.known_scopes
     return {
         "resource": resource.identifier,
         "authorization_servers": [realm.issuer] if servers is None else list(servers),

@@ -82,7 +82,9 @@ def _log_in(
     parameters = request.parameters
     recipient, otp_token = parameters[_RECIPIENT[kind]], parameters["otp_token"]
     realm.require_grant_type(client, grant_type)
-    scopes = granted_scopes(parameters.optional("scope"), client.scopes, verb="registered")
+    scopes = granted_scopes(
+        parameters.optional("scope"), realm.scopes_of(client), verb="registered"
+    )
     source = auth_source_of(realm, client, parameters["auth_source_id"], (kind,))
     with realm.lock:
         now = realm.clock.now()

@@ -69,7 +69,9 @@ def check_password(realm: Realm, source: AuthSource | None, username: str, secre
 def _log_in(realm: Realm, client: Client, request: TokenRequest, source_id: str | None) -> Granted:
     parameters = request.parameters
     realm.require_grant_type(client, "password")
-    scopes = granted_scopes(parameters.optional("scope"), client.scopes, verb="registered")
+    scopes = granted_scopes(
+        parameters.optional("scope"), realm.scopes_of(client), verb="registered"
+    )
     source = None
     if source_id is not None:
         source = auth_source_of(realm, client, source_id, ("password",))
