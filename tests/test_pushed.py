@@ -21,6 +21,7 @@ from fake_oauth.provider.errors import OAuthError
 from fake_oauth.provider.pushed import push
 from fake_oauth.provider.request import Credentials, Parameters, TokenRequest
 from tests.support.client import basic, claims
+from tests.support.dpop import Key
 
 CALLBACK = "https://example.com/callback"
 URN = "urn:ietf:params:oauth:request_uri:"
@@ -192,6 +193,17 @@ def test_a_parameter_that_is_sent_twice_is_refused(site: Site) -> None:
 def test_scopes_can_be_refused_at_once() -> None:
     site = Site(replace(SETTINGS, accept_unknown_scopes=False))
     assert refused(site.push(scope="openid admin")) == "invalid_scope"
+
+
+def test_a_pushed_request_can_need_a_nonce() -> None:
+    site, key = Site(replace(SETTINGS, dpop_nonces="rotating")), Key()
+    url, statuses, nonce = "https://issuer.example/par", [], None
+    for _ in range(3):
+        headers = {**basic("web", "s"), "DPoP": key.proof(url, nonce=nonce)}
+        response = site.browser.post("/par", data=PUSHED, headers=headers)
+        statuses.append(response.status_code)
+        nonce = response.headers["DPoP-Nonce"]
+    assert statuses == [400, 201, 201]
 
 
 # Using
