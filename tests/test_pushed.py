@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -125,6 +126,26 @@ def test_a_client_authenticates_as_at_the_token_endpoint(
     site.server.login()
     uri = response.get_json()["request_uri"]
     assert "code" in received(site.authorize(uri, form["client_id"]))
+
+
+def test_a_client_with_a_document_can_push() -> None:
+    url = "https://app.example/client.json"
+    document = {"client_id": url, "client_name": "App", "redirect_uris": [CALLBACK]}
+    site = Site(replace(SETTINGS, dialect="mcp"))
+    read: list[str] = []
+
+    def fetch(url: str) -> bytes:
+        read.append(url)
+        return json.dumps(document).encode()
+
+    site.server._serving().realm.fetch = fetch
+    site.server.login()
+    form = {**PUSHED, "client_id": url, "code_challenge": "c", "code_challenge_method": "S256"}
+    pushed = site.browser.post("/par", data=form)
+    assert "code" in received(site.authorize(pushed.get_json()["request_uri"], url))
+    assert read == [url]
+    document["client_id"] = "https://other.example/client.json"
+    assert refused(site.browser.post("/par", data=form)) == "invalid_client_metadata"
 
 
 @pytest.mark.parametrize("audience", ["https://issuer.example", "https://issuer.example/par"])
