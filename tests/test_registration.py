@@ -214,6 +214,7 @@ def test_members_that_are_understood_are_returned_as_they_were_sent(site: Site) 
         "software_id": "s",
         "software_version": "1",
         "dpop_bound_access_tokens": True,
+        "require_pushed_authorization_requests": True,
     }
     unknown = {
         "client_name#ja": "x",
@@ -367,6 +368,17 @@ def test_a_client_can_bind_its_tokens_to_a_key(site: Site) -> None:
     response = ciam.register({**PUBLIC, "dpop_bound_access_tokens": True})
     assert response.get_json()["error"] == "invalid_client_metadata"
     assert ciam.reason == "the dialect ciam does not read DPoP proofs"
+
+
+def test_a_client_can_say_that_it_pushes_its_requests(site: Site) -> None:
+    pushing = {**PUBLIC, "require_pushed_authorization_requests": True}
+    client_id = site.registered(pushing)["client_id"]
+    location = site.authorize(client_id).headers["Location"]
+    assert "error=invalid_request" in location
+    assert site.reason == f"client {client_id} has to push its authorization requests"
+    ciam = Site(dialect="ciam", register_clients=True)
+    assert ciam.register(pushing).get_json()["error"] == "invalid_client_metadata"
+    assert ciam.reason == "the dialect ciam has no endpoint for pushed requests"
 
 
 def test_a_dialect_that_reads_no_assertions_registers_no_client_for_them() -> None:

@@ -37,9 +37,11 @@ MEMBERS: Final[Mapping[str, Shape]] = {
     "software_id": "text",
     "software_version": "text",
     "dpop_bound_access_tokens": "flag",
+    "require_pushed_authorization_requests": "flag",
 }
 """The members that are understood, in the order in which a registration returns them (RFC 7591
-section 2, OpenID Connect Dynamic Client Registration 1.0 section 2, RFC 9449 section 5.2)."""
+section 2, OpenID Connect Dynamic Client Registration 1.0 section 2, RFC 9449 section 5.2, RFC
+9126 section 6)."""
 APPLICATION_TYPES: Final = ("web", "native")
 
 _WORDS: Final[Mapping[Shape, str]] = {
@@ -96,6 +98,9 @@ class ClientMetadata:
             scopes=tuple(dict.fromkeys(members["scope"].split(" "))),
             redirect_uris=tuple(members.get("redirect_uris", ())),
             dpop_bound_access_tokens=members.get("dpop_bound_access_tokens", False),
+            require_pushed_authorization_requests=members.get(
+                "require_pushed_authorization_requests", False
+            ),
             token_endpoint_auth_methods=None if method == "none" else (method,),
         )
 

@@ -212,6 +212,10 @@ def _read(
     if document.get("dpop_bound_access_tokens") and not realm.dialect.reads_dpop:
         reason = f"the dialect {realm.dialect.name} does not read DPoP proofs"
         raise MetadataError("dpop_bound_access_tokens", reason)
+    name = "require_pushed_authorization_requests"
+    if document.get(name) and "pushed_authorization_request" not in realm.dialect.paths:
+        reason = f"the dialect {realm.dialect.name} has no endpoint for pushed requests"
+        raise MetadataError(name, reason)
     return client_metadata.read(
         document,
         methods=methods,
