@@ -371,6 +371,7 @@ def test_a_recipe_of_the_docs_has_something_to_change(problem: str, rule: str) -
         server.script(eval(rule, {**names, "oauth_server": server}))  # noqa: S307
         httpx.get(f"{server.url}/authorize", params=asked)
         httpx.post(f"{server.url}/par", data={**asked, "response_type": "code"}, auth=("web", "s"))
+        httpx.post(f"{server.url}/register", json={"redirect_uris": [CALLBACK]})
         for name in ("discovery", "metadata", "resource_metadata", "resource"):
             httpx.get(f"{server.url}{server.dialect.paths[name]}")
         httpx.post(server.token_url, data={"grant_type": "client_credentials"}, auth=("web", "s"))

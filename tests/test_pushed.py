@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -21,6 +22,7 @@ from fake_oauth.provider.errors import OAuthError
 from fake_oauth.provider.pushed import push
 from fake_oauth.provider.request import Credentials, Parameters, TokenRequest
 from tests.support.client import basic, claims
+from tests.support.dpop import Key
 
 CALLBACK = "https://example.com/callback"
 URN = "urn:ietf:params:oauth:request_uri:"
@@ -126,6 +128,26 @@ def test_a_client_authenticates_as_at_the_token_endpoint(
     assert "code" in received(site.authorize(uri, form["client_id"]))
 
 
+def test_a_client_with_a_document_can_push() -> None:
+    url = "https://app.example/client.json"
+    document = {"client_id": url, "client_name": "App", "redirect_uris": [CALLBACK]}
+    site = Site(replace(SETTINGS, dialect="mcp"))
+    read: list[str] = []
+
+    def fetch(url: str) -> bytes:
+        read.append(url)
+        return json.dumps(document).encode()
+
+    site.server._serving().realm.fetch = fetch
+    site.server.login()
+    form = {**PUSHED, "client_id": url, "code_challenge": "c", "code_challenge_method": "S256"}
+    pushed = site.browser.post("/par", data=form)
+    assert "code" in received(site.authorize(pushed.get_json()["request_uri"], url))
+    assert read == [url]
+    document["client_id"] = "https://other.example/client.json"
+    assert refused(site.browser.post("/par", data=form)) == "invalid_client_metadata"
+
+
 @pytest.mark.parametrize("audience", ["https://issuer.example", "https://issuer.example/par"])
 def test_a_client_can_authenticate_with_a_jwt(audience: str) -> None:
     secret = "s" * 32
@@ -192,6 +214,17 @@ def test_a_parameter_that_is_sent_twice_is_refused(site: Site) -> None:
 def test_scopes_can_be_refused_at_once() -> None:
     site = Site(replace(SETTINGS, accept_unknown_scopes=False))
     assert refused(site.push(scope="openid admin")) == "invalid_scope"
+
+
+def test_a_pushed_request_can_need_a_nonce() -> None:
+    site, key = Site(replace(SETTINGS, dpop_nonces="rotating")), Key()
+    url, statuses, nonce = "https://issuer.example/par", [], None
+    for _ in range(3):
+        headers = {**basic("web", "s"), "DPoP": key.proof(url, nonce=nonce)}
+        response = site.browser.post("/par", data=PUSHED, headers=headers)
+        statuses.append(response.status_code)
+        nonce = response.headers["DPoP-Nonce"]
+    assert statuses == [400, 201, 201]
 
 
 # Using

@@ -47,7 +47,7 @@ def validate(
     `is_pushed` says that the client has authenticated and pushed it (RFC 9126).
     """
     parameters = parameters.only(realm.dialect.authorization_parameters)
-    client = requesting_client(realm, parameters)
+    client = requesting_client(realm, parameters, has_pushed=is_pushed)
     sent = parameters.optional("redirect_uri")
     redirect_uri = _redirect_uri(realm, client, sent)
     state = (parameters.once("state") or None) if "state" in parameters else None
@@ -295,10 +295,14 @@ def _common(realm: Realm, target: Target) -> dict[str, str]:
     return state | ({"iss": realm.issuer} if realm.sends_issuer else {})
 
 
-def requesting_client(realm: Realm, parameters: Parameters) -> Client:
-    """Return the client of an authorization request. Raise OAuthError."""
+def requesting_client(realm: Realm, parameters: Parameters, *, has_pushed: bool = False) -> Client:
+    """Return the client of an authorization request. Raise OAuthError.
+
+    The document of a client that `has_pushed` its request was read then.
+    """
     client_id = parameters.required("client_id")
-    registration.described(realm, client_id)
+    if not has_pushed:
+        registration.described(realm, client_id)
     client = realm.clients.get(client_id)
     if client is None:
         raise _shown("client_id", realm.clients.absence(client_id))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from fake_oauth.provider import authorize
+from fake_oauth.provider import authorize, registration
 from fake_oauth.provider.dpop import proven_key
 from fake_oauth.provider.errors import OAuthError, RedirectError
 from fake_oauth.provider.realm import Realm
@@ -27,6 +27,8 @@ def push(realm: Realm, request: TokenRequest) -> tuple[dict[str, Any], str]:
 
     A request that the authorization endpoint would refuse is refused here (RFC 9126 section 2.1).
     """
+    if request.credentials.client_id is not None:
+        registration.described(realm, request.credentials.client_id)
     client = realm.authenticate(request.credentials)
     parameters = request.parameters
     if "request_uri" in parameters:
@@ -99,7 +101,7 @@ def _is_pushed(realm: Realm, parameters: Parameters) -> bool:
 
 def _look_up(realm: Realm, parameters: Parameters) -> tuple[str, PushedRequest]:
     """Return the `request_uri` and its request. Raise OAuthError: no redirect URI is known yet."""
-    client = authorize.requesting_client(realm, parameters)
+    client = authorize.requesting_client(realm, parameters, has_pushed=True)
     uri = parameters.once("request_uri")
     with realm.lock:
         found = realm.pushed.find(uri)
