@@ -7,9 +7,10 @@ from dataclasses import replace
 from secrets import token_hex
 from threading import Event, RLock
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 from weakref import WeakSet
 
+from fake_oauth.assembly import assemble
 from fake_oauth.control import BODY_LIMIT, is_control
 from fake_oauth.control.access import is_loopback
 from fake_oauth.dialects import Dialect, load_dialect
@@ -17,19 +18,16 @@ from fake_oauth.faults.barrier import Barrier, Barriers
 from fake_oauth.faults.base import Fault, Outage, Rule, rules_of, standing
 from fake_oauth.faults.script import Script, StandingFault, Step, UnusedFaultError
 from fake_oauth.http.app import App
-from fake_oauth.http.documents import fetch
 from fake_oauth.http.endpoints import metadata
 from fake_oauth.http.listener import Listener, server_context
 from fake_oauth.journal import Exchange, Journal
 from fake_oauth.provider import admin, device, issuing
 from fake_oauth.provider.clock import Clock
-from fake_oauth.provider.dpop import ProofRules
 from fake_oauth.provider.errors import FakeOAuthError, OAuthError, SettingsError
-from fake_oauth.provider.ids import Ids, fresh_seed
+from fake_oauth.provider.ids import fresh_seed
 from fake_oauth.provider.keys import key_ring
-from fake_oauth.provider.model import Acceptance, Client, OneTimePassword, Resource, User
+from fake_oauth.provider.model import Client, OneTimePassword, Resource, User
 from fake_oauth.provider.realm import Realm
-from fake_oauth.provider.resources import Resources
 from fake_oauth.provider.sessions import Login
 from fake_oauth.provider.tokens import TokenSet
 from fake_oauth.settings import Settings, rule_problems
@@ -41,8 +39,6 @@ if TYPE_CHECKING:
 
     from fake_oauth.behavior.assertions import ClientAssertions
     from fake_oauth.behavior.checks import Violation
-
-_T = TypeVar("_T")
 
 _ONE_PROCESS: Final = (
     "fake_oauth: this WSGI server runs several processes, and each would have its own tokens. Run "
@@ -568,57 +564,10 @@ class FakeOAuth:
             return self._app
 
     def _make_app(self) -> App:
-        settings, dialect, issuer = self.settings, self.dialect, self._issuer()
-        realm = Realm(
-            issuer=issuer,
-            dialect=dialect,
-            clients=settings.clients,
-            users=settings.users,
-            auth_sources=settings.auth_sources,
-            trusted_issuers=settings.trusted_issuers,
-            terms=settings,
-            keys=self._keys,
-            clock=self.clock,
-            ids=Ids(self.seed, settings.ids),
-            session_seconds=settings.session_seconds,
-            device_interval_seconds=settings.device_interval_seconds,
-            request_uri_seconds=settings.request_uri_seconds,
-            acceptance=Acceptance(
-                raw_basic=settings.accept_raw_basic,
-                localhost_on_any_port=settings.accept_localhost_on_any_port,
-                unknown_scopes=_chosen(
-                    settings.accept_unknown_scopes, dialect.accepts_unknown_scopes
-                ),
-                assertion_audience=settings.assertion_audience,
-            ),
-            proof_rules=ProofRules(
-                nonces=settings.dpop_nonces,
-                nonce_seconds=settings.dpop_nonce_seconds,
-                refuse_replays=settings.dpop_replay_check,
-            ),
-            sends_issuer=_chosen(settings.authorization_response_iss, dialect.sends_issuer),
-            requires_pushed_requests=settings.require_pushed_authorization_requests,
-            resources=Resources(
-                issuer,
-                Resource(
-                    identifier=f"{issuer.rstrip('/')}{dialect.paths.get('resource', '')}",
-                    path=dialect.paths.get("resource"),
-                    scope=settings.resource_scope,
-                    skew_seconds=settings.resource_skew_seconds,
-                ),
-                settings.resources,
-                are_indicated=_chosen(settings.indicate_resources, dialect.indicates_resources),
-                places=_chosen(settings.resource_metadata, dialect.resource_metadata),
-            ),
-            registration=settings.registration,
-            fetch=fetch,
-            paths=settings.paths,
+        settings, dialect = self.settings, self.dialect
+        realm = assemble(
+            settings, dialect, self._issuer(), keys=self._keys, clock=self.clock, seed=self.seed
         )
-        for token in settings.refresh_tokens:
-            issuing.preconfigure(realm, token)
-        if settings.auto_login is not None:
-            user = realm.user(settings.auto_login)
-            realm.logged_in_everywhere = Login(user.sub, self.clock.now())
         self._script.begin(self._rules(settings.faults, ()))
         return App(
             realm,
@@ -719,8 +668,3 @@ class FakeOAuth:
 
     def __repr__(self) -> str:
         return f"<FakeOAuth {'in process' if self._listener is None else self.url}>"
-
-
-def _chosen(setting: _T | None, of_dialect: _T) -> _T:
-    """Return a setting, or what the dialect does if it is not set."""
-    return of_dialect if setting is None else setting

@@ -29,6 +29,7 @@ FLOORS = [
     ["http"],
     ["settings"],
     ["control"],
+    ["assembly"],
     ["server"],
     ["contract", "pytest_plugin"],
     ["openapi"],

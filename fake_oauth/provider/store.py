@@ -381,10 +381,6 @@ class Store:
         """Forget how often a client has got tokens for itself."""
         self._logins.pop(f"{name}/", None)
 
-    def client_ids(self) -> set[str]:
-        """Return the client_id of every client of which some token is known."""
-        return {token.grant.client_id for token in self._tokens()}
-
     def grants_of(self, sub: str) -> list[Grant]:
         """Return the grants of a user of which some token is known."""
         grants = dict.fromkeys(token.grant for token in self._tokens())
