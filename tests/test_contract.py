@@ -33,7 +33,7 @@ from fake_oauth.contract.client import ReceivedResponse, UnreachableError, WSGIT
 from fake_oauth.contract.compare import Difference, differences
 from fake_oauth.contract.placeholders import Level, documented_names, fill, matches
 from fake_oauth.contract.runner import Outcome, Report, run, run_case
-from fake_oauth.contract.targets import ControlAPI, ServerTarget, SkippedError
+from fake_oauth.contract.targets import ControlAPI, FakeTarget, ServerTarget, SkippedError
 from fake_oauth.contract.terminal import curl, printable
 from fake_oauth.dialects import DIALECTS, Dialect
 from fake_oauth.provider.dialect import Text
@@ -308,6 +308,22 @@ KNOWN = {"client_id": "web", "client_secret": "s3cret", "redirect_uri": "https:/
 
 def target(fake: FakeOAuth, *, spends: bool = False, **more: str) -> ServerTarget:
     return ServerTarget(WSGITransport(fake), {**KNOWN, **more}, CIAM, spends=spends)
+
+
+class NoDeviceCodes(dialects.RFC):
+    name = "no_device_codes"
+
+    def device_reply(self, members: Mapping[str, Any]) -> dict[str, Any]:
+        return {"other": members["device_code"]}
+
+
+def test_a_fake_that_issues_no_device_codes_is_skipped() -> None:
+    fake = FakeOAuth(Settings(dialect=NoDeviceCodes, control=True))
+    (case,) = [case for case in cases("rfc") if case.name == "device_code.success"]
+    target = FakeTarget(WSGITransport(fake), NoDeviceCodes())
+    expected = pytest.raises(SkippedError, match="a server that issues device codes")
+    with expected, target.prepare(case):
+        pytest.fail("prepared")
 
 
 def reason(server: ServerTarget, case: Case) -> str:
