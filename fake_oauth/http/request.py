@@ -28,10 +28,10 @@ BODY_LIMIT: Final = 64 * 1024
 PARAMETER_LIMIT: Final = 100
 
 # The proofs that not every server reads, as form parameters and as headers, each with the attribute
-# of the dialect that says whether it is read; None is never. No response shows that a proof was not
-# read, so the journal does.
-_PROOFS: Final[Mapping[str, str | None]] = {"client_assertion": "reads_assertions"}
-_PROOF_HEADERS: Final[Mapping[str, str | None]] = {"DPoP": "reads_dpop"}
+# of the dialect that says whether it is read. No response shows that a proof was not read, so the
+# journal does.
+_PROOFS: Final[Mapping[str, str]] = {"client_assertion": "reads_assertions"}
+_PROOF_HEADERS: Final[Mapping[str, str]] = {"DPoP": "reads_dpop"}
 _PROOF_VARIABLES: Final = {
     name: f"HTTP_{name.upper().replace('-', '_')}" for name in _PROOF_HEADERS
 }
@@ -330,10 +330,10 @@ def _unread(environ: WSGIEnvironment, form: Parameters, dialect: Dialect) -> tup
     """Return a note for each proof that the request carries and the server does not read."""
     notes: tuple[str, ...] = ()
     for name, reads in _PROOFS.items():
-        if name in form and not (reads and getattr(dialect, reads)):
+        if name in form and not getattr(dialect, reads):
             notes = (*notes, f"{name} is not read: this server does not know it")
     for name, reads in _PROOF_HEADERS.items():
-        if _PROOF_VARIABLES[name] in environ and not (reads and getattr(dialect, reads)):
+        if _PROOF_VARIABLES[name] in environ and not getattr(dialect, reads):
             notes = (*notes, f"the {name} header is not read: this server does not know it")
     return notes
 
