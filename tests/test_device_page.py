@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -233,6 +234,16 @@ def test_another_request_can_decide_first(device: Device, monkeypatch: pytest.Mo
     page = device.choose(sub="bob")
     assert (page.status_code, "Set-Cookie" in page.headers) == (400, False)
     assert device.fake.journal[-1].reason == "user code denied already"
+
+
+def test_the_page_names_the_client(device: Device) -> None:
+    assert (
+        "to <code>TENANT_CLIENT_ID</code>, which" in device.shown(user_code=device.user_code).text
+    )
+    (client,) = device.fake.settings.clients
+    device.fake.replace_clients([replace(client, name="A <TV>")])
+    shown = device.shown(user_code=device.user_code).text
+    assert "to <strong>A &lt;TV&gt;</strong> (<code>TENANT_CLIENT_ID</code>)" in shown
 
 
 def test_the_page_loads_nothing_and_its_forms_stay_here(device: Device) -> None:

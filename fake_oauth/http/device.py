@@ -86,6 +86,7 @@ def _page(
         users=[user for user in realm.users.values() if user.status == "active"],
         user=None if login is None else realm.users.get(login.sub),
         waiting=waiting,
+        name=None if waiting is None else realm.owner(waiting.grant).name,
         message=message,
         outcome=outcome,
     )
