@@ -19,7 +19,7 @@ ARGS ?=
 # Made on the way to something else, and worth keeping.
 .PRECIOUS: .venv/%/ready
 
-.PHONY: serve test check format lint types wheel fuzz fuzz-quick soak soak-quick bench clean
+.PHONY: serve test check format lint types wheel clients fuzz fuzz-quick soak soak-quick bench clean
 
 serve: .venv/serve/ready
 	.venv/serve/bin/fake-oauth serve $(ARGS)
@@ -27,7 +27,7 @@ serve: .venv/serve/ready
 test: .venv/$(MAIN)/ready
 	$(BIN)/python -m pytest $(ARGS)
 
-check: lint types coverage-$(MAIN) $(patsubst %,test-%,$(filter-out $(MAIN),$(ALL))) wheel fuzz-quick soak-quick
+check: lint types coverage-$(MAIN) $(patsubst %,test-%,$(filter-out $(MAIN),$(ALL))) wheel clients fuzz-quick soak-quick
 
 format: .venv/$(MAIN)/ready
 	$(BIN)/ruff format
@@ -59,6 +59,10 @@ wheel: .venv/$(MAIN)/ready
 	.venv/wheel/bin/python -I -m pytest -q -c tests/wheel/pytest.ini tests/wheel/test_wheel.py
 	.venv/wheel/bin/python -m pip install -q "$$(ls $(CURDIR)/dist/*.whl)[check,pytest]"
 	.venv/wheel/bin/python -I -m pytest -q -c tests/wheel/pytest.ini tests/wheel/test_contract.py
+
+# Clients that others wrote, unmodified; those whose tools are missing are skipped.
+clients: .venv/clients/ready tests/clients/node_modules/ready
+	.venv/clients/bin/python -m pytest -q -c tests/clients/pytest.ini tests/clients $(ARGS)
 
 # What its own description allows, and what it does not, thrown at it.
 fuzz: .venv/fuzz/ready
@@ -93,6 +97,21 @@ bench: .venv/$(MAIN)/ready
 	@.venv/fuzz/bin/python -m pip install -q --disable-pip-version-check -e . 'schemathesis>=4.3'
 	@touch $@
 
+# The versions that docs/clients.md names, without the tools of development.
+.venv/clients/ready: pyproject.toml tests/clients/requirements.txt
+	@echo "setting up .venv/clients (once)"
+	@rm -rf .venv/clients
+	@$(call python_of,$(MAIN)) -m venv .venv/clients
+	@.venv/clients/bin/python -m pip install -q --disable-pip-version-check -e '.[tls]' \
+		-r tests/clients/requirements.txt
+	@touch $@
+
+# Without npm there is nothing to install, and the next run looks again.
+tests/clients/node_modules/ready: tests/clients/package-lock.json
+	@if command -v npm >/dev/null; then \
+		cd tests/clients && npm ci --ignore-scripts --no-audit --no-fund --silent && touch node_modules/ready; \
+	else echo "no npm: the clients of Node are skipped"; fi
+
 .venv/%/ready: pyproject.toml
 	@echo "setting up .venv/$* (once)"
 	@rm -rf .venv/$*
@@ -101,4 +120,4 @@ bench: .venv/$(MAIN)/ready
 	@touch $@
 
 clean:
-	rm -rf .venv .bench .schemathesis dist build
+	rm -rf .venv .bench .schemathesis dist build tests/clients/node_modules

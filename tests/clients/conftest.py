@@ -1,0 +1,102 @@
+"""What the tests of clients share: the server's settings, a browser, and the scripts.
+
+A test whose tool is not installed is skipped: `make clients` installs the packages of npm and
+PyPI, and `.ci/run` those of Debian.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+
+from fake_oauth import Client, Exchange, FakeOAuth, Settings, User
+from tests.clients.script import Answer, run
+
+HERE: Final = Path(__file__).parent
+PACKAGES: Final = HERE / "node_modules"
+
+# Basic authentication form-encodes a secret (RFC 6749 section 2.3.1), and this one shows whether.
+SECRET: Final = "s+%41 x"
+SCOPE: Final = "openid email"
+
+
+@pytest.fixture(scope="session")
+def oauth_settings() -> Settings:
+    """Return a server of the RFCs with a confidential and a public client."""
+    # A loopback redirect URI matches on any port (RFC 8252 section 7.3).
+    redirect_uris = ["http://127.0.0.1/callback"]
+    scopes = SCOPE.split()
+    return Settings(
+        dialect="rfc",
+        refresh_policy="rotate",
+        users=[
+            User(
+                sub="u-alice", username="alice", email="alice@example.com", claims={"name": "Alice"}
+            ),
+            User(sub="u-bob", username="bob", password="builder"),
+        ],
+        clients=[
+            Client(
+                client_id="web", client_secret=SECRET, scopes=scopes, redirect_uris=redirect_uris
+            ),
+            Client(client_id="phone", scopes=scopes, redirect_uris=redirect_uris),
+        ],
+        refresh_tokens=[],
+    )
+
+
+@pytest.fixture
+def browser() -> Iterator[httpx.Client]:
+    """Return a browser: it has cookies, and each test decides which redirects to follow."""
+    # The environment's proxies are not for loopback addresses.
+    with httpx.Client(trust_env=False, timeout=20) as browser:
+        yield browser
+
+
+@pytest.fixture
+def browse(oauth_server: FakeOAuth, browser: httpx.Client) -> Callable[[str], str]:
+    """Return a function that opens a URL of the server and returns where it leads back to."""
+
+    def browse(url: str) -> str:
+        while url.startswith(oauth_server.url):
+            response = browser.get(url)
+            assert response.is_redirect, response.text
+            url = response.headers["Location"]
+        return url
+
+    return browse
+
+
+@pytest.fixture
+def node(oauth_server: FakeOAuth, browse: Callable[[str], str]) -> Callable[..., Any]:
+    """Return a function that runs a script of Node: its name, a scenario of it, and options."""
+    program = shutil.which("node")
+    if program is None:
+        pytest.skip("no Node: node is not on PATH (apt-get install nodejs npm)")
+    require_packages()
+
+    def node(
+        name: str, scenario: str, answers: Mapping[str, Answer] | None = None, **options: Any
+    ) -> Any:
+        options = {"issuer": oauth_server.issuer, "scope": SCOPE, "secret": SECRET} | options
+        options["scenario"] = scenario
+        known: dict[str, Answer] = {"browse": browse, "advance": oauth_server.clock.advance}
+        return run([program, HERE / "node" / name], options, known | dict(answers or {}))
+
+    return node
+
+
+def require_packages() -> None:
+    """Skip the test if the packages of npm are not installed."""
+    if not PACKAGES.is_dir():
+        pytest.skip("no packages of npm: run make clients, which needs npm (apt-get install npm)")
+
+
+def sent_to(server: FakeOAuth, endpoint: str) -> list[Exchange]:
+    """Return the exchanges with an endpoint, oldest first."""
+    return [exchange for exchange in server.journal if exchange.endpoint == endpoint]
