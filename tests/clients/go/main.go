@@ -142,10 +142,11 @@ func credentials() any {
 			Scopes:       []string{"email"},
 			AuthStyle:    style,
 		}
-		token, err := config.Token(ctx)
+		source := config.TokenSource(ctx)
+		token, err := source.Token()
 		check(err)
 		scopes = append(scopes, fmt.Sprint(token.Extra("scope")))
-		response, err := config.Client(ctx).Get(options.Issuer + "/resource")
+		response, err := oauth2.NewClient(ctx, source).Get(options.Issuer + "/resource")
 		check(err)
 		if response.StatusCode != http.StatusOK {
 			log.Fatalf("the resource answered %s", response.Status)
