@@ -23,13 +23,14 @@ PACKAGES: Final = HERE / "node_modules"
 # Basic authentication form-encodes a secret (RFC 6749 section 2.3.1), and this one shows whether.
 SECRET: Final = "s+%41 x"
 SCOPE: Final = "openid email"
+# A loopback redirect URI matches on any port (RFC 8252 section 7.3).
+REDIRECT_URI: Final = "http://127.0.0.1:3000/callback"
 
 
 @pytest.fixture(scope="session")
 def oauth_settings() -> Settings:
     """Return a server of the RFCs with a confidential and a public client."""
-    # A loopback redirect URI matches on any port (RFC 8252 section 7.3).
-    redirect_uris = ["http://127.0.0.1/callback"]
+    redirect_uris = [REDIRECT_URI]
     scopes = SCOPE.split()
     return Settings(
         dialect="rfc",
