@@ -51,6 +51,12 @@ def oauth_settings() -> Settings:
     )
 
 
+@pytest.fixture(scope="session")
+def httpserver_listen_address() -> tuple[str, int]:
+    """Return where the applications of tests listen: their URLs are redirect URIs."""
+    return "127.0.0.1", 0
+
+
 @pytest.fixture
 def browser() -> Iterator[httpx.Client]:
     """Return a browser: it has cookies, and each test decides which redirects to follow."""
