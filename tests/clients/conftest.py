@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,12 +26,13 @@ SECRET: Final = "s+%41 x"
 SCOPE: Final = "openid email"
 # A loopback redirect URI matches on any port (RFC 8252 section 7.3).
 REDIRECT_URI: Final = "http://127.0.0.1:3000/callback"
+SILENT_REDIRECT_URI: Final = "http://127.0.0.1:3000/silent"
 
 
 @pytest.fixture(scope="session")
 def oauth_settings() -> Settings:
     """Return a server of the RFCs with a confidential and a public client."""
-    redirect_uris = [REDIRECT_URI]
+    redirect_uris = [REDIRECT_URI, SILENT_REDIRECT_URI]
     scopes = SCOPE.split()
     return Settings(
         dialect="rfc",
@@ -80,7 +82,15 @@ def browse(oauth_server: FakeOAuth, browser: httpx.Client) -> Callable[[str], st
 
 
 @pytest.fixture
-def node(oauth_server: FakeOAuth, browse: Callable[[str], str]) -> Callable[..., Any]:
+def receive_form(browser: httpx.Client) -> Callable[[str], Any]:
+    """Return a function that opens a URL of the server and returns the form that it leads to."""
+    return lambda url: form_in(browser.get(url).raise_for_status().text)
+
+
+@pytest.fixture
+def node(
+    oauth_server: FakeOAuth, browse: Callable[[str], str], receive_form: Callable[[str], Any]
+) -> Callable[..., Any]:
     """Return a function that runs a script of Node: its name, a scenario of it, and options."""
     program = shutil.which("node")
     if program is None:
@@ -92,7 +102,11 @@ def node(oauth_server: FakeOAuth, browse: Callable[[str], str]) -> Callable[...,
     ) -> Any:
         options = {"issuer": oauth_server.issuer, "scope": SCOPE, "secret": SECRET} | options
         options["scenario"] = scenario
-        known: dict[str, Answer] = {"browse": browse, "advance": oauth_server.clock.advance}
+        known: dict[str, Answer] = {
+            "advance": oauth_server.clock.advance,
+            "browse": browse,
+            "receive_form": receive_form,
+        }
         return run([program, HERE / "node" / name], options, known | dict(answers or {}))
 
     return node
@@ -107,3 +121,28 @@ def require_packages() -> None:
 def sent_to(server: FakeOAuth, endpoint: str) -> list[Exchange]:
     """Return the exchanges with an endpoint, oldest first."""
     return [exchange for exchange in server.journal if exchange.endpoint == endpoint]
+
+
+class _Form(HTMLParser):
+    """What a page without scripts submits at the click of its button."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.action: str | None = None
+        self.fields: dict[str, str] = {}
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note the form, and its hidden inputs."""
+        values = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            self.action = values["action"]
+        elif tag == "input":
+            self.fields[values["name"]] = values["value"]
+
+
+def form_in(page: str) -> dict[str, Any]:
+    """Return where the form of a page goes and what it has (response_mode=form_post)."""
+    form = _Form()
+    form.feed(page)
+    assert form.action, page
+    return {"url": form.action, "fields": form.fields}

@@ -19,7 +19,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from fake_oauth import FakeOAuth
-from tests.clients.conftest import HERE, SECRET, sent_to
+from tests.clients.conftest import HERE, SECRET, form_in, sent_to
 
 # It is not on everybody's PATH.
 APACHE: Final = shutil.which("apache2", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -108,6 +108,18 @@ def test_a_protected_page_shows_who_logged_in(
     before = len(oauth_server.journal)
     assert browser.get(f"{apache}/pages").json()["X-Remote-User"] == "u-alice"
     assert len(oauth_server.journal) == before
+
+
+def test_the_code_arrives_in_a_form(
+    oauth_server: FakeOAuth, start: Callable[..., str], browser: httpx.Client
+) -> None:
+    oauth_server.login("alice")
+    apache = start("FORM_POST")
+    page = browser.get(f"{apache}/pages", follow_redirects=True).raise_for_status()
+    form = form_in(page.text)
+    assert form["url"] == f"{apache}/callback"
+    back = browser.post(form["url"], data=form["fields"], follow_redirects=True)
+    assert back.raise_for_status().json()["X-Remote-User"] == "u-alice"
 
 
 def test_the_application_refreshes_with_a_request_to_apache(

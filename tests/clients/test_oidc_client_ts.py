@@ -31,6 +31,7 @@ PAGE: Final = """<title>application</title><link rel="icon" href="data:,">
     loadUserInfo: true,
     automaticSilentRenew: false,
   });
+  if (location.pathname === "/silent") manager.signinSilentCallback();
   const shown = ({ profile, access_token, refresh_token, expires_in, scope }) =>
     ({ profile, access_token, refresh_token, expires_in, scope });
 </script>"""
@@ -99,6 +100,25 @@ def test_logs_in_and_refreshes(server: FakeOAuth, page: Page, origin: str) -> No
     assert renewed["profile"]["sub"] == "u-alice"
     assert renewed["refresh_token"] != user["refresh_token"]
     assert sent_to(server, "token")[-1].grant_type == "refresh_token"
+
+
+def test_renews_silently_in_a_frame(server: FakeOAuth, page: Page, origin: str) -> None:
+    user = log_in(page, origin)
+    server.clock.advance(3600)
+    renewed = page.evaluate("manager.signinSilent({ forceIframeAuth: true }).then(shown)")
+    assert renewed["profile"]["sub"] == "u-alice"
+    assert renewed["access_token"] != user["access_token"]
+    assert sent_to(server, "authorize")[-1].query["prompt"] == "none"
+    assert sent_to(server, "token")[-1].grant_type == "authorization_code"
+
+
+def test_is_told_that_a_silent_renew_needs_a_login(
+    server: FakeOAuth, page: Page, origin: str
+) -> None:
+    log_in(page, origin)
+    server.logout()
+    code = "manager.signinSilent({ forceIframeAuth: true }).catch(({ error }) => error)"
+    assert page.evaluate(code) == "login_required"
 
 
 def test_revokes_its_tokens(server: FakeOAuth, page: Page, origin: str) -> None:

@@ -66,3 +66,24 @@ def test_introspects_and_revokes(oauth_server: FakeOAuth, node: Callable[..., An
     assert found["after"] == {"active": False}
     assert found["refresh"]["error"] == "invalid_grant"
     assert found["userinfo"]["status"] == 401
+
+
+@pytest.mark.oauth_server(authorization_response_iss=True)
+@pytest.mark.parametrize("scenario", ["basic", "form_post"])
+def test_compares_the_issuer_of_the_authorization_response(
+    oauth_server: FakeOAuth, node: Callable[..., Any], scenario: str
+) -> None:
+    # It refuses a response without `iss` if the metadata promise one (RFC 9207).
+    oauth_server.login("alice")
+    node(SCRIPT, scenario)
+    assert oauth_server.metadata()["authorization_response_iss_parameter_supported"]
+
+
+def test_receives_the_code_in_a_form(oauth_server: FakeOAuth, node: Callable[..., Any]) -> None:
+    oauth_server.login("alice")
+    assert node(SCRIPT, "form_post") == "u-alice"
+    assert sent_to(oauth_server, "authorize")[0].query["response_mode"] == "form_post"
+
+
+def test_is_told_that_a_silent_login_is_not_possible(node: Callable[..., Any]) -> None:
+    assert node(SCRIPT, "silent")["error"] == "login_required"

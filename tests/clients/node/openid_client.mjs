@@ -28,13 +28,21 @@ async function logIn(config, parameters = {}) {
     code_challenge_method: "S256",
     ...parameters,
   });
-  const back = new URL(await ask("browse", url.href));
-  return client.authorizationCodeGrant(config, back, {
+  return client.authorizationCodeGrant(config, await returned(url), {
     pkceCodeVerifier,
     expectedState,
     expectedNonce,
     idTokenExpected: true,
   });
+}
+
+/** Return what the browser brings back from the authorization endpoint. */
+async function returned(url) {
+  if (url.searchParams.get("response_mode") !== "form_post") {
+    return new URL(await ask("browse", url.href));
+  }
+  const form = await ask("receive_form", url.href);
+  return new Request(form.url, { method: "POST", body: new URLSearchParams(form.fields) });
 }
 
 /** Log in, read the user's claims, and refresh twice, each time after the access token expired. */
@@ -70,6 +78,15 @@ await play({
     const { refresh_token } = await logIn(config);
     await client.refreshTokenGrant(config, refresh_token);
     return refusal(client.refreshTokenGrant(config, refresh_token));
+  },
+
+  async form_post() {
+    const tokens = await logIn(await discovered(), { response_mode: "form_post" });
+    return tokens.claims().sub;
+  },
+
+  async silent() {
+    return refusal(logIn(await discovered(), { prompt: "none" }));
   },
 
   async wrong_secret() {
