@@ -23,7 +23,7 @@ PACKAGES: Final = HERE / "node_modules"
 
 # Basic authentication form-encodes a secret (RFC 6749 section 2.3.1), and this one shows whether.
 SECRET: Final = "s+%41 x"
-SCOPE: Final = "openid email"
+SCOPE: Final = "openid profile email"
 # A loopback redirect URI matches on any port (RFC 8252 section 7.3).
 REDIRECT_URI: Final = "http://127.0.0.1:3000/callback"
 SILENT_REDIRECT_URI: Final = "http://127.0.0.1:3000/silent"

@@ -41,7 +41,7 @@ async function serve(more) {
         clientID: "web",
         clientSecret: options.secret,
         callbackURL: "/callback",
-        scope: ["email"],
+        scope: ["profile", "email"],
         nonce: true,
         // Without it, the profile is read from the ID token alone.
         skipUserProfile: false,
