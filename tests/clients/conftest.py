@@ -27,13 +27,17 @@ SCOPE: Final = "openid profile email"
 # A loopback redirect URI matches on any port (RFC 8252 section 7.3).
 REDIRECT_URI: Final = "http://127.0.0.1:3000/callback"
 SILENT_REDIRECT_URI: Final = "http://127.0.0.1:3000/silent"
+LOGOUT_REDIRECT_URI: Final = "http://127.0.0.1:3000/out"
 
 
 @pytest.fixture(scope="session")
 def oauth_settings() -> Settings:
     """Return a server of the RFCs with a confidential and a public client."""
-    redirect_uris = [REDIRECT_URI, SILENT_REDIRECT_URI]
-    scopes = SCOPE.split()
+    registered: dict[str, Any] = {
+        "scopes": SCOPE.split(),
+        "redirect_uris": [REDIRECT_URI, SILENT_REDIRECT_URI],
+        "logout_redirect_uris": [LOGOUT_REDIRECT_URI],
+    }
     return Settings(
         dialect="rfc",
         refresh_policy="rotate",
@@ -44,10 +48,8 @@ def oauth_settings() -> Settings:
             User(sub="u-bob", username="bob", password="builder"),
         ],
         clients=[
-            Client(
-                client_id="web", client_secret=SECRET, scopes=scopes, redirect_uris=redirect_uris
-            ),
-            Client(client_id="phone", scopes=scopes, redirect_uris=redirect_uris),
+            Client(client_id="web", client_secret=SECRET, **registered),
+            Client(client_id="phone", **registered),
         ],
         refresh_tokens=[],
     )

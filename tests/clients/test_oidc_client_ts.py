@@ -30,6 +30,7 @@ PAGE: Final = """<title>application</title><link rel="icon" href="data:,">
     scope: "%(scope)s",
     loadUserInfo: true,
     automaticSilentRenew: false,
+    %(more)s
   });
   if (location.pathname === "/silent") manager.signinSilentCallback();
   const shown = ({ profile, access_token, refresh_token, expires_in, scope }) =>
@@ -50,6 +51,12 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
+def more() -> str:
+    """Return further settings of oidc-client-ts, as JavaScript."""
+    return ""
+
+
+@pytest.fixture
 def origin(httpserver: HTTPServer) -> str:
     """Return the origin of the application."""
     return httpserver.url_for("").rstrip("/")
@@ -64,10 +71,10 @@ def server(make_oauth_server: Callable[..., FakeOAuth], origin: str) -> FakeOAut
 
 
 @pytest.fixture
-def page(chromium: Browser, httpserver: HTTPServer, server: FakeOAuth) -> Iterator[Page]:
+def page(chromium: Browser, httpserver: HTTPServer, server: FakeOAuth, more: str) -> Iterator[Page]:
     """Return the application's page."""
     require_packages()
-    html = PAGE % {"issuer": server.issuer, "scope": SCOPE}
+    html = PAGE % {"issuer": server.issuer, "scope": SCOPE, "more": more}
     for path in ("/", "/callback", "/silent", "/out"):
         httpserver.expect_request(path).respond_with_data(html, content_type="text/html")
     library = (PACKAGES / LIBRARY).read_bytes()

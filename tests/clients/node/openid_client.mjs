@@ -1,49 +1,10 @@
 // openid-client 6, used as its README says.
 
 import * as client from "openid-client";
+import { discovered, logIn } from "./relying_party.mjs";
 import { ask, options, play, refusal } from "./script.mjs";
 
-const redirect_uri = "http://127.0.0.1:3000/callback";
-const { issuer, scope, secret } = options;
-
-/** Return the configuration of a client, read from the discovery document. */
-function discovered(clientId = "web", authentication = client.ClientSecretBasic(secret)) {
-  return client.discovery(new URL(issuer), clientId, undefined, authentication, {
-    // Plain HTTP needs leave; and ID tokens are verified although they come from the server itself.
-    execute: [client.allowInsecureRequests, client.enableNonRepudiationChecks],
-  });
-}
-
-/** Log in with PKCE, and return the tokens. */
-async function logIn(config, parameters = {}) {
-  const pkceCodeVerifier = client.randomPKCECodeVerifier();
-  const expectedState = client.randomState();
-  const expectedNonce = client.randomNonce();
-  const url = client.buildAuthorizationUrl(config, {
-    redirect_uri,
-    scope,
-    state: expectedState,
-    nonce: expectedNonce,
-    code_challenge: await client.calculatePKCECodeChallenge(pkceCodeVerifier),
-    code_challenge_method: "S256",
-    ...parameters,
-  });
-  return client.authorizationCodeGrant(config, await returned(url), {
-    pkceCodeVerifier,
-    expectedState,
-    expectedNonce,
-    idTokenExpected: true,
-  });
-}
-
-/** Return what the browser brings back from the authorization endpoint. */
-async function returned(url) {
-  if (url.searchParams.get("response_mode") !== "form_post") {
-    return new URL(await ask("browse", url.href));
-  }
-  const form = await ask("receive_form", url.href);
-  return new Request(form.url, { method: "POST", body: new URLSearchParams(form.fields) });
-}
+const { secret } = options;
 
 /** Log in, read the user's claims, and refresh twice, each time after the access token expired. */
 async function session(config) {
@@ -81,12 +42,12 @@ await play({
   },
 
   async form_post() {
-    const tokens = await logIn(await discovered(), { response_mode: "form_post" });
+    const tokens = await logIn(await discovered(), { parameters: { response_mode: "form_post" } });
     return tokens.claims().sub;
   },
 
   async silent() {
-    return refusal(logIn(await discovered(), { prompt: "none" }));
+    return refusal(logIn(await discovered(), { parameters: { prompt: "none" } }));
   },
 
   async wrong_secret() {
