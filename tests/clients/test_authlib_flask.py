@@ -20,6 +20,8 @@ def application(oauth_server: FakeOAuth) -> FlaskClient:
     """Return the browser of an application as Authlib's documentation shows it."""
     app = Flask(__name__)
     app.secret_key = "of the session"
+    # The cookie of the session belongs to the host of the redirect URI.
+    app.config["SERVER_NAME"] = "127.0.0.1:3000"
     oauth: Any = OAuth(app)
     oauth.register(
         "fake",
