@@ -166,10 +166,33 @@ def test_a_client_that_registers_no_scope_can_have_every_scope_that_is_known() -
     resource = ProtectedResource(path="/files", scopes=["files:read"], scope="files:write a")
     scope = Site(resources=[resource]).registered()["scope"]
     assert scope == "openid profile email address phone offline_access a files:read files:write"
-    limited = Site()
-    client_id = limited.registered({**PUBLIC, "scope": "a"})["client_id"]
-    tokens = limited.exchange(client_id, limited.code(client_id, scope="openid a")).get_json()
-    assert tokens["scope"] == "a"
+
+
+def test_a_registered_client_steps_up_to_other_scopes() -> None:
+    site = Site()
+    client_id = site.registered({**PUBLIC, "scope": "a"})["client_id"]
+    code = site.code(client_id, scope="a files:write")
+    assert site.exchange(client_id, code).get_json()["scope"] == "a files:write"
+
+
+class Strict(MCP):
+    """A server that limits a client to the scopes of its registration."""
+
+    limits_registered_scopes = True
+
+
+def test_a_dialect_can_limit_a_registered_client_to_its_scopes() -> None:
+    site = Site(dialect=Strict)
+    client_id = site.registered({**PUBLIC, "scope": "a"})["client_id"]
+    code = site.code(client_id, scope="a files:write")
+    assert site.exchange(client_id, code).get_json()["scope"] == "a"
+
+
+def test_a_client_of_the_settings_is_limited_to_its_scopes() -> None:
+    phone = Client(client_id="phone", scopes=["a"], redirect_uris=[CALLBACK])
+    site = Site(clients=[phone])
+    code = site.code("phone", scope="a files:write")
+    assert site.exchange("phone", code).get_json()["scope"] == "a"
 
 
 @pytest.mark.parametrize(

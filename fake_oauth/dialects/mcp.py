@@ -32,6 +32,8 @@ class MCP(RFC):
     reads_client_documents: ClassVar[bool] = True
     # Many MCP clients omit `grant_types`, and expect a refresh token.
     registered_grant_types: ClassVar[tuple[str, ...]] = ("authorization_code", "refresh_token")
+    # MCP clients register the scopes of the first challenge, and later request those of others.
+    limits_registered_scopes: ClassVar[bool] = False
     sends_issuer: ClassVar[bool] = True
     indicates_resources: ClassVar[bool] = True
     resource_metadata: ClassVar[tuple[Place, ...]] = ("challenge", "path", "root")

@@ -159,6 +159,9 @@ class Dialect:
     Metadata Document), unless the settings change it."""
     registered_grant_types: ClassVar[tuple[str, ...]] = ("authorization_code",)
     """The grant types of a client that registers without `grant_types` (RFC 7591 section 2)."""
+    limits_registered_scopes: ClassVar[bool] = True
+    """Whether a client that registered itself, or that a document describes, can be granted only
+    the scopes that it registered (RFC 7591 section 2)."""
     omits_blanks: ClassVar[bool] = True
     """Whether a parameter without a value counts as omitted (RFC 6749 sections 3.1 and 3.2)."""
     reads_assertions: ClassVar[bool] = True

@@ -293,6 +293,11 @@ class Realm:
             (*client.scopes, "offline_access") if client.may_use("refresh_token") else client.scopes
         )
 
+    def grants_any_scope(self, client: Client) -> bool:
+        """Return whether a user can grant a client every scope, whatever it registered."""
+        is_registered = client.client_id not in self.clients.configured
+        return is_registered and not self.dialect.limits_registered_scopes
+
     def named_scopes(self, client: Client, scope: str | None) -> tuple[str, ...]:
         """Return scopes that a person names; None is every one of the client.
 
