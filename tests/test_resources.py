@@ -280,6 +280,18 @@ def test_pieces_can_be_left_out(
     assert challenge == f'Bearer realm="fake_oauth"{named}'
 
 
+@pytest.mark.parametrize(
+    ("indicates", "status"), [(True, 401), (False, 200)], ids=["indicated", "not_indicated"]
+)
+def test_a_token_of_another_server_with_the_same_key(*, indicates: bool, status: int) -> None:
+    other = Site(issuer="https://other.example")
+    token = other.post("client_credentials", resource=MCP).get_json()["access_token"]
+    site = Site(indicate_resources=indicates)
+    assert site.call(token).status_code == status
+    if indicates:
+        assert site.reason.endswith("this server: issued by 'https://other.example'")
+
+
 def test_the_authorization_server_can_move(site: Site) -> None:
     site.server.resource.authorization_servers = ["https://other.example"]
     told = site.browser.get("/.well-known/oauth-protected-resource").get_json()

@@ -92,6 +92,10 @@ def inspect(realm: Realm, access_token: str, now: float) -> Inspection:
         return Inspection(claims={}, record=record, flaw=_FOREIGN, detail=str(error))
     if record is None and not realm.dialect.is_access_token(header, claims):
         return Inspection(claims={}, flaw=_FOREIGN, detail="an ID token")
+    issuer = claims.get("iss")
+    # Two fakes have the same key by default.
+    if record is None and realm.resources.are_indicated and issuer != realm.issuer:
+        return Inspection(claims={}, flaw=_FOREIGN, detail=f"issued by {issuer!r}")
     return Inspection(claims=claims, record=record, flaw=flaw_of(claims, record, now))
 
 
