@@ -139,7 +139,7 @@ class _Form(HTMLParser):
         if tag == "form":
             self.action = values["action"]
         elif tag == "input":
-            self.fields[values["name"]] = values["value"]
+            self.fields[values["name"]] = values.get("value", "")
 
 
 def form_in(page: str) -> dict[str, Any]:
