@@ -17,7 +17,7 @@ BIN := .venv/$(MAIN)/bin
 ARGS ?=
 
 # Made on the way to something else, and worth keeping.
-.PRECIOUS: .venv/%/ready
+.PRECIOUS: .venv/%/ready .venv/clients-%/ready
 
 .PHONY: serve test check format lint types wheel clients fuzz fuzz-quick soak soak-quick bench clean
 
@@ -60,9 +60,12 @@ wheel: .venv/$(MAIN)/ready
 	.venv/wheel/bin/python -m pip install -q "$$(ls $(CURDIR)/dist/*.whl)[check,pytest]"
 	.venv/wheel/bin/python -I -m pytest -q -c tests/wheel/pytest.ini tests/wheel/test_contract.py
 
-# Clients that others wrote, unmodified; those whose tools are missing are skipped.
-clients: .venv/clients/ready tests/clients/node_modules/ready
-	.venv/clients/bin/python -m pytest -q -c tests/clients/pytest.ini tests/clients $(ARGS)
+# Clients that others wrote, unmodified, with the first and the last Python; those whose tools are
+# missing are skipped.
+clients: $(sort $(MAIN:%=clients-%) $(lastword $(ALL:%=clients-%)))
+
+clients-%: .venv/clients-%/ready tests/clients/node_modules/ready
+	.venv/clients-$*/bin/python -m pytest -q -c tests/clients/pytest.ini tests/clients $(ARGS)
 
 # What its own description allows, and what it does not, thrown at it.
 fuzz: .venv/fuzz/ready
@@ -98,11 +101,11 @@ bench: .venv/$(MAIN)/ready
 	@touch $@
 
 # The versions that docs/clients.md names, without the tools of development.
-.venv/clients/ready: pyproject.toml tests/clients/requirements.txt
-	@echo "setting up .venv/clients (once)"
-	@rm -rf .venv/clients
-	@$(call python_of,$(MAIN)) -m venv .venv/clients
-	@.venv/clients/bin/python -m pip install -q --disable-pip-version-check -e '.[tls]' \
+.venv/clients-%/ready: pyproject.toml tests/clients/requirements.txt
+	@echo "setting up .venv/clients-$* (once)"
+	@rm -rf .venv/clients-$*
+	@$(call python_of,$*) -m venv .venv/clients-$*
+	@.venv/clients-$*/bin/python -m pip install -q --disable-pip-version-check -e '.[tls]' \
 		-r tests/clients/requirements.txt
 	@touch $@
 
