@@ -27,15 +27,6 @@ if TYPE_CHECKING:
 BODY_LIMIT: Final = 64 * 1024
 PARAMETER_LIMIT: Final = 100
 
-# The proofs that not every server reads, as form parameters and as headers, each with the attribute
-# of the dialect that says whether it is read. No response shows that a proof was not read, so the
-# journal does.
-_PROOFS: Final[Mapping[str, str]] = {"client_assertion": "reads_assertions"}
-_PROOF_HEADERS: Final[Mapping[str, str]] = {"DPoP": "reads_dpop"}
-_PROOF_VARIABLES: Final = {
-    name: f"HTTP_{name.upper().replace('-', '_')}" for name in _PROOF_HEADERS
-}
-
 _NOTHING: Final = Parameters()
 _BAD_ESCAPE: Final = re.compile("%(?![0-9A-Fa-f]{2})")
 
@@ -327,14 +318,15 @@ def _decoded(text: str) -> str:
 
 
 def _unread(environ: WSGIEnvironment, form: Parameters, dialect: Dialect) -> tuple[str, ...]:
-    """Return a note for each proof that the request carries and the server does not read."""
+    """Return a note for each proof that the request carries and the server does not read.
+
+    No response shows that a proof was not read.
+    """
     notes: tuple[str, ...] = ()
-    for name, reads in _PROOFS.items():
-        if name in form and not getattr(dialect, reads):
-            notes = (*notes, f"{name} is not read: this server does not know it")
-    for name, reads in _PROOF_HEADERS.items():
-        if _PROOF_VARIABLES[name] in environ and not getattr(dialect, reads):
-            notes = (*notes, f"the {name} header is not read: this server does not know it")
+    if "client_assertion" in form and not dialect.reads_assertions:
+        notes = ("client_assertion is not read: this server does not know it",)
+    if "HTTP_DPOP" in environ and not dialect.reads_dpop:
+        notes = (*notes, "the DPoP header is not read: this server does not know it")
     return notes
 
 

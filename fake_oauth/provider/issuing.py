@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from fake_oauth.provider.claims import in_id_token, in_tokens
 from fake_oauth.provider.model import Client, PreconfiguredRefreshToken, TokenFormat, User
@@ -180,16 +181,16 @@ def mint(
     access_token, record = new_access_token(realm, grant, details)
     id_token = None
     if grant.is_users and "openid" in grant.scopes:
-        id_token = new_id_token(
+        details = token_details(
             realm,
             grant,
-            replace(
-                details,
-                lifetime_seconds=terms.id_token_seconds,
-                jti=realm.ids.draw("jti"),
-                access_token=access_token,
-            ),
+            now,
+            kind="id_token",
+            scopes=granted,
+            nonce=nonce,
+            goes_with=access_token,
         )
+        id_token = new_id_token(realm, details)
     sent = refresh_token if returned else None
     tokens = TokenSet(
         access_token=access_token,
@@ -207,29 +208,42 @@ def token_details(
     grant: Grant,
     now: float,
     *,
+    kind: Literal["access_token", "id_token"] = "access_token",
     scopes: Sequence[str],
     nonce: str | None = None,
     audience: Sequence[str] = (),
     jkt: str | None = None,
+    goes_with: str | None = None,
 ) -> TokenDetails:
-    """Return what a new access token of a grant says."""
+    """Return what a new token of a grant says.
+
+    An ID token `goes_with` an access token of the same response.
+    """
     client = realm.owner(grant)
+    terms = realm.terms(client)
     user = realm.users.get(grant.sub) if grant.is_users else None
+    if kind == "access_token":
+        seconds, claims = terms.access_token_seconds, in_tokens(realm.dialect, user)
+    else:
+        seconds, claims = terms.id_token_seconds, in_id_token(realm, user, client, scopes)
+        if grant.actor is not None:
+            claims = {**claims, "act": grant.actor}
     return TokenDetails(
         issuer=realm.issuer,
         sub=grant.sub,
         client_id=grant.client_id,
         issued_at=int(now),
-        lifetime_seconds=realm.terms(client).access_token_seconds,
+        lifetime_seconds=seconds,
         jti=realm.ids.draw("jti"),
         scopes=scopes,
         nonce=nonce,
-        extra_claims={**in_tokens(realm.dialect, user), **client.extra_claims},
+        extra_claims={**claims, **client.extra_claims},
         audience=audience or realm.resources.default_audience,
         auth_time=grant.auth_time,
         confirmation=None if jkt is None else {"jkt": jkt},
         actor=grant.actor,
         alg=realm.keys.signing.alg,
+        access_token=goes_with,
     )
 
 
@@ -259,16 +273,12 @@ def new_access_token(
     return value, record
 
 
-def new_id_token(realm: Realm, grant: Grant, details: TokenDetails) -> str:
-    """Return a new ID token, with the claims of its user."""
-    dialect, client = realm.dialect, realm.owner(grant)
-    # The key may rotate between two tokens, and `at_hash` depends on its algorithm.
-    key = realm.keys.signing
-    own = in_id_token(realm, realm.users.get(grant.sub), client, details.scopes)
-    actor = {} if details.actor is None else {"act": details.actor}
-    claims = dialect.id_token_claims(
-        replace(details, alg=key.alg, extra_claims={**own, **client.extra_claims, **actor})
-    )
+def new_id_token(realm: Realm, details: TokenDetails) -> str:
+    """Return a new ID token."""
+    dialect, key = realm.dialect, realm.keys.signing
+    if details.alg != key.alg:  # The keys have rotated since, and `at_hash` depends on it.
+        details = replace(details, alg=key.alg)
+    claims = dialect.id_token_claims(details)
     return encode(dialect.id_token_header(key), claims, key, dialect.write_jwt_json)
 
 

@@ -313,13 +313,21 @@ def _issue(
     longest = terms.id_token_seconds if is_id_token else terms.access_token_seconds
     seconds = int(min(longest, expires_at - int(now)))
     details = replace(
-        token_details(realm, grant, now, scopes=grant.scopes, audience=audience, jkt=request.jkt),
+        token_details(
+            realm,
+            grant,
+            now,
+            kind="id_token" if is_id_token else "access_token",
+            scopes=grant.scopes,
+            audience=audience,
+            jkt=request.jkt,
+        ),
         lifetime_seconds=seconds,
     )
     issued: tuple[IssuedToken, ...] = ()
     if is_id_token:
         client_id = audience[0] if audience else grant.client_id
-        value = new_id_token(realm, grant, replace(details, client_id=client_id))
+        value = new_id_token(realm, replace(details, client_id=client_id))
     else:
         token_format: TokenFormat | None = "jwt" if issued_type == _JWT else None
         value, record = new_access_token(realm, grant, details, token_format)
