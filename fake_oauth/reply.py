@@ -5,7 +5,7 @@ Which status and members an error has, and how JSON is laid out, is the dialect'
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -104,13 +104,15 @@ def redirect(
     )
 
 
-def texts_in(data: object) -> Iterator[str]:
-    """Yield every text in JSON data, at any depth."""
-    if isinstance(data, str):
-        yield data
-    elif isinstance(data, Mapping):
-        for member in data.values():
-            yield from texts_in(member)
-    elif isinstance(data, list | tuple):
-        for item in data:
-            yield from texts_in(item)
+def texts_in(data: object) -> set[str]:
+    """Return every text in JSON data, at any depth."""
+    texts, waiting = set(), [data]
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, str):
+            texts.add(found)
+        elif isinstance(found, Mapping):
+            waiting.extend(found.values())
+        elif isinstance(found, list | tuple):
+            waiting.extend(found)
+    return texts

@@ -76,7 +76,7 @@ def token(realm: Realm, request: HTTPRequest) -> Reply:
     granted = grants.token(realm, request.token_request(proof))
     data = realm.dialect.token_reply(granted.tokens)
     # A dialect can leave tokens out, or put them inside of another member.
-    texts = set(texts_in(data))
+    texts = texts_in(data)
     values = {"a": granted.tokens.access_token, "r": granted.tokens.refresh_token}
     return Reply(
         data=data,
