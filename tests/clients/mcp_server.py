@@ -78,11 +78,39 @@ def _access_token(token: str, claims: Mapping[str, Any]) -> AccessToken:
     )
 
 
+class Notes:
+    """The running server. Change `scope` to require more than the SDK checks."""
+
+    def __init__(self, url: str, verifier: TokenVerifier) -> None:
+        self.url = url
+        self.scope: str | None = None
+        self._verifier = verifier
+        self._app: Any = None
+
+    def wrap(self, app: Any) -> None:
+        """Serve this app below the check of `scope`."""
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Refuse a token without the scopes; the challenge has them (MCP 2026-07-28)."""
+        headers = dict(scope.get("headers", ()))
+        token = headers.get(b"authorization", b"").decode().removeprefix("Bearer ")
+        if self.scope is not None and token:
+            access = await self._verifier.verify_token(token)
+            if access is not None and not set(self.scope.split()) <= set(access.scopes):
+                challenge = f'Bearer error="insufficient_scope", scope="{self.scope}"'
+                fields = [(b"www-authenticate", challenge.encode()), (b"content-length", b"0")]
+                await send({"type": "http.response.start", "status": 403, "headers": fields})
+                await send({"type": "http.response.body"})
+                return
+        await self._app(scope, receive, send)
+
+
 @contextmanager
 def serve(
     metadata: Mapping[str, Any], *, introspect_as: tuple[str, str] | None = None
-) -> Iterator[str]:
-    """Serve an MCP server with the tool `whoami`, and return its URL."""
+) -> Iterator[Notes]:
+    """Serve an MCP server with the tool `whoami`."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/mcp"
@@ -111,12 +139,13 @@ def serve(
 
         mcp.add_tool(whoami)
 
-        app = mcp.streamable_http_app()
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="none"))
+        notes = Notes(url, verifier)
+        notes.wrap(mcp.streamable_http_app())
+        server = uvicorn.Server(uvicorn.Config(notes, log_level="error", ws="none"))
         thread = Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
-            yield url
+            yield notes
         finally:
             server.should_exit = True
             thread.join()

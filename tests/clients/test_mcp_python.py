@@ -135,13 +135,13 @@ def test_an_unknown_client_registers_logs_in_and_calls_a_tool(
     oauth_server: FakeOAuth, provide: Provide
 ) -> None:
     oauth_server.login()
-    with serve(oauth_server.metadata()) as url:
-        assert call_tool(provide(url), url) == "MOCK_USERNAME"
+    with serve(oauth_server.metadata()) as notes:
+        assert call_tool(provide(notes.url), notes.url) == "MOCK_USERNAME"
     assert flow(oauth_server) == [*LOGIN, "jwks 200"]
     _, _, authorized, exchanged, *_ = oauth_server.journal
     assert SCOPE in authorized.query["scope"]
     assert authorized.query["code_challenge_method"] == "S256"
-    assert authorized.query["resource"] == exchanged.form["resource"] == url
+    assert authorized.query["resource"] == exchanged.form["resource"] == notes.url
 
 
 def test_the_server_of_the_tool_introspects_each_token(
@@ -149,8 +149,8 @@ def test_the_server_of_the_tool_introspects_each_token(
 ) -> None:
     oauth_server.login()
     resource_server = ("TENANT_CLIENT_ID", "TENANT_CLIENT_SECRET")
-    with serve(oauth_server.metadata(), introspect_as=resource_server) as url:
-        assert call_tool(provide(url), url) == "MOCK_USERNAME"
+    with serve(oauth_server.metadata(), introspect_as=resource_server) as notes:
+        assert call_tool(provide(notes.url), notes.url) == "MOCK_USERNAME"
     assert {exchange.status for exchange in sent_to(oauth_server, "introspect")} == {200}
 
 
@@ -163,8 +163,8 @@ def test_a_user_picks_themselves_on_the_login_page(
         fields = {**form["fields"], "sub": "MOCK_USERNAME"}
         return browser.post(str(page.url.join(form["url"])), data=fields).headers["Location"]
 
-    with serve(oauth_server.metadata()) as url:
-        assert call_tool(provide(url, browse=click), url) == "MOCK_USERNAME"
+    with serve(oauth_server.metadata()) as notes:
+        assert call_tool(provide(notes.url, browse=click), notes.url) == "MOCK_USERNAME"
 
 
 def test_logs_in_at_the_resource_in_the_box(oauth_server: FakeOAuth, provide: Provide) -> None:
