@@ -6,6 +6,8 @@ The server has no settings but its dialect, except where a test says so.
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -17,6 +19,7 @@ from mcp import Client
 from mcp.client.auth import AuthorizationCodeResult, OAuthClientProvider, OAuthFlowError
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
+from pydantic import AnyHttpUrl
 
 from fake_oauth import Client as ClientOfSettings
 from fake_oauth import FakeOAuth, Settings, faults
@@ -154,17 +157,45 @@ def test_the_server_of_the_tool_introspects_each_token(
     assert {exchange.status for exchange in sent_to(oauth_server, "introspect")} == {200}
 
 
-def test_a_user_picks_themselves_on_the_login_page(
-    oauth_server: FakeOAuth, provide: Provide, browser: httpx.Client
-) -> None:
+@pytest.fixture
+def click(browser: httpx.Client) -> Callable[[str], str]:
+    """Return a function that picks the user on the login page, and returns where it leads."""
+
     def click(url: str) -> str:
         page = browser.get(url, follow_redirects=True)
         form = form_in(page.text)
         fields = {**form["fields"], "sub": "MOCK_USERNAME"}
         return browser.post(str(page.url.join(form["url"])), data=fields).headers["Location"]
 
+    return click
+
+
+def test_logs_in_at_the_stub_server_without_any_settings(
+    provide: Provide, browser: httpx.Client, click: Callable[[str], str]
+) -> None:
+    command = [sys.executable, "-m", "fake_oauth", "serve", "--dialect", "mcp", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as stub:
+        try:
+            assert stub.stdout is not None
+            (issuer,) = (
+                line.split()[-1]
+                for line in iter(stub.stdout.readline, "Press Ctrl-C to stop.\n")
+                if line.startswith("  issuer ")
+            )
+            metadata = browser.get(f"{issuer}/.well-known/oauth-authorization-server").json()
+            with serve(metadata) as notes:
+                assert call_tool(provide(notes.url, browse=click), notes.url) == "MOCK_USERNAME"
+        finally:
+            stub.terminate()
+
+
+# An AnyHttpUrl of the SDK's documentation has a slash after the origin.
+@pytest.mark.oauth_server(issuer="http://127.0.0.1:{port}/")
+def test_the_issuer_can_have_a_slash(oauth_server: FakeOAuth, provide: Provide) -> None:
+    oauth_server.login()
+    assert oauth_server.issuer == str(AnyHttpUrl(oauth_server.url))
     with serve(oauth_server.metadata()) as notes:
-        assert call_tool(provide(notes.url, browse=click), notes.url) == "MOCK_USERNAME"
+        assert call_tool(provide(notes.url), notes.url) == "MOCK_USERNAME"
 
 
 def test_logs_in_at_the_resource_in_the_box(oauth_server: FakeOAuth, provide: Provide) -> None:
