@@ -152,3 +152,15 @@ def test_a_client_is_known_by_its_document(
     assert call(document=DOCUMENT_URL)["users"] == [ALICE]
     assert not sent_to(oauth_server, "register")
     assert sent_to(oauth_server, "token")[0].client_id == DOCUMENT_URL
+
+
+def test_version_2_refuses_the_response_of_another_server(
+    oauth_server: FakeOAuth, notes: Notes, node: Callable[..., Any]
+) -> None:
+    oauth_server.login()
+    fault = faults.RedirectParameter("iss", "https://other.example")
+    oauth_server.script(faults.Rule(fault, endpoint="authorize"))
+    package = "@modelcontextprotocol/client"
+    error = node("mcp_client.mjs", "refuse", package=package, url=notes.url)
+    assert error == "IssuerMismatchError"
+    assert not sent_to(oauth_server, "token")

@@ -83,6 +83,16 @@ async function connected() {
 }
 
 await play({
+  /** Return the name of the error that ends the login. */
+  async refuse() {
+    try {
+      await connected();
+    } catch (error) {
+      return error.constructor.name;
+    }
+    throw new Error("the response was accepted");
+  },
+
   // Call the tool as often as the test says; between the calls, the test changes the server.
   async call() {
     let client = await connected();
