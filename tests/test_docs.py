@@ -30,6 +30,7 @@ from fake_oauth import (
     Exchange,
     FakeOAuth,
     PreconfiguredRefreshToken,
+    ProtectedResource,
     RefreshPolicy,
     Settings,
     SigningKey,
@@ -47,6 +48,7 @@ from fake_oauth.control.api import CONTROLS
 from fake_oauth.dialects import DIALECTS
 from fake_oauth.http.endpoints import methods_of
 from fake_oauth.provider.errors import Cause
+from fake_oauth.provider.ids import IdKind
 from fake_oauth.provider.keys import ALGORITHMS
 from fake_oauth.provider.model import OwnTerms
 from fake_oauth.structure import structure
@@ -368,7 +370,16 @@ def shown(default: Any) -> str:
 
 @pytest.mark.parametrize(
     "kind",
-    [Settings, Client, User, AuthSource, PreconfiguredRefreshToken, TrustedIssuer, SigningKey],
+    [
+        Settings,
+        Client,
+        User,
+        AuthSource,
+        PreconfiguredRefreshToken,
+        TrustedIssuer,
+        SigningKey,
+        ProtectedResource,
+    ],
 )
 def test_the_settings_tables_are_complete(kind: Any) -> None:
     rows = table(kind.__name__)
@@ -376,13 +387,40 @@ def test_the_settings_tables_are_complete(kind: Any) -> None:
     assert set(rows) == {field.name for field in fields(kind)} - terms
 
 
-@pytest.mark.parametrize("kind", [Settings, Client, AuthSource, TrustedIssuer])
+@pytest.mark.parametrize("kind", [Settings, Client, AuthSource, TrustedIssuer, ProtectedResource])
 def test_the_defaults_in_the_tables_are_true(kind: Any) -> None:
     rows = table(kind.__name__)
     for field in fields(kind):
         plain = field.default is not MISSING and not isinstance(field.default, tuple)
         if plain and field.name in rows:
             assert rows[field.name] == shown(field.default), field.name
+
+
+def test_the_kinds_of_ids_are_listed() -> None:
+    section = README.partition("### Ids\n")[2].partition("\n#")[0]
+    cells = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+    assert sorted(re.findall(r"`(\w+)`", " ".join(cells))) == sorted(get_args(IdKind))
+
+
+def test_every_page_is_in_the_manual() -> None:
+    section = README.partition("## Manual\n")[2].partition("\n## ")[0]
+    listed = re.findall(r"\]\((docs/[\w-]+\.md)\)", section)
+    assert sorted(listed) == [f"docs/{page.name}" for page in sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_the_options_of_serve_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["serve", "--help"])
+    options = re.findall(r"^  (?:-h, )?(--[\w-]+)", capsys.readouterr().out, re.MULTILINE)
+    rows = re.findall(r"^\| `(--[\w-]+)[ \w]*` \|", STUB, re.MULTILINE)
+    assert rows == [option for option in options if option != "--help"]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_the_paths_of_each_dialect_are_listed(dialect: str) -> None:
+    section = DIALECT_PAGE.partition("\n## Differences\n")[2].partition("\n## ")[0]
+    listed = re.findall(r"`(/[\w./-]+)`", section)
+    assert [path for path in DIALECTS[dialect].paths.values() if path not in listed] == []
 
 
 def test_the_endpoints_are_listed() -> None:
