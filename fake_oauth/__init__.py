@@ -1,4 +1,4 @@
-"""A fake OAuth 2.0 / OpenID Connect server for testing clients that refresh tokens.
+"""A fake OAuth 2.0 / OpenID Connect server for testing clients.
 
 The names below are public, and so are the attributes of what they return. Each name is imported
 when it is first used: the pytest plugin is loaded in every pytest run of its environment, and must

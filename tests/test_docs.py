@@ -323,6 +323,18 @@ def test_the_places_in_contributing_exist() -> None:
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
+def test_every_module_is_in_contributing() -> None:
+    package = ROOT / "fake_oauth"
+    named = set(re.findall(r"`(?:fake_oauth/)?([\w/]+\.py)`", CONTRIBUTING))
+    modules = {path.relative_to(package).as_posix() for path in package.rglob("*.py")}
+    # The row of the folder is for all grant types.
+    assert [
+        module
+        for module in sorted(modules - named)
+        if not module.endswith("/__init__.py") and not module.startswith("provider/grants/")
+    ] == []
+
+
 def test_every_assertion_is_described_with_its_arguments() -> None:
     rows = re.findall(r"^\| `(\w+)\((.*?)\)` \| [^|]+ \|$", BEHAVIOR, re.MULTILINE)
     described = [row for row in rows if row[0] in vars(ClientAssertions)]
