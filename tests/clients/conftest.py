@@ -14,6 +14,8 @@ from typing import Any, Final
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from jwt.algorithms import ECAlgorithm
 
 from fake_oauth import Client, Exchange, FakeOAuth, Settings, User
 from tests.clients.script import Answer, run
@@ -28,6 +30,10 @@ SCOPE: Final = "openid profile email"
 REDIRECT_URI: Final = "http://127.0.0.1:3000/callback"
 SILENT_REDIRECT_URI: Final = "http://127.0.0.1:3000/silent"
 LOGOUT_REDIRECT_URI: Final = "http://127.0.0.1:3000/out"
+_PRIVATE_KEY: Final = ec.generate_private_key(ec.SECP256R1())
+KEY: Final = {**ECAlgorithm.to_jwk(_PRIVATE_KEY, as_dict=True), "kid": "k1", "alg": "ES256"}
+"""The private key of the client `service`, as a JWK."""
+PUBLIC_KEY: Final = {name: value for name, value in KEY.items() if name not in ("d", "key_ops")}
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +56,7 @@ def oauth_settings() -> Settings:
         clients=[
             Client(client_id="web", client_secret=SECRET, **registered),
             Client(client_id="phone", **registered),
+            Client(client_id="service", jwks={"keys": [PUBLIC_KEY]}, **registered),
         ],
         refresh_tokens=[],
     )
@@ -107,6 +114,8 @@ def node(
         known: dict[str, Answer] = {
             "advance": oauth_server.clock.advance,
             "browse": browse,
+            "approve": lambda user_code: oauth_server.approve_device(user_code, "alice"),
+            "deny": oauth_server.deny_device,
             "receive_form": receive_form,
         }
         return run([program, HERE / "node" / name], options, known | dict(answers or {}))
