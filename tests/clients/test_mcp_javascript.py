@@ -164,3 +164,14 @@ def test_version_2_refuses_the_response_of_another_server(
     error = node("mcp_client.mjs", "refuse", package=package, url=notes.url)
     assert error == "IssuerMismatchError"
     assert not sent_to(oauth_server, "token")
+
+
+@pytest.mark.parametrize(
+    ("call", "refreshes"), [(PACKAGES[0], False), (PACKAGES[1], True)], indirect=["call"]
+)
+def test_only_version_2_requests_offline_access(
+    oauth_server: FakeOAuth, call: Callable[..., Any], *, refreshes: bool
+) -> None:
+    oauth_server.login()
+    (tokens,) = call(metadata=REFRESHES)["tokens"]
+    assert ("refresh_token" in tokens) is refreshes
