@@ -175,3 +175,20 @@ def test_only_version_2_requests_offline_access(
     oauth_server.login()
     (tokens,) = call(metadata=REFRESHES)["tokens"]
     assert ("refresh_token" in tokens) is refreshes
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_steps_up_at_an_mcp_server_of_the_same_sdk(
+    oauth_server: FakeOAuth, node: Callable[..., Any], package: str
+) -> None:
+    oauth_server.login()
+
+    def call(url: str) -> Any:
+        answers: dict[str, Callable[[Any], object]] = {"between": lambda _: None}
+        return node("mcp_client.mjs", "call", answers, package=package, url=url, calls=2)
+
+    metadata = oauth_server.metadata()
+    found = node("mcp_server.mjs", "serve", {"call": call}, metadata=metadata)
+    assert found["users"] == [ALICE, ALICE]
+    assert "notes:write" in found["tokens"][1]["scope"]
+    assert len(sent_to(oauth_server, "register")) == 1
