@@ -173,6 +173,8 @@ class Settings(OwnTerms):
     """Whether a redirect URI with `localhost` matches on any port."""
     accept_unknown_scopes: bool | None = None
     """Whether the authorization endpoint ignores unknown scopes; None is as the dialect does."""
+    accept_anonymous_introspection: bool = False
+    """Whether a token can be introspected without client authentication."""
     authorization_response_iss: bool | None = None
     """Whether authorization responses have the issuer as `iss` (RFC 9207); None is as the dialect
     does."""

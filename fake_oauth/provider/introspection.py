@@ -7,7 +7,7 @@ from typing import Any, Final
 from fake_oauth.provider.bearer import Inspection, inspect
 from fake_oauth.provider.errors import OAuthError
 from fake_oauth.provider.realm import Realm
-from fake_oauth.provider.request import TokenRequest
+from fake_oauth.provider.request import Credentials, TokenRequest
 from fake_oauth.provider.store import RefreshToken
 
 # The claims of an access token that the response repeats (RFC 7662 section 2.2; RFC 8693 sections
@@ -21,10 +21,11 @@ def introspect(realm: Realm, request: TokenRequest) -> tuple[dict[str, Any], str
     The response says no more of an unusable token than that it is not active (section 2.2). A
     client that only names itself is refused (section 2.1). `token_type_hint` is not needed.
     """
-    client = realm.authenticate(request.credentials)
-    if client.is_public:
-        reason = f"client {client.client_id} is public, its client_id alone proves nothing"
-        raise OAuthError("invalid_client", reason, cause="client_auth_method")
+    if request.credentials != Credentials() or not realm.acceptance.anonymous_introspection:
+        client = realm.authenticate(request.credentials)
+        if client.is_public:
+            reason = f"client {client.client_id} is public, its client_id alone proves nothing"
+            raise OAuthError("invalid_client", reason, cause="client_auth_method")
     value = request.parameters.required("token")
     now = realm.clock.now()
     with realm.lock:
