@@ -45,6 +45,9 @@ def assemble(
             raw_basic=settings.accept_raw_basic,
             localhost_on_any_port=settings.accept_localhost_on_any_port,
             unknown_scopes=_chosen(settings.accept_unknown_scopes, dialect.accepts_unknown_scopes),
+            anonymous_introspection=_chosen(
+                settings.accept_anonymous_introspection, dialect.accepts_anonymous_introspection
+            ),
             assertion_audience=settings.assertion_audience,
         ),
         proof_rules=ProofRules(

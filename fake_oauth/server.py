@@ -295,6 +295,7 @@ class FakeOAuth:
         The default is the first user. Raise FakeOAuthError for a user who is unknown or not active,
         and for a user code that is unknown, expired, or decided already.
         """
+        self._require_devices("approve_device")
         realm = self._realm
         found = self._active_user("approve_device", user)
         self._decide("approve_device", lambda: device.allow(realm, user_code, found))
@@ -304,6 +305,7 @@ class FakeOAuth:
 
         Raise FakeOAuthError as `approve_device` does.
         """
+        self._require_devices("deny_device")
         realm = self._realm
         self._decide("deny_device", lambda: device.deny(realm, user_code))
 
@@ -409,7 +411,10 @@ class FakeOAuth:
             raise FakeOAuthError(
                 f"forget_client: client {client_id!r} is in the settings; call replace_clients"
             )
-        realm.client(client_id)
+        if client_id not in realm.clients:
+            known = [client.client_id for client in realm.clients.registered()]
+            hint = suggestion(client_id, known) if known else "no client has registered"
+            raise FakeOAuthError(f"forget_client: unknown client {client_id!r}; {hint}")
         realm.forget_client(client_id, "its registration was forgotten")
 
     def replace_users(self, users: Sequence[User]) -> None:
@@ -537,6 +542,10 @@ class FakeOAuth:
                 f"{method}: user {found.login_name!r} is {found.status}; call unfreeze_user first"
             )
         return found
+
+    def _require_devices(self, method: str) -> None:
+        if "device_authorization" not in self.settings.paths:
+            raise FakeOAuthError(f"{method}: the dialect {self.dialect.name} authorizes no devices")
 
     def _decide(self, method: str, decide: Callable[[], object]) -> None:
         try:

@@ -38,7 +38,7 @@ from fake_oauth.provider.model import (
 )
 from fake_oauth.provider.policies import lifetime_problems
 from fake_oauth.provider.registration import is_document_url
-from fake_oauth.provider.resources import Place
+from fake_oauth.provider.resources import WELL_KNOWN, Place
 from fake_oauth.structure import Problem, json_problems, structure, suggestion, type_problems
 
 _NONE_DEFINED: Final = "no {} is defined; add one, or set refresh_tokens = []"
@@ -173,6 +173,8 @@ class Settings(OwnTerms):
     """Whether a redirect URI with `localhost` matches on any port."""
     accept_unknown_scopes: bool | None = None
     """Whether the authorization endpoint ignores unknown scopes; None is as the dialect does."""
+    accept_anonymous_introspection: bool | None = None
+    """Whether a token can be introspected without client authentication."""
     authorization_response_iss: bool | None = None
     """Whether authorization responses have the issuer as `iss` (RFC 9207); None is as the dialect
     does."""
@@ -293,6 +295,8 @@ class Settings(OwnTerms):
             paths.pop("register", None)
         elif self.register_clients:
             paths.setdefault("register", "/register")
+        if self.resource_metadata and "resource" in paths:
+            paths.setdefault("resource_metadata", WELL_KNOWN)
         return paths
 
     @property
@@ -387,6 +391,9 @@ class Settings(OwnTerms):
         yield from repeated("users", (user.sub for user in self.users), "sub")
         yield from repeated("users", (user.login_name for user in self.users), "username")
         yield from repeated("refresh_tokens", (t.value for t in self.refresh_tokens), "value")
+        if self.resource_metadata is not None and set(self.resource_metadata) == {"challenge"}:
+            message = "a challenge names the URL of metadata that are served; add path or root"
+            yield Problem("resource_metadata", message)
         paths = [resource.path for resource in self.resources if resource.path is not None]
         yield from repeated("resources", paths, "path")
         yield from repeated("auth_sources", (source.id for source in self.auth_sources), "id")

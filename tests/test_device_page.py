@@ -329,6 +329,8 @@ def test_a_mistake_of_the_test_is_told(device: Device) -> None:
         fake.approve_device(device.user_code, "eve")
     with pytest.raises(FakeOAuthError, match="unknown user 'bobb'; did you mean 'bob'"):
         fake.approve_device(device.user_code, "bobb")
+    with pytest.raises(FakeOAuthError, match="deny_device: the dialect ciam authorizes no devices"):
+        FakeOAuth().deny_device("x")
     fake.deny_device(device.user_code)
     with pytest.raises(FakeOAuthError, match=f"^deny_device: user code denied already{hint}$"):
         fake.deny_device(device.user_code)

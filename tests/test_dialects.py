@@ -170,6 +170,24 @@ class TestIntrospection:
     def test_an_id_token_is_not_active(self, rfc: Rfc) -> None:
         assert rfc.introspect(rfc.fake.issue_tokens().id_token or "") == {"active": False}
 
+    @pytest.mark.parametrize(("accepts", "status"), [(True, 200), (False, 401)])
+    def test_a_setting_lets_anyone_introspect(self, *, accepts: bool, status: int) -> None:
+        rfc = Rfc(accept_anonymous_introspection=accepts)
+        token = rfc.fake.issue_tokens().access_token
+        reply = rfc.browser.post("/introspect", data={"token": token})
+        assert reply.status_code == status
+        assert reply.get_json().get("active") is (True if accepts else None)
+
+    @pytest.mark.parametrize(
+        "authorization", [basic("TENANT_CLIENT_ID", "wrong"), basic("TENANT_CLIENT_ID", "")]
+    )
+    def test_with_this_setting_wrong_credentials_are_refused(
+        self, authorization: dict[str, str]
+    ) -> None:
+        rfc = Rfc(accept_anonymous_introspection=True)
+        reply = rfc.browser.post("/introspect", data={"token": "x"}, headers=authorization)
+        assert (reply.status_code, reply.get_json()["error"]) == (401, "invalid_client")
+
     def test_a_public_client_proves_nothing(self) -> None:
         token = PreconfiguredRefreshToken(value="R1")
         rfc = Rfc(clients=[Client(client_id="phone")], refresh_tokens=[token])

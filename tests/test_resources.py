@@ -266,7 +266,7 @@ def test_the_path_of_the_issuer_is_in_the_middle() -> None:
         (["root"], (200, 404), None),
         (["path"], (404, 200), None),
         (["challenge", "root"], (200, 404), "/.well-known/oauth-protected-resource"),
-        (["challenge"], (404, 404), "/.well-known/oauth-protected-resource"),
+        (["challenge", "path"], (404, 200), "/.well-known/oauth-protected-resource/mcp"),
     ],
 )
 def test_pieces_can_be_left_out(
@@ -369,3 +369,29 @@ def test_a_device_cannot_name_an_unknown_resource() -> None:
     asked = {"resource": "https://unknown.example"}
     refused = site.browser.post("/device_authorization", data=asked, auth=("web", "s"))
     assert refused.get_json()["error"] == "invalid_target"
+
+
+def test_a_challenge_needs_metadata_that_are_served() -> None:
+    with pytest.raises(SettingsError, match="resource_metadata: a challenge names the URL"):
+        FakeOAuth(Settings(resource_metadata=["challenge"]))
+
+
+def test_the_pieces_work_in_ciam_too() -> None:
+    site = Site(dialect="ciam", indicate_resources=True, resource_metadata=["challenge", "path"])
+    site.server.login()
+    refused = site.browser.get("/resource").headers["WWW-Authenticate"]
+    url = f"{ISSUER}/.well-known/oauth-protected-resource/resource"
+    assert f'resource_metadata="{url}"' in refused
+    told = site.browser.get(url.removeprefix(ISSUER)).get_json()
+    assert told["resource"] == f"{ISSUER}/resource"
+    form = {"grant_type": "client_credentials", "client_id": "web", "client_secret": "s"}
+    tokens = site.browser.post("/oauth2/token", data=form | {"resource": told["resource"]})
+    token = tokens.get_json()["access_token"]
+    assert claims(token)["aud"] == told["resource"]
+    assert site.call(token, "/resource").status_code == 200
+    assert site.server.metadata()["protected_resources"] == [told["resource"]]
+
+
+def test_ciam_says_nothing_of_what_no_setting_turns_on() -> None:
+    site = Site(dialect="ciam")
+    assert "protected_resources" not in site.server.metadata()

@@ -25,6 +25,7 @@ from fake_oauth.provider.keys import Key
 from fake_oauth.provider.model import Terms
 from fake_oauth.provider.policies import RefreshPolicy
 from fake_oauth.provider.request import Credentials, Parameters
+from fake_oauth.provider.resources import Place
 from fake_oauth.provider.tokens import TokenDetails
 
 _TOKEN_ERROR: Final = "https://datatracker.ietf.org/doc/html/rfc6749#section-5.2"
@@ -47,6 +48,13 @@ _CODE_CAUSES: Final[frozenset[Cause]] = frozenset(
     }
 )
 
+# What a client has to learn if a setting turns it on.
+_OF_SETTINGS: Final = (
+    "registration_endpoint",
+    "client_id_metadata_document_supported",
+    "authorization_response_iss_parameter_supported",
+    "protected_resources",
+)
 _METADATA: Final[frozenset[str]] = frozenset(
     {
         "issuer",
@@ -133,6 +141,7 @@ class CIAM(Dialect):
     )
     own_methods: ClassVar[Mapping[str, tuple[str, ...]]] = {"authorize": ("GET",)}
     accepts_unknown_scopes: ClassVar[bool] = False
+    resource_metadata: ClassVar[tuple[Place, ...]] = ()
     omits_blanks: ClassVar[bool] = False
     reads_assertions: ClassVar[bool] = False
     reads_token_in_form: ClassVar[bool] = False
@@ -213,7 +222,7 @@ class CIAM(Dialect):
         """Return the claims in the documented order (CIAM 1441/64400)."""
         return {
             "sub": token.sub,
-            "aud": token.client_id,
+            "aud": token.aud,
             "nbf": token.issued_at,
             **({"scope": list(token.scopes)} if token.scopes else {}),
             "iss": token.issuer,
@@ -261,8 +270,12 @@ class CIAM(Dialect):
         return pretty_json(data)
 
     def metadata(self, document: dict[str, Any]) -> dict[str, Any]:
-        """Return the members that CIAM documents (CIAM 1148/51487)."""
-        return {name: value for name, value in document.items() if name in _METADATA}
+        """Return the members that CIAM documents (CIAM 1148/51487), and those of settings."""
+        return {
+            name: value
+            for name, value in document.items()
+            if name in _METADATA or (name in _OF_SETTINGS and value)
+        }
 
     def grant_type(self, name: str, issuer: str) -> str:
         """Return the row of an OTP grant type, with the host of the vendor or of the issuer."""

