@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterator, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
 import httpx
+import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
-from fake_oauth import Client, Exchange, FakeOAuth, Settings, User
+from fake_oauth import Client, Exchange, FakeOAuth, Settings, TrustedIssuer, User
 from tests.clients.script import Answer, run
 
 HERE: Final = Path(__file__).parent
@@ -37,6 +39,10 @@ _PRIVATE_KEY: Final = ec.generate_private_key(ec.SECP256R1())
 KEY: Final = {**ECAlgorithm.to_jwk(_PRIVATE_KEY, as_dict=True), "kid": "k1", "alg": "ES256"}
 """The private key of the client `service`, as a JWK."""
 PUBLIC_KEY: Final = {name: value for name, value in KEY.items() if name not in ("d", "key_ops")}
+LONG_SECRET: Final = "0123456789 abcdef+%41 0123456789"
+"""The secret of the client `signer`, which is long enough for HS256 (RFC 7518 section 3.2)."""
+PARTNER: Final = "https://partner.example"
+"""An issuer that the server trusts. It has the key of the client `service`."""
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +66,14 @@ def oauth_settings() -> Settings:
             Client(client_id="web", client_secret=SECRET, **registered),
             Client(client_id="phone", **registered),
             Client(client_id="service", jwks={"keys": [PUBLIC_KEY]}, **registered),
+            Client(
+                client_id="signer",
+                client_secret=LONG_SECRET,
+                token_endpoint_auth_methods=["client_secret_jwt"],
+                **registered,
+            ),
         ],
+        trusted_issuers=[TrustedIssuer(issuer=PARTNER, jwks={"keys": [PUBLIC_KEY]})],
         refresh_tokens=[],
     )
 
@@ -134,6 +147,23 @@ def node_program(oldest: int = 20) -> str:
     if not NODE_OF_NPM.exists():
         pytest.skip(f"no Node {oldest} or later: neither on PATH nor from npm")
     return str(NODE_OF_NPM)
+
+
+@pytest.fixture
+def make_assertion(oauth_server: FakeOAuth) -> Callable[..., str]:
+    """Return a function that makes an assertion of the issuer `PARTNER` (RFC 7523 section 2.1)."""
+
+    def make_assertion(**claims: Any) -> str:
+        now = int(oauth_server.clock.now())
+        usual = {"iss": PARTNER, "aud": oauth_server.token_url, "iat": now, "exp": now + 60}
+        return jwt.encode(
+            {**usual, "jti": str(uuid4()), "sub": "alice", **claims},
+            _PRIVATE_KEY,
+            "ES256",
+            headers={"kid": "k1"},
+        )
+
+    return make_assertion
 
 
 def require_packages() -> None:

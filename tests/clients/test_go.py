@@ -12,6 +12,7 @@ from typing import Any, Final
 import pytest
 
 from fake_oauth import FakeOAuth
+from tests.clients import service_account
 from tests.clients.conftest import HERE, SCOPE, SECRET, sent_to
 from tests.clients.script import Answer, run
 
@@ -46,21 +47,19 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def go(
-    oauth_server: FakeOAuth, browse: Callable[[str], str], program: Path
-) -> Callable[[str], Any]:
-    """Return a function that runs a scenario of the client."""
+def go(oauth_server: FakeOAuth, browse: Callable[[str], str], program: Path) -> Callable[..., Any]:
+    """Return a function that runs a scenario of the client, with options."""
     answers: dict[str, Answer] = {
         "browse": browse,
         "advance": oauth_server.clock.advance,
         "revoke": oauth_server.revoke,
     }
     options = {"issuer": oauth_server.issuer, "scope": SCOPE, "secret": SECRET}
-    return lambda scenario: run([program], options | {"scenario": scenario}, answers)
+    return lambda scenario, **more: run([program], options | more | {"scenario": scenario}, answers)
 
 
 def test_logs_in_verifies_the_id_token_and_refreshes(
-    oauth_server: FakeOAuth, go: Callable[[str], Any]
+    oauth_server: FakeOAuth, go: Callable[..., Any]
 ) -> None:
     oauth_server.login("alice")
     assert go("session") == {
@@ -79,7 +78,7 @@ def test_logs_in_verifies_the_id_token_and_refreshes(
 
 @pytest.mark.allow_violations  # it cannot know that its token was revoked
 def test_is_told_that_its_refresh_token_was_revoked(
-    oauth_server: FakeOAuth, go: Callable[[str], Any]
+    oauth_server: FakeOAuth, go: Callable[..., Any]
 ) -> None:
     oauth_server.login("alice")
     found = go("refused")
@@ -87,7 +86,7 @@ def test_is_told_that_its_refresh_token_was_revoked(
     assert "invalid_grant" in found["body"]
 
 
-def test_authenticates_in_each_style(oauth_server: FakeOAuth, go: Callable[[str], Any]) -> None:
+def test_authenticates_in_each_style(oauth_server: FakeOAuth, go: Callable[..., Any]) -> None:
     assert go("credentials") == ["email"] * 3
     sent = [
         "Basic" if "Authorization" in exchange.headers else "form"
@@ -95,3 +94,16 @@ def test_authenticates_in_each_style(oauth_server: FakeOAuth, go: Callable[[str]
     ]
     # To detect the style, it tries Basic first.
     assert sent == ["Basic", "Basic", "form"]
+
+
+@service_account.trusted
+@pytest.mark.parametrize(
+    ("subject", "sub"), [("", "u-robot"), ("alice", "u-alice")], ids=["itself", "user"]
+)
+def test_signs_its_grants(
+    oauth_server: FakeOAuth, go: Callable[..., Any], subject: str, sub: str
+) -> None:
+    key = {"key": service_account.PEM, "keyID": service_account.KEY_ID}
+    found = go("assertion", email=service_account.EMAIL, subject=subject, scope="email", **key)
+    assert found == {"sub": sub, "scope": "email"}
+    assert len(sent_to(oauth_server, "token")) == 2

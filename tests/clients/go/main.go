@@ -16,16 +16,21 @@ import (
 	"github.com/coreos/go-oidc"
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
+	"golang.org/x/oauth2/jwt"
 )
 
 var (
 	ctx     = context.Background()
 	input   = bufio.NewScanner(os.Stdin)
 	options struct {
+		Email    string
 		Issuer   string
+		Key      string
+		KeyID    string
 		Scenario string
 		Scope    string
 		Secret   string
+		Subject  string
 	}
 )
 
@@ -155,10 +160,31 @@ func credentials() any {
 	return scopes
 }
 
+// assertion gets tokens for assertions that it signs, and calls the resource with them.
+func assertion() any {
+	provider, _ := configured()
+	config := &jwt.Config{
+		Email:        options.Email,
+		PrivateKey:   []byte(options.Key),
+		PrivateKeyID: options.KeyID,
+		Subject:      options.Subject,
+		Scopes:       strings.Split(options.Scope, " "),
+		TokenURL:     provider.Endpoint().TokenURL,
+		Expires:      time.Minute,
+	}
+	token, err := config.TokenSource(ctx).Token()
+	check(err)
+	response, err := config.Client(ctx).Get(options.Issuer + "/resource")
+	check(err)
+	var body object
+	check(json.NewDecoder(response.Body).Decode(&body))
+	return object{"sub": body["sub"], "scope": token.Extra("scope")}
+}
+
 func main() {
 	check(json.Unmarshal([]byte(os.Args[len(os.Args)-1]), &options))
 	scenarios := map[string]func() any{
-		"session": session, "refused": refused, "credentials": credentials,
+		"session": session, "refused": refused, "credentials": credentials, "assertion": assertion,
 	}
 	check(json.NewEncoder(os.Stdout).Encode(object{"done": scenarios[options.Scenario]()}))
 }
