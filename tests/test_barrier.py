@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -48,6 +49,16 @@ def test_requests_are_served_in_the_given_order(order: list[int] | None) -> None
     assert [future.result() for future in sent] == [200, 200, 200]
     assert [exchange.number for exchange in race.arrived] == [1, 2, 3]
     assert [exchange.number - 1 for exchange in race.served] == (order or [0, 1, 2])
+
+
+def test_a_request_that_is_overtaken_on_its_way_keeps_its_place() -> None:
+    fake = FakeOAuth(ROTATING)
+    ask_with(fake, "x")
+    (exchange,) = fake.journal
+    barrier = fake.barrier(3)
+    for number in (2, 3, 1):
+        assert barrier.join(replace(exchange, number=number))
+    assert [exchange.number for exchange in barrier.arrived] == [1, 2, 3]
 
 
 def test_of_two_requests_with_one_token_the_one_served_first_wins() -> None:

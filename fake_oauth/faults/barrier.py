@@ -5,6 +5,7 @@ It turns a race into a repeatable test. It changes when requests are served, not
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import TIMEOUT_MAX, Condition
@@ -73,7 +74,8 @@ class Barrier:
             full = len(self.arrived) == self._n
             if self._failure or full or not self._conditions.matches(exchange):
                 return False
-            self.arrived.append(exchange)
+            # A thread can be overtaken after its request is numbered, so the numbers decide.
+            insort(self.arrived, exchange, key=lambda one: one.number)
             self._changed.notify_all()
             return True
 
