@@ -18,6 +18,7 @@ from werkzeug.test import Client as WSGIClient
 
 from fake_oauth import Client, FakeOAuth, PreconfiguredRefreshToken, Settings, SigningKey, faults
 from fake_oauth.dialects import RFC
+from fake_oauth.provider.issuing import log_in, new_id_token, token_details
 from fake_oauth.provider.keys import base64url, key_ring
 from fake_oauth.provider.tokens import InvalidTokenError, TokenDetails, half_hash, verify
 from tests.support.client import claims
@@ -179,6 +180,17 @@ def test_the_algorithm_of_the_id_token_decides_about_the_hash(alg: str) -> None:
     at_hash = claims(tokens["id_token"])["at_hash"]
     assert len(at_hash) == len(base64url(bytes(LENGTHS[alg[-3:]])))
     validated(fake, tokens)
+
+
+def test_keys_that_rotate_between_two_tokens_keep_the_hash_right() -> None:
+    fake = server()
+    realm = fake._realm
+    grant = log_in(realm, realm.client("web"), realm.user(None), ["openid"])
+    before = token_details(
+        realm, grant, fake.clock.now(), kind="id_token", scopes=["openid"], goes_with="x"
+    )
+    id_token = new_id_token(realm, replace(before, alg="PS512"))
+    assert claims(id_token)["at_hash"] == half_hash("x", "RS256")
 
 
 @pytest.mark.parametrize("changed", ["access_token", "both"])
