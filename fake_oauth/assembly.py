@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from fake_oauth.http.documents import fetch
 from fake_oauth.provider import issuing
 from fake_oauth.provider.clock import Clock
 from fake_oauth.provider.dialect import Dialect
@@ -15,7 +14,7 @@ from fake_oauth.provider.dpop import ProofRules
 from fake_oauth.provider.ids import Ids
 from fake_oauth.provider.keys import KeyRing
 from fake_oauth.provider.model import Acceptance, Resource
-from fake_oauth.provider.realm import Realm
+from fake_oauth.provider.realm import Fetch, Realm
 from fake_oauth.provider.resources import Resources
 from fake_oauth.provider.sessions import Login
 from fake_oauth.settings import Settings
@@ -24,7 +23,14 @@ _T = TypeVar("_T")
 
 
 def assemble(
-    settings: Settings, dialect: Dialect, issuer: str, *, keys: KeyRing, clock: Clock, seed: int
+    settings: Settings,
+    dialect: Dialect,
+    issuer: str,
+    *,
+    keys: KeyRing,
+    clock: Clock,
+    seed: int,
+    fetch: Fetch,
 ) -> Realm:
     """Return a realm in its first state, with the tokens and the login of the settings."""
     realm = Realm(

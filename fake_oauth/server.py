@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from secrets import token_hex
 from threading import Event, RLock
 from types import TracebackType
@@ -18,6 +19,7 @@ from fake_oauth.faults.barrier import Barrier, Barriers
 from fake_oauth.faults.base import Fault, Outage, Rule, rules_of, standing
 from fake_oauth.faults.script import Script, StandingFault, Step, UnusedFaultError
 from fake_oauth.http.app import App
+from fake_oauth.http.documents import fetch
 from fake_oauth.http.endpoints import metadata
 from fake_oauth.http.listener import Listener, server_context
 from fake_oauth.journal import Exchange, Journal
@@ -575,7 +577,13 @@ class FakeOAuth:
     def _make_app(self) -> App:
         settings, dialect = self.settings, self.dialect
         realm = assemble(
-            settings, dialect, self._issuer(), keys=self._keys, clock=self.clock, seed=self.seed
+            settings,
+            dialect,
+            self._issuer(),
+            keys=self._keys,
+            clock=self.clock,
+            seed=self.seed,
+            fetch=partial(fetch, is_stopping=self._stopped.is_set),
         )
         self._script.begin(self._rules(settings.faults, ()))
         return App(

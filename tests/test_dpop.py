@@ -217,7 +217,7 @@ BAD: dict[str, tuple[Callable[[], str], str]] = {
     ),
     "an object as jti": (lambda: KEY.proof(TOKEN, jti={}), "as jti of .*, got an object"),
     "a long htm": (lambda: KEY.proof(TOKEN, htm="x" * 999), "got 'x{199}…$"),
-    "no number as iat": (lambda: KEY.proof(TOKEN, iat=float("nan")), "s in the past"),
+    "no number as iat": (lambda: KEY.proof(TOKEN, iat=float("nan")), "NaN is not a number"),
 }
 
 

@@ -22,12 +22,20 @@ NAMES = [
     *("refresh_token", "username", "password", "auth_source_id", "otp", "otp_token", "email"),
     *("phone_number", "usage", "token", "token_type_hint", "state", "nonce", "response_type"),
     *("code_challenge", "code_challenge_method", "p_state", "sub", "deny", "logout_redirect_uri"),
-    *("device_code", "user_code", "allow"),
+    *("device_code", "user_code", "allow", "request_uri", "resource", "audience", "assertion"),
+    *("client_assertion", "client_assertion_type", "subject_token", "subject_token_type"),
+    *("actor_token", "actor_token_type", "requested_token_type", "id_token_hint", "logout_hint"),
+    *("post_logout_redirect_uri", "ui_locales", "confirm", "response_mode", "prompt", "max_age"),
+    *("login_hint", "dpop_jkt", "access_token", "redirect_uris", "grant_types", "client_name"),
+    *("token_endpoint_auth_method", "jwks", "software_statement"),
 ]
 VALUES = [
     *("TENANT_CLIENT_ID", "TENANT_CLIENT_SECRET", "https://example.com/callback", "openid", "code"),
     *("MOCK_USERNAME", "MOCK_PASSWORD", "MOCK_USERNAME_PASSWORD_AUTH_SOURCE_ID", "S256", "login"),
     *("MOCK_SMS_OTP_AUTH_SOURCE_ID", "13612345678", "signup", "", " ", EVIL, "\ud800", "\0"),
+    *("urn:ietf:params:oauth:request_uri:x", "form_post", "fragment", "none", "login", "-1"),
+    *("urn:ietf:params:oauth:client-assertion-type:jwt-bearer", "http://127.0.0.1:1/x", "a.b.c"),
+    *("urn:ietf:params:oauth:token-type:jwt", "https://api.example/", "private_key_jwt"),
     *GRANTS,
 ]
 names = st.sampled_from(NAMES) | st.text(max_size=5)
@@ -41,15 +49,18 @@ def encoded(pairs: list[tuple[str, str]]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("dialect", "name"), [(d, name) for d in ("ciam", "rfc") for name in DIALECTS[d].paths]
+    ("dialect", "name"), [(d, name) for d in DIALECTS for name in DIALECTS[d].paths]
 )
 @given(
     method=st.sampled_from(["GET", "POST", "HEAD", "OPTIONS", "PUT"]),
     query=parameters,
     form=parameters,
     document=st.none() | documents,
-    authorization=st.sampled_from(["", "Bearer", "Bearer x", "Bearer a.b.c", "Basic x", "good"]),
+    authorization=st.sampled_from(
+        ["", "Bearer", "Bearer x", "Bearer a.b.c", "DPoP a.b.c", "Basic x", "good"]
+    ),
     cookie=st.text(max_size=10) | st.just("fake_oauth=x"),
+    proof=st.none() | st.text(max_size=10) | st.sampled_from(["a.b.c", "a.b.c, a.b.c", ","]),
 )
 @settings(max_examples=80, deadline=None, derandomize=True)
 def test_whatever_is_sent_gets_an_answer(
@@ -61,6 +72,7 @@ def test_whatever_is_sent_gets_an_answer(
     document: Any,
     authorization: str,
     cookie: str,
+    proof: str | None,
 ) -> None:
     fake = FakeOAuth(Settings(dialect=dialect, cors_origins=["*"]))
     headers = {"Cookie": cookie.encode(errors="replace").decode("latin-1"), "Origin": "null"}
@@ -68,6 +80,8 @@ def test_whatever_is_sent_gets_an_answer(
         headers |= basic("TENANT_CLIENT_ID", "TENANT_CLIENT_SECRET")
     elif authorization:
         headers["Authorization"] = authorization
+    if proof is not None:
+        headers["DPoP"] = proof.encode(errors="replace").decode("latin-1")
     body, kind = encoded(form), "application/x-www-form-urlencoded"
     if document is not None:
         body, kind = json.dumps(document), "application/json"
@@ -79,7 +93,7 @@ def test_whatever_is_sent_gets_an_answer(
         content_type=kind,
         headers={key: value for key, value in headers.items() if value.isprintable()},
     )
-    assert response.status_code in {200, 302, 400, 401, 403, 404, 405}
+    assert response.status_code in {200, 201, 302, 400, 401, 403, 404, 405}
     assert "no-store" in response.headers["Cache-Control"]
     assert "<script" not in response.text
     assert "\n" not in response.headers.get("Location", "")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from threading import Barrier, Thread
+from threading import Barrier, Semaphore, Thread
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx
 import pytest
@@ -29,6 +30,7 @@ from fake_oauth.provider.model import ProtectedResource
 from fake_oauth.provider.store import Grant
 from tests.support.assertions import JWKS, authenticated, signed
 from tests.support.assertions import claims as assertion_claims
+from tests.support.client import over_socket
 from tests.support.contract import jwt_of
 from tests.support.realms import NOW, realm
 
@@ -1115,3 +1117,37 @@ def test_a_server_can_be_asked_for_its_own_documents() -> None:
             nested = str(httpx.URL(server.url_of("authorize"), params={"client_id": nested}))
         assert httpx.get(nested, timeout=20).status_code == 400
         assert len(server.journal) == 2 + 4
+
+
+def test_a_machine_that_accepts_no_connection_is_given_up() -> None:
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/x"
+        waiting = stack.enter_context(socket.socket())
+        waiting.connect(listener.getsockname())  # It fills the queue.
+        with pytest.raises(TimeoutError, match=r"no complete response within 0\.2 s"):
+            documents.fetch(url, timeout_seconds=0.2)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_stop_waits_for_no_document(scheme: str) -> None:
+    """Nothing is left of requests whose documents never come."""
+    has_asked = Semaphore(0)
+
+    def stay_silent(connection: socket.socket) -> None:
+        connection.recv(1)
+        has_asked.release()
+        while connection.recv(65536):
+            pass
+
+    server = FakeOAuth(Settings(dialect="mcp"))
+    with server_that(stay_silent) as url, server, ThreadPoolExecutor(1) as pool:
+        client_id = url.replace("http", scheme, 1)
+        asked = urlencode({"client_id": client_id, "response_type": "code"})
+        response = pool.submit(over_socket, server, "GET", f"/authorize?{asked}", None, {})
+        assert has_asked.acquire(timeout=20)
+        server.stop()
+        assert not [thread for thread in threading.enumerate() if server.url in thread.name]
+        assert response.result()[0] == 400
+    assert "cannot read" in str(server.journal[-1].reason)
+    assert str(server.journal[-1].reason).endswith("the server stops")

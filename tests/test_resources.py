@@ -186,6 +186,20 @@ def test_a_token_for_nobody_is_refused(site: Site) -> None:
     assert site.reason == "access token for nobody, not https://issuer.example/mcp"
 
 
+@pytest.mark.parametrize("audience", [[None], [1, {}], [[MCP]], {"a": MCP}, 7, True, "", []])
+def test_an_audience_that_is_no_text_is_nobody(site: Site, audience: Any) -> None:
+    site.server.script(faults.Claim("aud", audience))
+    token = site.post("client_credentials").get_json()["access_token"]
+    assert site.call(token).status_code == 401
+    assert site.reason == "access token for nobody, not https://issuer.example/mcp"
+
+
+def test_an_audience_among_others_that_are_no_text_is_read(site: Site) -> None:
+    site.server.script(faults.Claim("aud", [None, MCP, {}]))
+    token = site.post("client_credentials").get_json()["access_token"]
+    assert site.call(token).status_code == 200
+
+
 def test_every_scope_is_needed(site: Site) -> None:
     token = site.post("client_credentials", scope="a").get_json()["access_token"]
     site.server.resource.scope = "a b"

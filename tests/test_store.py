@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fake_oauth.provider.store import (
     KEPT,
     KEPT_ACCESS_TOKENS,
+    KEPT_WAITING,
     AccessToken,
     Grant,
     Issued,
@@ -57,6 +60,30 @@ def test_every_record_that_can_be_used_is_kept() -> None:
         records.add(str(index), record(), now=0)
     assert len(records) == MANY
     assert all(records.find(str(index)) for index in range(MANY))
+
+
+def test_of_the_records_that_wait_for_a_client_the_latest_are_kept() -> None:
+    store = Store()
+    waiting: tuple[Records[Any], ...] = (store.codes, store.device_codes, store.otps)
+    for records in waiting:
+        for index in range(KEPT_WAITING):
+            records.add(str(index), record(), now=0)
+        assert records.find("0") is not None
+        records.add("another", record(), now=0)
+        assert len(records) == KEPT_WAITING
+        assert records.find("0") is None
+        assert records.find("1") is not None
+        assert records.find("another") is not None
+
+
+def test_a_record_that_was_retired_and_is_forgotten_makes_no_room_for_another() -> None:
+    records: Records[Issued] = Records(limit=KEPT)
+    for index in range(3 * KEPT):
+        records.add(str(index), record(), now=0)
+        if index % 2:
+            records.retire(str(index))
+        assert len(records) <= KEPT
+    assert records.find(str(3 * KEPT - 1)) is not None
 
 
 def test_of_the_records_that_nobody_needs_the_latest_are_kept() -> None:

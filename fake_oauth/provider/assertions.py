@@ -172,7 +172,6 @@ def _moment(claims: Mapping[str, Any], name: str) -> float | None:
     if value is None:
         return None
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    # NaN compares as false with everything, so it is refused too.
     if not is_number or not 0 <= value < END_OF_TIME:
         raise _unexpected(name, "seconds since 1970", value)
     return float(value)

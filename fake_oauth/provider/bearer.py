@@ -6,7 +6,7 @@ needs none, whatever the scheme that it is sent with; a proof that is sent with 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any, Final
@@ -60,7 +60,7 @@ class Inspection:
     def audience(self) -> Sequence[str]:
         """The resources or the client that it is for (RFC 7519 section 4.1.3)."""
         audience = self.claims.get("aud")
-        return audience if isinstance(audience, list) else [str(audience)] if audience else ()
+        return _texts(audience if isinstance(audience, list) else [audience])
 
     @property
     def jkt(self) -> str | None:
@@ -74,9 +74,7 @@ class Inspection:
         scopes = self.claims.get("scope")
         if isinstance(scopes, str):
             return scopes.split()
-        if isinstance(scopes, list):
-            return [scope for scope in scopes if isinstance(scope, str)]
-        return ()
+        return _texts(scopes) if isinstance(scopes, list) else ()
 
 
 def inspect(realm: Realm, access_token: str, now: float) -> Inspection:
@@ -254,6 +252,10 @@ def refusal(
         uri=uri,
         headers=headers,
     )
+
+
+def _texts(values: Iterable[object]) -> Sequence[str]:
+    return [value for value in values if isinstance(value, str)]
 
 
 def _text(value: object) -> str | None:

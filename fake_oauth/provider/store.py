@@ -1,8 +1,8 @@
 """Everything that was issued and may still be used: grants, tokens, codes, one-time passwords.
 
 A record knows what happened to it. The rules decide what follows from that. Use the store with the
-realm's lock held. It keeps every active record, and of the others the latest few thousand, so that
-the journal can explain a refusal.
+realm's lock held. It keeps every active refresh token, and the latest few thousand of the others
+and of all that can no longer be used, so that the journal can explain a refusal.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ State = Literal["active", "expired", "spent", "revoked"]
 
 # How many records of a kind are kept that can no longer be used.
 KEPT: Final = 4096
+# How many records of a kind are kept that wait for a client: codes, device codes, and one-time
+# passwords. The oldest are forgotten first.
+KEPT_WAITING: Final = 16_384
 # How many access tokens are kept. An older JWT is judged by its claims alone; an older opaque token
 # is unknown.
 KEPT_ACCESS_TOKENS: Final = 16_384
@@ -216,8 +219,10 @@ _Record = TypeVar("_Record", bound=Issued)
 class Records(Generic[_Record]):
     """The records of one kind, by value."""
 
-    def __init__(self) -> None:
-        self._by_value: dict[str, _Record] = {}
+    def __init__(self, limit: int | None = None) -> None:
+        """`limit` is how many are kept at most; None is every one that can be used."""
+        self._limit = limit
+        self._by_value: OrderedDict[str, _Record] = OrderedDict()
         self._retired: deque[str] = deque()
         self._sweep_at = KEPT
 
@@ -232,6 +237,8 @@ class Records(Generic[_Record]):
         self._by_value[value] = record
         if len(self._by_value) - len(self._retired) > self._sweep_at:
             self._sweep(now)
+        if self._limit is not None and len(self._by_value) > self._limit:
+            self._by_value.popitem(last=False)
 
     def find(self, value: str) -> _Record | None:
         """Return the record of a value, valid or not; None if it is unknown or forgotten."""
@@ -303,9 +310,9 @@ class Store:
 
     def __init__(self) -> None:
         self.refresh_tokens = RefreshTokens()
-        self.codes: Records[AuthorizationCode] = Records()
-        self.device_codes: Records[DeviceCode] = Records()
-        self.otps: Records[SentPassword] = Records()
+        self.codes: Records[AuthorizationCode] = Records(KEPT_WAITING)
+        self.device_codes: Records[DeviceCode] = Records(KEPT_WAITING)
+        self.otps: Records[SentPassword] = Records(KEPT_WAITING)
         self.assertion_ids = UsedIds()
         self._access_tokens: OrderedDict[bytes, AccessToken] = OrderedDict()
         self._logins: Counter[str] = Counter()

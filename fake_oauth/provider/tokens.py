@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256, sha384, sha512
+from math import isfinite
 from typing import Any, Final
 
 from fake_oauth.provider.keys import Key, PublicKey, base64url
@@ -175,7 +176,9 @@ def decode_segment(segment: str) -> bytes:
 
 def _object(data: bytes) -> dict[str, Any]:
     try:
-        members = json.loads(data, object_pairs_hook=_unique)
+        members = json.loads(
+            data, object_pairs_hook=_unique, parse_constant=_finite, parse_float=_finite
+        )
     except RecursionError:
         raise InvalidTokenError("nested too deeply") from None
     except InvalidTokenError:
@@ -185,6 +188,15 @@ def _object(data: bytes) -> dict[str, Any]:
     if not isinstance(members, dict):
         raise InvalidTokenError("a segment is not a JSON object")
     return members
+
+
+def _finite(text: str) -> float:
+    """Return a number. NaN, Infinity, and what is too large for a float are not JSON, or cannot be
+    written as JSON again (RFC 8259 section 6)."""
+    number = float(text)
+    if not isfinite(number):
+        raise InvalidTokenError(f"{text[:20]} is not a number that JSON has")
+    return number
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
