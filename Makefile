@@ -65,7 +65,7 @@ wheel: .venv/$(MAIN)/ready
 clients: $(sort $(MAIN:%=clients-%) $(lastword $(ALL:%=clients-%)))
 
 clients-%: .venv/clients-%/ready tests/clients/node_modules/ready
-	.venv/clients-$*/bin/python -m pytest -q -c tests/clients/pytest.ini tests/clients $(ARGS)
+	.venv/clients-$*/bin/python -m pytest -q -c tests/clients/pytest.ini -n auto tests/clients $(ARGS)
 
 # What its own description allows, and what it does not, thrown at it.
 fuzz: .venv/fuzz/ready
