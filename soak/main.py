@@ -1,9 +1,9 @@
 """Lets everything happen at once, for a long time: `make soak`.
 
-Actors attack a plain and a TLS server that live for the whole run, or servers of their own: fuzzed
-bytes on raw sockets, every kind of fault, races for one refresh token, resets, forks, connections
-that drip or are never read, and starts and stops. Every wait has an end, and every action a
-deadline.
+Actors attack a plain server, a TLS server, and one with every endpoint, which live for the whole
+run, or servers of their own: fuzzed bytes on raw sockets, every kind of fault, races for one
+refresh token, resets, forks, connections that drip or are never read, and starts and stops. Every
+wait has an end, and every action a deadline.
 
 At the end there must be no hang (an action that passed its deadline), no defect (an assertion, or
 an error in a server), no thread and no descriptor more than before, and no more memory than after
@@ -38,6 +38,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from fake_oauth import FakeOAuth, Settings, faults
+from fake_oauth.dialects import DIALECTS
 from fake_oauth.faults import KINDS, Fault, Rule
 
 DEADLINE_SECONDS: Final = 20.0
@@ -51,17 +52,29 @@ REFRESH: Final = urlencode(
     {**CLIENT, "grant_type": "refresh_token", "refresh_token": "MOCK_REFRESH_TOKEN"}
 ).encode()
 SETTINGS: Final = Settings(seed=0, control=True, cors_origins=["*"], journal_limit=200)
+# The dialect with every endpoint, some of which keep what an unknown client sends.
+MODERN: Final = SETTINGS.changed(dialect="mcp", dpop_nonces="rotating", journal_limit=50)
 
 # What fuzzed requests are made of, besides random bytes.
 PATHS: Final = (
     *("/oauth2/token", "/oauth2/authorize", "/userinfo", "/oauth2/revoke", "/otp/send"),
     *("/oauth2/jwks", "/.well-known/openid-configuration", "/resource", "/portal/login"),
     *("/logout", "/_fake/", "/_fake/clock", "/_fake/journal", "/_fake/tokens", "/nowhere", "*"),
+    *DIALECTS["mcp"].paths.values(),
+)
+BODIES: Final = (
+    *(REFRESH, b'{"a": 1}', b"", urlencode({"token": "x" * 50}).encode()),
+    urlencode(CLIENT).encode(),
+    urlencode({**CLIENT, "response_type": "code", "code_challenge": "x" * 43}).encode()
+    + b"&code_challenge_method=S256&redirect_uri=https%3A%2F%2Fexample.com%2Fcallback",
+    urlencode({**CLIENT, "grant_type": "client_credentials"}).encode(),
+    b'{"redirect_uris": ["https://app.example/callback"], "client_name": "App"}',
 )
 JUNK: Final = (
     *(b"\r\n", b"\n", b"\r", b"\0", b" ", b"\t", b":", b"\xff\xfe", b"%", b"%zz", b"\x1b[2J"),
     *(b"Content-Length: 7\r\n", b"Transfer-Encoding: chunked\r\n", b"Host: y\r\n", b"0\r\n\r\n"),
     *(b"ffffffffffffffff\r\n", b"Expect: 100-continue\r\n", b"Connection: close\r\n", b"HTTP/1.0"),
+    *(b"DPoP: a.b.c\r\n", b"DPoP: ", b"Cookie: ", b"&resource=https://x/" * 90),
     *(b"Authorization: Basic ", b"Authorization: Bearer ", b"Content-Type: application/json\r\n"),
     *(b"[" * 2000, b'{"a":' * 500, b"a=b&" * 200, b"x" * 5000, b"multipart/form-data; boundary=x"),
 )
@@ -76,7 +89,10 @@ class World:
         self.actors = actors
         self.plain = FakeOAuth(SETTINGS).start()
         self.secure = FakeOAuth(SETTINGS.changed(tls=True)).start()
+        self.modern = FakeOAuth(MODERN).start()
         self.trust = ssl.create_default_context(cadata=self.secure.ca_pem)
+        # The first page loads the templates, which is no growth.
+        post(self, self.modern, path=self.modern.dialect.paths["device"])
         self.counts: Counter[str] = Counter()
         self.defects: list[str] = []
         self.hangs: list[str] = []
@@ -101,7 +117,7 @@ class World:
                 sleep(0.2)
             gc.collect()
             self.memory.append(resident_mb())
-        for server in (self.plain, self.secure):
+        for server in (self.plain, self.secure, self.modern):
             self.counts["exchanges"] += server.journal.forgotten + len(server.journal)
             stop(server)
 
@@ -180,8 +196,14 @@ def connect(world: World, server: FakeOAuth) -> socket.socket:
     return connection
 
 
-def post(world: World, server: FakeOAuth, body: bytes = REFRESH, timeout: float = 5) -> int:
-    """Send a token request with a client of the standard library, and return the status."""
+def post(
+    world: World,
+    server: FakeOAuth,
+    body: bytes = REFRESH,
+    timeout: float = 5,
+    path: str = "/oauth2/token",
+) -> int:
+    """Send a form with a client of the standard library, and return the status."""
     host, port = address(server.url)
     connection: HTTPConnection = (
         HTTPSConnection(host, port, timeout=timeout, context=world.trust)
@@ -189,7 +211,7 @@ def post(world: World, server: FakeOAuth, body: bytes = REFRESH, timeout: float 
         else HTTPConnection(host, port, timeout=timeout)
     )
     try:
-        connection.request("POST", "/oauth2/token", body, {"Content-Type": FORM})
+        connection.request("POST", path, body, {"Content-Type": FORM})
         response = connection.getresponse()
         response.read()
         return response.status
@@ -199,7 +221,8 @@ def post(world: World, server: FakeOAuth, body: bytes = REFRESH, timeout: float 
 
 def still_serves(world: World, server: FakeOAuth) -> None:
     with connect(world, server) as connection:
-        connection.sendall(b"GET /oauth2/jwks HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        path = server.dialect.paths["jwks"]
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         received = read_all(connection)
     assert received.startswith(b"HTTP/1.1 200 "), received[:200]
 
@@ -218,7 +241,7 @@ def read_all(connection: socket.socket) -> bytes:
 
 def fuzz(world: World, random: Random) -> None:
     """Send requests with mutations, in pieces. Whatever comes back is HTTP, and no 5xx."""
-    server = random.choice((world.plain, world.secure))
+    server = random.choice((world.plain, world.secure, world.modern))
     for _ in range(20):
         data = mutated(random, request(random) * random.randint(1, 3))
         with suppress(OSError), connect(world, server) as connection:
@@ -237,7 +260,7 @@ def fuzz(world: World, random: Random) -> None:
 
 
 def request(random: Random) -> bytes:
-    body = random.choice((REFRESH, b'{"a": 1}', b"", urlencode({"token": "x" * 50}).encode()))
+    body = random.choice(BODIES)
     method = random.choice(("POST", "GET", "HEAD", "OPTIONS", "PUT", "DELETE"))
     kind = random.choice((FORM, "application/json", "text/plain"))
     head = (
@@ -276,9 +299,10 @@ def deliver_fault(world: World, random: Random) -> None:
         trusting = World.__new__(World)
         if settings.tls:
             trusting.trust = ssl.create_default_context(cadata=server.ca_pem)
-        server.script(Rule(fault))
+        endpoint = (fault.endpoints or ("token",))[0]
+        server.script(Rule(fault, endpoint=endpoint))
         with suppress(OSError, HTTPException):
-            post(trusting, server, timeout=0.2)
+            post(trusting, server, timeout=0.2, path=server.dialect.paths[endpoint])
         if isinstance(fault, faults.Down):
             sleep(0.1)
         server.replace_script()
@@ -398,6 +422,10 @@ ARGUMENTS: Final[Mapping[str, Sequence[Any]]] = {
     "Truncated": (10,),
     "Drip": (3000,),
     "Down": (0.05,),
+    "RedirectParameter": ("state", "x"),
+    "MissingRedirectParameter": ("state",),
+    "ChallengeParameter": ("scope", "x"),
+    "MissingChallengeParameter": ("scope",),
 }
 FAULTS: Final[Sequence[Fault]] = [
     *(kind(*ARGUMENTS.get(name, ())) for name, kind in KINDS.items()),
