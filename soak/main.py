@@ -44,7 +44,8 @@ from fake_oauth.faults import KINDS, Fault, Rule
 DEADLINE_SECONDS: Final = 20.0
 """No action may take longer. The slowest waits for some timeouts of a second, on a busy machine."""
 STOP_SECONDS: Final = 1.0
-GROWTH_MB: Final = 8.0
+GROWTH_MB: Final = 12.0
+"""What the servers may take after the first fifth, until journals and stores are full."""
 PHASES: Final = 5
 FORM: Final = "application/x-www-form-urlencoded"
 CLIENT: Final = {"client_id": "TENANT_CLIENT_ID", "client_secret": "TENANT_CLIENT_SECRET"}
