@@ -164,7 +164,7 @@ BAD: dict[str, tuple[Callable[[], str], str]] = {
     "alg HS256": (lambda: raw({**HEADER, "alg": "HS256"}, CLAIMS), "as alg .*, got 'HS256'"),
     "alg a list": (
         lambda: raw({**HEADER, "alg": ["ES256"]}, CLAIMS),
-        "as alg .*, got a list",
+        "as alg .*, got \\['ES256'\\]$",
     ),
     "no jwk": (lambda: raw({**HEADER, "jwk": None}, CLAIMS), "expected a JWK as jwk .*, got None"),
     "a private jwk": (with_private_part, "the jwk of the DPoP proof is not public: it has d"),
@@ -209,14 +209,14 @@ BAD: dict[str, tuple[Callable[[], str], str]] = {
     "a huge iat": (lambda: KEY.proof(TOKEN, iat=10**400), "in the future"),
     "a huge object": (
         lambda: raw({**HEADER, "jwk": json.loads("[" * 900 + "]" * 900)}, CLAIMS),
-        "expected a JWK as jwk of the DPoP proof, got a list",
+        "expected a JWK as jwk of the DPoP proof, got \\[+\\.\\.\\.\\]+$",
     ),
     "a jwk with an object": (
         lambda: raw({**HEADER, "jwk": {**KEY.jwk, "x": {}}}, CLAIMS),
         "is not a public key for ES256",
     ),
-    "an object as jti": (lambda: KEY.proof(TOKEN, jti={}), "as jti of .*, got an object"),
-    "a long htm": (lambda: KEY.proof(TOKEN, htm="x" * 999), "got 'x{199}…$"),
+    "an object as jti": (lambda: KEY.proof(TOKEN, jti={}), "as jti of .*, got {}$"),
+    "a long htm": (lambda: KEY.proof(TOKEN, htm="x" * 999), "got 'x{50,60}\\.\\.\\.x{50,60}'$"),
     "no number as iat": (lambda: KEY.proof(TOKEN, iat=float("nan")), "NaN is not a number"),
 }
 

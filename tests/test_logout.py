@@ -145,7 +145,7 @@ def test_without_state_and_uri_there_is_a_page(site: Site) -> None:
     assert "<h1>You are logged out</h1>" in page.text
     assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]
     assert "Max-Age=0" in page.headers["Set-Cookie"]
-    assert site.reason == "nobody was logged in in this browser"
+    assert site.reason == "no user was logged in in this browser"
 
 
 def test_a_uri_keeps_its_own_query(site: Site) -> None:
@@ -212,7 +212,7 @@ def test_a_browser_that_a_test_has_logged_in_is_not_asked_and_stays_logged_in(si
     response = site.end(client_id="web", post_logout_redirect_uri=OUT)
     assert response.headers["Location"] == OUT
     assert site.reason == (
-        "u-alice logged out; the test has logged u-bob in in every browser, which goes on"
+        "u-alice logged out; u-bob stays logged in in every browser, because the test said so"
     )
     assert site.is_logged_in()
     site.fake.logout()
@@ -235,6 +235,13 @@ def signed(token: str, **changes: Any) -> str:
     header, members = decode(token)
     kept = {name: value for name, value in {**members, **changes}.items() if value is not None}
     return encode(header, kept, key_ring().signing, RFC().write_jwt_json)
+
+
+def test_the_question_names_the_client() -> None:
+    site = Site(clients=[replace(WEB, name="A <shop>"), OTHER])
+    site.log_in()
+    asked = site.end(client_id="web").text
+    assert "<strong>A &lt;shop&gt;</strong> (<code>web</code>)" in asked
 
 
 def test_a_hint_that_is_not_an_id_token_of_this_server(site: Site) -> None:

@@ -258,7 +258,7 @@ def test_authlib_authenticates_by_jwt(
         token = session.fetch_token(server.token_url, grant_type="client_credentials")
         assert token["token_type"] == "Bearer"
         # Its audience is the URL that it calls.
-        assert "stricter servers want the issuer alone" in server.journal[-1].reason
+        assert "stricter servers require the issuer alone" in server.journal[-1].reason
         session.refresh_token(server.token_url, refresh_token=issued.refresh_token)
         revoked = session.revoke_token(server.url_of("revoke"), token=issued.refresh_token)
         assert revoked.status_code == 200

@@ -22,10 +22,9 @@ from fake_oauth import Client, FakeOAuth, FakeOAuthError, Settings, SettingsErro
 from fake_oauth.dialects import DIALECTS, MCP
 from fake_oauth.http import documents
 from fake_oauth.provider import registration
-from fake_oauth.provider.client_metadata import shown
 from fake_oauth.provider.clients import REGISTERED_LIMIT, Clients
 from fake_oauth.provider.clock import Clock
-from fake_oauth.provider.errors import OAuthError
+from fake_oauth.provider.errors import OAuthError, shown
 from fake_oauth.provider.model import ProtectedResource
 from fake_oauth.provider.store import Grant
 from tests.support.assertions import JWKS, authenticated, signed

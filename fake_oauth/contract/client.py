@@ -300,9 +300,9 @@ class Metadata:
         return None
 
     def _has_resource(self, path: str) -> bool:
-        """Tell if a protected resource is at a path (RFC 9728 section 4).
+        """Return whether a protected resource is at a path (RFC 9728 section 4).
 
-        A path that no dialect has is one that must be unknown.
+        A path of no dialect is in a case that needs an unknown resource.
         """
         listed = self._listed("protected_resources", ())
         is_known = path in self._names

@@ -1,4 +1,4 @@
-"""The session cookie, which tells browsers apart."""
+"""The session cookie: its name and its header."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fake_oauth.http import cookies
 from fake_oauth.http.login import begin_session, chosen
-from fake_oauth.http.pages import action, page
+from fake_oauth.http.pages import action, client_name, page
 from fake_oauth.http.request import HTTPRequest
 from fake_oauth.provider import device
 from fake_oauth.provider.authorize import current_login
@@ -86,7 +86,7 @@ def _page(
         users=[user for user in realm.users.values() if user.status == "active"],
         user=None if login is None else realm.users.get(login.sub),
         waiting=waiting,
-        name=None if waiting is None else realm.owner(waiting.grant).name,
+        name=client_name(realm, None if waiting is None else waiting.grant.client_id),
         message=message,
         outcome=outcome,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fake_oauth.http import cookies
 from fake_oauth.http.authorization import response
-from fake_oauth.http.pages import action, page
+from fake_oauth.http.pages import action, client_name, page
 from fake_oauth.http.request import HTTPRequest
 from fake_oauth.provider import authorize
 from fake_oauth.provider.errors import OAuthError, RedirectError
@@ -73,7 +73,7 @@ def chosen(realm: Realm, form: Parameters) -> User:
 
 
 def begin_session(realm: Realm, ended: str | None, login: Login) -> str:
-    """Return the id of a new session, which takes the place of the browser's session."""
+    """Return the id of a new session, which replaces the session of the browser."""
     with realm.lock:
         realm.sessions.end(ended)
         return realm.sessions.begin(login.at, login)
@@ -97,7 +97,7 @@ def _page(
     hint = None
     if waiting is not None:
         hint = _hinted(realm, waiting)
-        # The user who was named comes first.
+        # The named user comes first.
         users.sort(key=lambda user: hint not in (user.login_name, user.email, user.phone, user.sub))
     return page(
         "login.html",
@@ -106,18 +106,12 @@ def _page(
         action=action(realm, "login"),
         form_targets=() if waiting is None else (waiting.target.redirect_uri,),
         waiting=waiting,
-        name=None if waiting is None else _name(realm, waiting.client_id),
+        name=client_name(realm, None if waiting is None else waiting.client_id),
         p_state=p_state,
         message=message,
         users=users,
         hint=hint,
     )
-
-
-def _name(realm: Realm, client_id: str) -> str | None:
-    """Return the name of a client for people."""
-    client = realm.clients.get(client_id)
-    return None if client is None else client.name
 
 
 def _hinted(realm: Realm, waiting: AuthorizationRequest) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from fake_oauth.http import cookies
-from fake_oauth.http.pages import page
+from fake_oauth.http.pages import action, client_name, page
 from fake_oauth.http.request import HTTPRequest
 from fake_oauth.provider import logout
 from fake_oauth.provider.realm import Realm
@@ -40,15 +40,15 @@ def end_session(realm: Realm, request: HTTPRequest) -> Reply:
         return page(
             "logout.html",
             asked=asked,
-            name=sub if user is None else user.login_name,
-            # Relative, so that a proxy can have its own path before it.
-            action=realm.dialect.paths["end_session"].rpartition("/")[2],
+            user=sub if user is None else user.login_name,
+            name=client_name(realm, asked.client_id),
+            action=action(realm, "end_session"),
             form_targets=() if asked.redirect_uri is None else (asked.redirect_uri,),
             reason=f"asks {sub} whether to log out",
         )
-    reason = f"{sub} logged out" if sub is not None else "nobody was logged in in this browser"
+    reason = f"{sub} logged out" if sub is not None else "no user was logged in in this browser"
     if everywhere is not None:
-        reason += f"; the test has logged {everywhere.sub} in in every browser, which goes on"
+        reason += f"; {everywhere.sub} stays logged in in every browser, because the test said so"
     if asked.redirect_uri is not None:
         return _sent_back(realm, asked.redirect_uri, asked.state, reason=reason)
     if "post_logout_redirect_uri" in asked.sent:

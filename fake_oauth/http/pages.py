@@ -45,9 +45,15 @@ def page(
 def action(realm: Realm, endpoint: str) -> str:
     """Return where the forms of an endpoint's page are sent.
 
-    It is relative, because a proxy may have a path of its own before that of the endpoint.
+    It is relative, because a proxy can add a path before that of the endpoint.
     """
-    return realm.dialect.paths[endpoint].rpartition("/")[2] or "."
+    return realm.paths[endpoint].rpartition("/")[2] or "."
+
+
+def client_name(realm: Realm, client_id: str | None) -> str | None:
+    """Return the name of a client for people; None if it has none."""
+    client = realm.clients.get(client_id or "")
+    return None if client is None else client.name
 
 
 def form_post(uri: str, parameters: dict[str, str], *, reason: str) -> Reply:

@@ -1,4 +1,4 @@
-"""Assertions: JWTs that another side has made, and whether they can be believed (RFC 7523).
+"""Assertions: JWTs of clients and of trusted issuers, and the rules for them (RFC 7523).
 
 A client authenticates with an assertion, and a trusted issuer grants with one. `verify` applies the
 rules of RFC 7523 section 3 and changes nothing. `use` makes an assertion's `jti` single-use. Both
@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from fake_oauth.provider.clock import END_OF_TIME
+from fake_oauth.provider.errors import shown
 from fake_oauth.provider.keys import (
     CLIENT_ALGORITHMS,
     SECRET_ALGORITHMS,
@@ -28,9 +29,6 @@ JWT_BEARER: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 LONGEST_SECONDS: Final = 3600
 """How long an assertion can be valid (RFC 7523 section 3, rule 4); most clients use less."""
 
-# How much of a value a reason shows.
-_SHOWN: Final = 200
-
 
 class InvalidAssertionError(ValueError):
     """An assertion that breaks a rule: which one, what was expected, and what the assertion has."""
@@ -38,7 +36,7 @@ class InvalidAssertionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Assertion:
-    """A JWT that nobody has verified yet."""
+    """A JWT that is not verified yet."""
 
     text: str = field(repr=False)
     header: Mapping[str, Any]
@@ -114,7 +112,7 @@ def use(assertion: Assertion, store: Store, now: float) -> None:
     used_at = store.assertion_ids.use(claims["iss"], jti, claims["exp"], now)
     if used_at is not None:
         raise InvalidAssertionError(
-            f"jti: {_shown(jti)} was used {now - used_at:.0f} s ago; each request needs a new "
+            f"jti: {shown(jti)} was used {now - used_at:.0f} s ago; each request needs a new "
             "assertion, and so does a retry"
         )
 
@@ -127,8 +125,10 @@ def audience_note(assertion: Assertion, issuer: str) -> str | None:
     audience = assertion.claims.get("aud")
     if audience in (issuer, [issuer]):
         return None
-    shown = _shown(audience)
-    return f"the aud of the client assertion is {shown}, and stricter servers want the issuer alone"
+    got = shown(audience)
+    return (
+        f"the aud of the client assertion is {got}, and stricter servers require the issuer alone"
+    )
 
 
 def _require(assertion: Assertion, name: str, expected: str) -> None:
@@ -209,10 +209,5 @@ def _fitting(keys: Sequence[Mapping[str, Any]], alg: str, kid: object) -> list[P
 
 
 def _unexpected(name: str, expected: str, value: object) -> InvalidAssertionError:
-    got = "none" if value is None else _shown(value)
+    got = "none" if value is None else shown(value)
     return InvalidAssertionError(f"{name}: expected {expected}, got {got}")
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

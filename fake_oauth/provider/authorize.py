@@ -1,9 +1,9 @@
 """The authorization endpoint: from an authorization request to a code.
 
-Before the redirect URI is known to be the client's, an error is shown where it is. Afterwards it is
-a `RedirectError`, which the browser takes back to the client (RFC 6749 section 4.1.2.1). A
-parameter sent twice, except those of PKCE and `nonce`, and a missing `redirect_uri` with scope
-`openid`, are shown, too.
+Until the redirect URI is known to belong to the client, the browser shows an error. After that, an
+error is a `RedirectError`, which the browser takes back to the client (RFC 6749 section 4.1.2.1).
+The browser also shows the errors for a parameter that is sent twice, except those of PKCE and
+`nonce`, and for a missing `redirect_uri` with scope `openid`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,14 @@ from dataclasses import dataclass
 from typing import Final, get_args
 
 from fake_oauth.provider import registration, resources
-from fake_oauth.provider.errors import Cause, OAuthError, RedirectError, ResponseMode, Target
+from fake_oauth.provider.errors import (
+    Cause,
+    OAuthError,
+    RedirectError,
+    ResponseMode,
+    Target,
+    bad_authorization_parameter,
+)
 from fake_oauth.provider.hints import read_id_token
 from fake_oauth.provider.issuing import log_in, new_code
 from fake_oauth.provider.model import Acceptance, Client
@@ -66,7 +73,9 @@ def validate(
     request.require_response_type()
     scopes = request.requested_scopes()
     if sent is None and "openid" in scopes:
-        raise _shown("redirect_uri", "redirect_uri missing, which scope openid requires")
+        raise bad_authorization_parameter(
+            "redirect_uri", "redirect_uri missing, which scope openid requires"
+        )
     if not client.may_use("authorization_code"):
         reason = f"client {client.client_id} may not use grant_type authorization_code"
         raise request.refused("unauthorized_client", "client_id", reason)
@@ -260,7 +269,7 @@ def allow(realm: Realm, request: AuthorizationRequest, login: Login) -> Mapping[
     client, user = realm.clients.get(request.client_id), realm.users[login.sub]
     if client is None or not client.enabled:
         flaw = "removed" if client is None else "disabled"
-        raise _shown("client_id", f"client {request.client_id} was {flaw}")
+        raise bad_authorization_parameter("client_id", f"client {request.client_id} was {flaw}")
     with realm.lock:
         grant = log_in(realm, client, user, request.scopes, at=login.at)
         grant.resources = request.resources
@@ -307,9 +316,9 @@ def requesting_client(realm: Realm, parameters: Parameters, *, has_pushed: bool 
         registration.described(realm, client_id)
     client = realm.clients.get(client_id)
     if client is None:
-        raise _shown("client_id", realm.clients.absence(client_id))
+        raise bad_authorization_parameter("client_id", realm.clients.absence(client_id))
     if not client.enabled:
-        raise _shown("client_id", f"client {client_id} disabled")
+        raise bad_authorization_parameter("client_id", f"client {client_id} disabled")
     return client
 
 
@@ -318,11 +327,15 @@ def _redirect_uri(realm: Realm, client: Client, sent: str | None) -> str:
     uris = client.redirect_uris
     if sent is None:
         if len(uris) != 1:
-            raise _shown("redirect_uri", f"no redirect_uri, {len(uris)} registered")
+            raise bad_authorization_parameter(
+                "redirect_uri", f"no redirect_uri, {len(uris)} registered"
+            )
         return uris[0]
     if sent not in uris and not any(differ_in_port(sent, uri, realm.acceptance) for uri in uris):
         known = ", ".join(uris) or "none"
-        raise _shown("redirect_uri", f"redirect_uri {sent!r} not registered; registered: {known}")
+        raise bad_authorization_parameter(
+            "redirect_uri", f"redirect_uri {sent!r} not registered; registered: {known}"
+        )
     return sent
 
 
@@ -333,10 +346,3 @@ def differ_in_port(sent: str, registered: str, acceptance: Acceptance) -> bool:
     host = matches[0] and matches[0][1]
     is_accepted = host != "localhost" or acceptance.localhost_on_any_port
     return None not in matches and len(same) == 1 and is_accepted
-
-
-def _shown(parameter: str, reason: str) -> OAuthError:
-    """Return a refusal that is shown to the user and not sent to the client."""
-    return OAuthError(
-        "invalid_request", reason, cause="authorization_parameter", parameter=parameter
-    )

@@ -10,9 +10,9 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
-from reprlib import Repr
 from typing import Any, Final, Literal
 
+from fake_oauth.provider.errors import shown
 from fake_oauth.provider.keys import jwks_problems
 from fake_oauth.provider.model import Client
 from fake_oauth.structure import json_problems
@@ -61,8 +61,6 @@ _NO_SCHEME_OF_ITS_OWN: Final = ("http:", "https:", "javascript:", "data:", "vbsc
 _LOOPBACK: Final = re.compile(r"127(?:\.[0-9]+){3}|\[::1\]|localhost")
 # RFC 6749 section 3.3.
 _SCOPE: Final = re.compile(r"[!#-\[\]-~]+(?: [!#-\[\]-~]+)*")
-_SHOWN: Final = Repr()
-_SHOWN.maxstring = _SHOWN.maxother = 100
 
 
 class MetadataError(Exception):
@@ -156,11 +154,6 @@ def read(
         "scope": scope,
     }
     return ClientMetadata({name: members[name] for name in MEMBERS if name in members})
-
-
-def shown(value: object) -> str:
-    """Return a value that a client sent, short enough for the journal."""
-    return _SHOWN.repr(value)
 
 
 def _checked(sent: Mapping[str, Any], name: str, default: Any) -> Any:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from json.encoder import encode_basestring
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from fake_oauth.provider.assertions import (
     CLIENT_ASSERTION_TYPE,
@@ -33,6 +33,7 @@ from fake_oauth.provider.keys import ALGORITHMS, Key
 from fake_oauth.provider.model import Terms
 from fake_oauth.provider.policies import RefreshPolicy
 from fake_oauth.provider.request import Credentials, Parameters
+from fake_oauth.provider.resources import WELL_KNOWN, Place
 from fake_oauth.provider.tokens import TokenDetails, TokenSet, WriteJSON
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class Dialect:
         "discovery": "/.well-known/openid-configuration",
         "metadata": "/.well-known/oauth-authorization-server",
         "resource": "/resource",
-        "resource_metadata": "/.well-known/oauth-protected-resource",
+        "resource_metadata": WELL_KNOWN,
     }
     """The path of each endpoint, below the issuer; an endpoint without a path is not served."""
     has_fixed_paths: ClassVar[bool] = False
@@ -148,7 +149,7 @@ class Dialect:
     indicates_resources: ClassVar[bool] = False
     """Whether clients name with `resource` what an access token is for (RFC 8707), unless the
     settings change it."""
-    resource_metadata: ClassVar[tuple[Literal["challenge", "path", "root"], ...]] = ("path", "root")
+    resource_metadata: ClassVar[tuple[Place, ...]] = ("path", "root")
     """Where the metadata of protected resources are found (RFC 9728), unless the settings change
     it."""
     requires_pkce: ClassVar[bool] = False

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hashlib import blake2b, sha256
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from fake_oauth.provider.errors import OAuthError
+from fake_oauth.provider.errors import OAuthError, shown
 from fake_oauth.provider.ids import Ids
 from fake_oauth.provider.keys import (
     ALGORITHMS,
@@ -41,8 +41,6 @@ KEPT: Final = 4096
 _FAR: Final = 10**12
 # The shortest modulus of an RSA key, in bits (RFC 7518 section 3.3).
 _RSA_BITS: Final = 2048
-# How many characters of a claim the journal shows.
-_SHOWN: Final = 200
 _URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^?#]*)(?:[?#].*)?", re.DOTALL)
 _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 _ESCAPE: Final = re.compile("%([0-9A-Fa-f]{2})")
@@ -174,7 +172,7 @@ def proven_key(
                 reason = f"access token bound to key {bound_to}, the DPoP proof is of key {jkt}"
                 raise OAuthError("invalid_token", reason, cause="dpop_key")
         if memory.rules.refuse_replays and not memory.accept(jkt, claims["jti"], realm.clock.now()):
-            reason = f"the DPoP proof with jti {_shown(claims['jti'])} was used before"
+            reason = f"the DPoP proof with jti {shown(claims['jti'])} was used before"
             raise OAuthError("invalid_dpop_proof", reason, cause="dpop_replay")
         if memory.rules.nonces == "rotating":
             memory.use_up(claims["nonce"])
@@ -210,9 +208,7 @@ def _read(sent: SentProof) -> tuple[dict[str, Any], str]:
         raise _invalid(f"the DPoP proof is not a JWT: {error}") from None
     _require_claims(claims)
     if header.get("typ") != "dpop+jwt":
-        raise _invalid(
-            f"expected typ 'dpop+jwt' in the DPoP proof, got {_shown(header.get('typ'))}"
-        )
+        raise _invalid(f"expected typ 'dpop+jwt' in the DPoP proof, got {shown(header.get('typ'))}")
     if "crit" in header:
         raise _invalid("the DPoP proof has a header parameter crit")
     key = _public_key(header.get("jwk"), header.get("alg"))
@@ -220,10 +216,10 @@ def _read(sent: SentProof) -> tuple[dict[str, Any], str]:
         raise _invalid("the signature of the DPoP proof does not match its jwk")
     if claims["htm"] != sent.method:
         raise _invalid(
-            f"expected htm {sent.method!r} in the DPoP proof, got {_shown(claims['htm'])}"
+            f"expected htm {sent.method!r} in the DPoP proof, got {shown(claims['htm'])}"
         )
     if _normal(claims["htu"]) != _normal(sent.url):
-        raise _invalid(f"expected htu {sent.url!r} in the DPoP proof, got {_shown(claims['htu'])}")
+        raise _invalid(f"expected htu {sent.url!r} in the DPoP proof, got {shown(claims['htu'])}")
     return claims, thumbprint(header["jwk"])
 
 
@@ -232,20 +228,20 @@ def _require_claims(claims: Mapping[str, Any]) -> None:
     for name in ("jti", "htm", "htu"):
         if not isinstance(claims.get(name), str) or not claims[name]:
             raise _invalid(
-                f"expected text as {name} of the DPoP proof, got {_shown(claims.get(name))}"
+                f"expected text as {name} of the DPoP proof, got {shown(claims.get(name))}"
             )
     iat = claims.get("iat")
     if not isinstance(iat, int | float) or isinstance(iat, bool):
-        raise _invalid(f"expected a number as iat of the DPoP proof, got {_shown(iat)}")
+        raise _invalid(f"expected a number as iat of the DPoP proof, got {shown(iat)}")
 
 
 def _public_key(jwk: object, alg: object) -> PublicKey:
     """Return the key in the header of a proof."""
     if not isinstance(alg, str) or alg not in ALGORITHMS:
         known = ", ".join(ALGORITHMS)
-        raise _invalid(f"expected one of {known} as alg of the DPoP proof, got {_shown(alg)}")
+        raise _invalid(f"expected one of {known} as alg of the DPoP proof, got {shown(alg)}")
     if not isinstance(jwk, dict):
-        raise _invalid(f"expected a JWK as jwk of the DPoP proof, got {_shown(jwk)}")
+        raise _invalid(f"expected a JWK as jwk of the DPoP proof, got {shown(jwk)}")
     if private := [name for name in PRIVATE_MEMBERS if name in jwk]:
         raise _invalid(f"the jwk of the DPoP proof is not public: it has {', '.join(private)}")
     # All members that a key needs are text.
@@ -273,7 +269,7 @@ def _require_token(ath: object, access_token: str) -> None:
     expected = base64url(sha256(access_token.encode(errors="surrogatepass")).digest())
     if ath != expected:
         reason = (
-            f"expected ath {expected!r} of the access token in the DPoP proof, got {_shown(ath)}"
+            f"expected ath {expected!r} of the access token in the DPoP proof, got {shown(ath)}"
         )
         raise _invalid(reason)
 
@@ -294,14 +290,6 @@ def _normal(url: str) -> str | None:
 def _unescaped(escape: re.Match[str]) -> str:
     character = chr(int(escape[1], 16))
     return character if _UNRESERVED.fullmatch(character) else escape[0].upper()
-
-
-def _shown(value: object) -> str:
-    """Return what a client has sent, short enough for the journal."""
-    if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else "a list"
-    text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _invalid(reason: str) -> OAuthError:

@@ -12,12 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from reprlib import Repr
+from typing import TYPE_CHECKING, Final, Literal
 
 from fake_oauth.structure import Problem
 
 if TYPE_CHECKING:
     from fake_oauth.provider.model import Client
+
+_REPR: Final = Repr()
+_REPR.maxstring = _REPR.maxother = 120
 
 Cause = Literal[
     "request_malformed",
@@ -211,6 +215,19 @@ class BearerError(OAuthError):
 def bad_parameter(name: str, reason: str) -> OAuthError:
     """Return a refusal that blames one parameter (RFC 6749 section 5.2)."""
     return OAuthError("invalid_request", reason, cause="parameter", parameter=name)
+
+
+def bad_authorization_parameter(name: str, reason: str) -> OAuthError:
+    """Return a refusal that blames one parameter of an authorization or logout request.
+
+    It is shown to the user, and not sent to the client (RFC 6749 section 4.1.2.1).
+    """
+    return OAuthError("invalid_request", reason, cause="authorization_parameter", parameter=name)
+
+
+def shown(value: object) -> str:
+    """Return a value that a client sent, short enough for the journal."""
+    return _REPR.repr(value)
 
 
 def malformed(reason: str) -> OAuthError:

@@ -1,7 +1,7 @@
 """Logout: who may end the session of a browser, and where the browser is sent afterwards.
 
-OpenID Connect RP-Initiated Logout 1.0 at the end-session endpoint, and CIAM's own logout. An error
-is shown where it is: nothing is sent to a URI that is not the client's. Tokens stay valid.
+OpenID Connect RP-Initiated Logout 1.0 at the end-session endpoint, and CIAM's own logout. The
+browser shows an error: nothing is sent to a URI that is not the client's. Tokens stay valid.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fake_oauth.provider.authorize import differ_in_port
-from fake_oauth.provider.errors import OAuthError
+from fake_oauth.provider.errors import OAuthError, bad_authorization_parameter
 from fake_oauth.provider.hints import read_id_token
 from fake_oauth.provider.model import Client
 from fake_oauth.provider.realm import Realm
@@ -48,10 +48,9 @@ class LogoutRequest:
         return {name: self.sent[name] for name in ("state",) if name in self.sent}
 
     def needs_confirmation(self, realm: Realm, sub: str | None) -> bool:
-        """Return whether the user must be asked who is logged in in this browser.
+        """Return whether the user `sub`, who is logged in in this browser, must confirm the logout.
 
-        No question without a login, for a user whom the hint names, and in a browser that a test
-        has logged in.
+        The hint can name the user, and a test can log every browser in; both are enough.
         """
         return sub not in (None, self.hinted_sub) and realm.logged_in_everywhere is None
 
@@ -96,7 +95,7 @@ def _hint(realm: Realm, hint: str | None) -> dict[str, Any]:
     try:
         return read_id_token(realm, hint)
     except InvalidTokenError as error:
-        raise _refused("id_token_hint", f"id_token_hint is {error}") from None
+        raise bad_authorization_parameter("id_token_hint", f"id_token_hint is {error}") from None
 
 
 def _client(realm: Realm, client_id: str | None, hint: Mapping[str, Any]) -> Client | None:
@@ -108,7 +107,7 @@ def _client(realm: Realm, client_id: str | None, hint: Mapping[str, Any]) -> Cli
         client_id = named if isinstance(named, str) else None
     elif hint and client_id not in clients:
         reason = f"client_id {client_id} is not in the aud of id_token_hint, {audience!r}"
-        raise _refused("client_id", reason)
+        raise bad_authorization_parameter("client_id", reason)
     return None if client_id is None else _known(realm, client_id)
 
 
@@ -116,7 +115,7 @@ def _known(realm: Realm, client_id: str) -> Client:
     client = realm.clients.get(client_id)
     if client is None or not client.enabled:
         flaw = "unknown" if client is None else "disabled"
-        raise _refused("client_id", f"client {client_id} {flaw}")
+        raise bad_authorization_parameter("client_id", f"client {client_id} {flaw}")
     return client
 
 
@@ -129,10 +128,6 @@ def _require_registered(realm: Realm, client: Client, uri: str) -> None:
 
 def _unregistered(parameter: str, uri: str | None, client: Client) -> OAuthError:
     known = ", ".join(client.logout_redirect_uris) or "none"
-    return _refused(parameter, f"{parameter} {uri!r} is not registered; registered: {known}")
-
-
-def _refused(parameter: str, reason: str) -> OAuthError:
-    return OAuthError(
-        "invalid_request", reason, cause="authorization_parameter", parameter=parameter
+    return bad_authorization_parameter(
+        parameter, f"{parameter} {uri!r} is not registered; registered: {known}"
     )

@@ -146,7 +146,7 @@ class Client(OwnTerms):
     jwks: Mapping[str, Any] | None = None
     """The client's public keys, a JWK Set, for `private_key_jwt` (RFC 7591 section 2)."""
     name: str | None = None
-    """The name that the login page shows, besides the client_id."""
+    """The name that the pages show with the client_id."""
     enabled: bool = True
     """Whether the client is accepted. A disabled client is treated as an unknown one."""
     grant_types: Sequence[str] | None = None

@@ -12,7 +12,7 @@ from typing import Any
 
 from fake_oauth.provider import authorize, registration
 from fake_oauth.provider.dpop import proven_key
-from fake_oauth.provider.errors import OAuthError, RedirectError
+from fake_oauth.provider.errors import OAuthError, RedirectError, bad_authorization_parameter
 from fake_oauth.provider.realm import Realm
 from fake_oauth.provider.request import Parameters, SentProof, TokenRequest
 from fake_oauth.provider.sessions import (
@@ -32,12 +32,7 @@ def push(realm: Realm, request: TokenRequest) -> tuple[dict[str, Any], str]:
     client = realm.authenticate(request.credentials)
     parameters = request.parameters
     if "request_uri" in parameters:
-        raise OAuthError(
-            "invalid_request",
-            "request_uri cannot be pushed",
-            cause="authorization_parameter",
-            parameter="request_uri",
-        )
+        raise bad_authorization_parameter("request_uri", "request_uri cannot be pushed")
     if "client_id" not in parameters:
         parameters = Parameters([*parameters.pairs(), ("client_id", client.client_id)])
     elif parameters["client_id"] != client.client_id:

@@ -17,9 +17,9 @@ from typing import Any, Final
 
 from fake_oauth.provider import client_metadata
 from fake_oauth.provider.claims import CLAIMS
-from fake_oauth.provider.client_metadata import ClientMetadata, MetadataError, shown
+from fake_oauth.provider.client_metadata import ClientMetadata, MetadataError
 from fake_oauth.provider.dialect import Dialect
-from fake_oauth.provider.errors import BearerError, Cause, OAuthError, ShownError
+from fake_oauth.provider.errors import BearerError, Cause, OAuthError, ShownError, shown
 from fake_oauth.provider.realm import Realm
 from fake_oauth.provider.tokens import InvalidTokenError, decode
 

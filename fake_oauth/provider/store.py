@@ -195,7 +195,7 @@ class AccessToken(IssuedToken):
     fault can give it another value with other claims."""
 
     def claims_of(self, value: str) -> Mapping[str, Any] | None:
-        """Return the claims of an opaque token; None for a value that nobody could read."""
+        """Return the claims of an opaque token; None for a JWT."""
         return None if self.opaque is None else self.opaque.get(value)
 
     def revocation(self) -> str | None:
