@@ -92,7 +92,16 @@ class Notes:
         self._app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Refuse a token without the scopes; the challenge has them (MCP 2026-07-28)."""
+        """Refuse a token without the scopes; the challenge has them (MCP 2026-07-28).
+
+        There is no stream besides the responses, which MCP allows. A client that reads one sends
+        two requests at once, and refreshes twice if the access token has expired.
+        """
+        if scope.get("method") == "GET" and self.url.endswith(scope["path"]):
+            fields = [(b"allow", b"POST, DELETE"), (b"content-length", b"0")]
+            await send({"type": "http.response.start", "status": 405, "headers": fields})
+            await send({"type": "http.response.body"})
+            return
         headers = dict(scope.get("headers", ()))
         token = headers.get(b"authorization", b"").decode().removeprefix("Bearer ")
         if self.scope is not None and token:
