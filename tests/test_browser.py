@@ -2,74 +2,31 @@
 
 The picture in the docs is made here too:
 
-    FAKE_OAUTH_SCREENSHOT=docs/login-page.png python -m pytest tests/test_browser.py -k picture
+    FAKE_OAUTH_SCREENSHOT=docs/login-page.png \
+        python -m pytest tests/test_browser.py -k picture
 """
 
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Page, expect
 from pytest_httpserver import HTTPServer
 
 from fake_oauth import Client, FakeOAuth, Settings, User
+from tests.support.browser import browser, needs_browser, new_context, page, playwright
 from tests.support.client import claims
 
-CHROMIUM = shutil.which("chromium")
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+__all__ = ["browser", "new_context", "page", "playwright"]
+
 SCRIPT = "<script>alert(1)</script>"
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no browser: chromium is not on PATH (apt-get install chromium)"
-)
-
-
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as playwright:
-        yield playwright
-
-
-@pytest.fixture(scope="module")
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    with playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS) as browser:
-        yield browser
-
-
-@pytest.fixture
-def new_context(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
-    """A function that makes a browser with cookies of its own."""
-    contexts = []
-
-    def new_context(**options: Any) -> BrowserContext:
-        context = browser.new_context(**options)
-        context.set_default_timeout(10_000)
-        contexts.append(context)
-        return context
-
-    yield new_context
-    for context in contexts:
-        context.close()
-
-
-@pytest.fixture
-def page(new_context: Callable[..., BrowserContext]) -> Page:
-    return new_context().new_page()
+pytestmark = needs_browser
 
 
 @pytest.fixture
