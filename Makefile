@@ -101,7 +101,7 @@ bench: .venv/$(MAIN)/ready
 	@.venv/fuzz/bin/python -m pip install -q --disable-pip-version-check -e . 'schemathesis>=4.3'
 	@touch $@
 
-# The versions that docs/clients.md names, without the tools of development.
+# The versions that docs/reference/clients.md names, without the tools of development.
 .venv/clients-%/ready: pyproject.toml tests/clients/requirements.txt
 	@echo "setting up .venv/clients-$* (once)"
 	@rm -rf .venv/clients-$*

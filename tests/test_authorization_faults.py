@@ -348,7 +348,7 @@ def test_metadata_can_differ_in_one_member(endpoint: str) -> None:
 
 _RECIPES = re.findall(
     r"^\| ([^|]+) \| `(Rule\(.+?\))`",
-    (Path(__file__).parent.parent / "docs" / "faults.md").read_text(encoding="utf-8"),
+    (Path(__file__).parent.parent / "docs/reference/faults.md").read_text(encoding="utf-8"),
     re.MULTILINE,
 )
 

@@ -924,13 +924,13 @@ def test_every_check_is_an_assertion_of_the_same_name() -> None:
 
 
 def test_the_page_has_the_sentence_of_every_check() -> None:
-    page = (Path(__file__).parents[1] / "docs" / "behavior.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[1] / "docs/reference/behavior.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)\(.*\)` \| (.+) \|$", page, re.MULTILINE)
     assert rows[: len(CHECKS)] == [(name, check.sentence) for name, check in CHECKS.items()]
 
 
 def test_the_message_on_the_page_is_real() -> None:
-    page = (Path(__file__).parents[1] / "docs" / "behavior.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[1] / "docs/reference/behavior.md").read_text(encoding="utf-8")
     fake = FakeOAuth()
     token = fake.issue_tokens().refresh_token
     for _ in range(2):

@@ -2,7 +2,7 @@
 
 The picture in the docs is made here too:
 
-    FAKE_OAUTH_SCREENSHOT=docs/login-page.png \
+    FAKE_OAUTH_SCREENSHOT=docs/pictures/login-page.png \
         python -m pytest tests/test_browser.py -k picture
 """
 

@@ -1,4 +1,4 @@
-"""Clients that authenticate with a JWT: rules 21 and 22 of docs/token.md."""
+"""Clients that authenticate with a JWT: rules 21 and 22 of docs/reference/token.md."""
 
 from __future__ import annotations
 

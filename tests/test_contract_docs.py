@@ -1,4 +1,4 @@
-"""docs/contract.md: its options are all options, and its output is real."""
+"""docs/reference/contract.md: its options are all options, and its output is real."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fake_oauth.structure import structure
 from tests.support.contract import CONTROLLED, StubTransport, received
 
 ROOT = Path(__file__).parents[1]
-PAGE = (ROOT / "docs" / "contract.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs/reference/contract.md").read_text(encoding="utf-8")
 FIXTURES = (ROOT / "fixtures" / "README.md").read_text(encoding="utf-8")
 
 

@@ -68,7 +68,14 @@ PAGES = [
 README, CONTRIBUTING, CHANGELOG = (page.read_text(encoding="utf-8") for page in PAGES[:3])
 BEHAVIOR, CONTROL, DIALECT_PAGE, FAULTS, STUB, TESTING = (
     (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
-    for name in ("behavior", "control", "dialects", "faults", "stub-server", "testing")
+    for name in (
+        "reference/behavior",
+        "reference/control",
+        "reference/dialects",
+        "reference/faults",
+        "howto/stub-server",
+        "reference/testing",
+    )
 )
 
 
@@ -133,7 +140,7 @@ def test_an_example_that_fails_has_the_report_that_is_shown(
     assert comparable(output) in comparable(result.stdout.str())
 
 
-RECIPES = [block for block in blocks("python") if str(block.id).startswith("docs/recipes.md")]
+RECIPES = [block for block in blocks("python") if str(block.id).startswith("docs/howto/recipes.md")]
 
 
 @pytest.mark.parametrize("block", RECIPES)
@@ -416,8 +423,9 @@ def test_the_kinds_of_ids_are_listed() -> None:
 
 def test_every_page_is_in_the_manual() -> None:
     section = README.partition("## Manual\n")[2].partition("\n## ")[0]
-    listed = re.findall(r"\]\((docs/[\w-]+\.md)\)", section)
-    assert sorted(listed) == [f"docs/{page.name}" for page in sorted((ROOT / "docs").glob("*.md"))]
+    listed = re.findall(r"\]\((docs/[\w/-]+\.md)\)", section)
+    pages = [page.relative_to(ROOT).as_posix() for page in (ROOT / "docs").rglob("*.md")]
+    assert sorted(listed) == sorted(pages)
 
 
 def test_the_options_of_serve_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -444,7 +452,7 @@ def test_the_endpoints_are_listed() -> None:
 
 
 def test_every_policy_is_described_with_its_fields_and_defaults() -> None:
-    page = (ROOT / "docs" / "policies.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/reference/policies.md").read_text(encoding="utf-8")
     names = re.findall(r"^\| `(\w+)` \| [^|]+ \|$", page, re.MULTILINE)
     assert names == list(ALL_POLICIES)
     rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \| [^|]+ \|$", page, re.MULTILINE))

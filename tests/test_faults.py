@@ -377,7 +377,7 @@ CASES: list[tuple[Fault, Expected]] = [
 ]
 
 
-DOCS = (Path(__file__).parent.parent / "docs" / "faults.md").read_text(encoding="utf-8")
+DOCS = (Path(__file__).parent.parent / "docs/reference/faults.md").read_text(encoding="utf-8")
 SECTIONS = {
     "request": "Before the endpoint",
     "token": "In the tokens",

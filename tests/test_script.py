@@ -825,8 +825,8 @@ def test_problems_that_only_a_file_can_have() -> None:
             {"fault": "Slow", "seconds": -1},
         ]
     }
-    names = f"expected one of the {len(faults.KINDS)} names in docs/faults.md"
-    parts = "expected one of the 27 names in docs/faults.md"
+    names = f"expected one of the {len(faults.KINDS)} names in docs/reference/faults.md"
+    parts = "expected one of the 27 names in docs/reference/faults.md"
     assert problems(lambda: Settings.from_mapping(data)) == [
         "$.faults[0].fault: unknown fault 'Statsu'; did you mean 'Status'?",
         f"$.faults[1].fault: required, but missing; {names}",

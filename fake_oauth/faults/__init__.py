@@ -9,8 +9,9 @@
     tables                                  rules in TOML and JSON
 
 To add a fault, write its class in the module of its stage, list it in `KINDS` and below, give it a
-case in `tests/test_faults.py`, and give it a row in `docs/faults.md`; tests check all of them. The
-names here are public. Each is imported when it is first used, because most tests script no fault.
+case in `tests/test_faults.py`, and give it a row in `docs/reference/faults.md`; tests check all of
+them. The names here are public. Each is imported when it is first used, because most tests script
+no fault.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def __getattr__(name: str) -> Any:
     kinds = import_module("fake_oauth.faults.kinds").KINDS
     if name not in kinds:
         hint = import_module("fake_oauth.structure").suggestion(
-            name, __dir__(), page="docs/faults.md"
+            name, __dir__(), page="docs/reference/faults.md"
         )
         raise AttributeError(f"module 'fake_oauth.faults' has no attribute {name!r}; {hint}")
     return kinds[name]

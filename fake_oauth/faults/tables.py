@@ -110,6 +110,6 @@ def _kind(table: object, kinds: Mapping[str, type[Fault]]) -> tuple[type[Fault],
     name = table.get("fault")
     if not isinstance(name, str) or name not in kinds:
         message = "required, but missing" if name is None else f"unknown fault {name!r}"
-        hint = suggestion(str(name or ""), tuple(kinds), page="docs/faults.md")
+        hint = suggestion(str(name or ""), tuple(kinds), page="docs/reference/faults.md")
         raise StructureError([(("fault",), f"{message}; {hint}")])
     return kinds[name], tuple(argument.name for argument in fields(kinds[name]))

@@ -472,7 +472,7 @@ def _tokens_in(parameters: Parameters) -> Iterator[tuple[str, str]]:
 def _carried(request: HTTPRequest) -> Iterator[tuple[str, str]]:
     """Yield the tokens and codes that a request presents, by parameter.
 
-    Those in the query are not read (docs/token.md, rule 16).
+    Those in the query are not read (docs/reference/token.md, rule 16).
     """
     yield from _tokens_in(request.form)
     if request.bearer_token is not None:

@@ -1,7 +1,7 @@
 """A request as HTTP has it: its parameters and credentials, read once and in one place.
 
 It refuses only requests that cannot be read, and credentials that contradict each other. The other
-rules of docs/token.md are those of the provider.
+rules of docs/reference/token.md are those of the provider.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ def _body(environ: WSGIEnvironment) -> bytes:
 def _form(
     environ: WSGIEnvironment, media_type: str, body: bytes, reads_json: ReadsJSON
 ) -> Parameters:
-    """Return the parameters in a body (docs/token.md, rules 15, 17, 18, and 20)."""
+    """Return the parameters in a body (docs/reference/token.md, rules 15, 17, 18, and 20)."""
     if media_type == FORM:
         try:
             return Parameters(_pairs(body.decode()))
@@ -237,7 +237,10 @@ def _multipart(environ: WSGIEnvironment, body: bytes) -> Parameters:
 
 
 def _json(body: bytes, reads_json: ReadsJSON) -> Parameters:
-    """Return the members of a JSON object, if the endpoint reads JSON (docs/token.md, rule 18)."""
+    """Return the members of a JSON object, if the endpoint reads JSON.
+
+    docs/reference/token.md, rule 18.
+    """
     try:
         members = json.loads(body.decode(), object_pairs_hook=_Members)
         is_object = isinstance(members, _Members)
@@ -274,7 +277,7 @@ def _plain(value: object) -> object:
 
 
 def _basic(encoded: str, *, accepts_raw: bool) -> Credentials:
-    """Return the credentials of `Authorization: Basic` (docs/token.md, rules 3 and 5).
+    """Return the credentials of `Authorization: Basic` (docs/reference/token.md, rules 3 and 5).
 
     Both halves are form-urlencoded inside of the base64 (RFC 6749 section 2.3.1).
     """

@@ -487,7 +487,7 @@ class Dialect:
 
 
 def form_credentials(form: Parameters) -> Credentials:
-    """Return the credentials in a body (docs/token.md, rules 1 and 3)."""
+    """Return the credentials in a body (docs/reference/token.md, rules 1 and 3)."""
     for name in ("client_id", "client_secret"):
         times = len(form.all(name))
         if times > 1:
@@ -506,8 +506,9 @@ def form_credentials(form: Parameters) -> Credentials:
 
 
 def assertion_credentials(basic: Credentials | None, form: Parameters) -> Credentials:
-    """Return the credentials of a client that authenticates with a JWT (docs/token.md, rule 21).
+    """Return the credentials of a client that authenticates with a JWT.
 
+    docs/reference/token.md, rule 21.
     The client is the one that the body names, otherwise the JWT's `sub` (RFC 7521 section 4.2).
     """
     for name in ("client_assertion", "client_assertion_type", "client_id"):

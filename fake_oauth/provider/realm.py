@@ -193,7 +193,10 @@ class Realm:
     # Checks that more than one rule makes. Each raises OAuthError; none changes anything.
 
     def authenticate(self, credentials: Credentials) -> Client:
-        """Return the client that these credentials prove (docs/token.md, rules 1, 2, and 22)."""
+        """Return the client that these credentials prove.
+
+        docs/reference/token.md, rules 1, 2, and 22.
+        """
         if credentials.method is None:
             raise unidentified(credentials.missing)
         client_id = credentials.client_id
@@ -252,7 +255,10 @@ class Realm:
             raise invalid_client(f"client_assertion: {error}", "client_assertion") from None
 
     def require_grant_type(self, client: Client, grant_type: str) -> None:
-        """Check that the client is allowed to use a grant type (docs/token.md, rule 11)."""
+        """Check that the client is allowed to use a grant type.
+
+        docs/reference/token.md, rule 11.
+        """
         if not client.may_use(grant_type):
             raise OAuthError(
                 "unauthorized_client",
@@ -261,7 +267,7 @@ class Realm:
             )
 
     def require_own(self, grant: Grant, client: Client, what: str) -> None:
-        """Check that a token or code belongs to the client (docs/token.md, rule 10)."""
+        """Check that a token or code belongs to the client (docs/reference/token.md, rule 10)."""
         if grant.client_id != client.client_id:
             raise OAuthError(
                 "invalid_grant",
@@ -321,8 +327,8 @@ def granted_scopes(
 ) -> tuple[str, ...]:
     """Return the requested scopes, if all are allowed; every allowed one if none is requested.
 
-    `verb` is the word for an allowed scope in the reason: `granted` or `registered` (docs/token.md,
-    rule 12). Raise OAuthError.
+    docs/reference/token.md, rule 12. `verb` is the word for an allowed scope in the reason:
+    `granted` or `registered`. Raise OAuthError.
     """
     if requested is None:
         return tuple(allowed)

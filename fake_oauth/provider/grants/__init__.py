@@ -1,7 +1,7 @@
 """`GRANTS`: the grant types of the token endpoint, one row and one module each.
 
-`token` applies the rules of docs/token.md in their order: the client, the grant type, the DPoP
-proof, the parameters, the grant. To add a grant type, write its module and add its row; the
+`token` applies the rules of docs/reference/token.md in their order: the client, the grant type, the
+DPoP proof, the parameters, the grant. To add a grant type, write its module and add its row; the
 metadata, the settings, OpenAPI, and the docs' tables read the row.
 """
 

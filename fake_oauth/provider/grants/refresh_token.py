@@ -49,7 +49,7 @@ def refresh_token(realm: Realm, client: Client, request: TokenRequest) -> Grante
 
 
 def _presented(realm: Realm, client: Client, request: TokenRequest, now: float) -> RefreshToken:
-    """Return the presented refresh token, if it can be used now (docs/token.md, rule 9).
+    """Return the presented refresh token, if it can be used now (docs/reference/token.md, rule 9).
 
     A replay by the token's own client revokes the family if the policy says so. A refused request
     changes nothing else.
