@@ -108,6 +108,8 @@ def _parser() -> argparse.ArgumentParser:
         help=f"dialect to describe: {DIALECT_NAMES} (default: %(default)s)",
     )
     described.set_defaults(run=_describe)
+    schema = commands.add_parser("schema", help="print the JSON Schema of a settings file")
+    schema.set_defaults(run=_print_schema)
     return parser
 
 
@@ -172,6 +174,13 @@ def _describe(options: argparse.Namespace) -> int:
     from fake_oauth.openapi import document
 
     print(json.dumps(document(options.url, load_dialect(options.dialect)), indent=2))
+    return 0
+
+
+def _print_schema(options: argparse.Namespace) -> int:  # noqa: ARG001
+    from fake_oauth.schema import settings_schema
+
+    print(json.dumps(settings_schema(), ensure_ascii=False, indent=2))
     return 0
 
 

@@ -28,6 +28,7 @@ FLOORS = [
     ["faults", "behavior"],
     ["http"],
     ["settings"],
+    ["schema"],
     ["control"],
     ["assembly"],
     ["server"],

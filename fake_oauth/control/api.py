@@ -274,6 +274,13 @@ def set_resource(
     return _resource(found)
 
 
+def read_schema(server: FakeOAuth) -> dict[str, Any]:  # noqa: ARG001
+    """Return the JSON Schema of a settings file."""
+    from fake_oauth.schema import settings_schema  # only the console reads it
+
+    return settings_schema()
+
+
 def read_outbox(server: FakeOAuth) -> dict[str, Any]:
     """Return the one-time passwords that were "sent", oldest first."""
     return {"messages": [asdict(sent) for sent in server.outbox]}
@@ -332,6 +339,7 @@ CONTROLS: Final[Mapping[tuple[str, str], Row]] = {
     ("GET", "/resources"): list_resources,
     ("GET", "/outbox"): read_outbox,
     ("POST", "/keys"): rotate_keys,
+    ("GET", "/schema"): read_schema,
     ("POST", "/reset"): reset,
 }
 

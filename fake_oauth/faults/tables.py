@@ -31,11 +31,12 @@ if TYPE_CHECKING:
     from cattrs import Converter
 
 _CONDITIONS: Final = tuple(condition.name for condition in fields(Conditions))
-_PARTS: Final = {
+PARTS: Final = {
     name: kind
     for name, kind in KINDS.items()
     if issubclass(kind, ResponseFault | TokenFault) and kind is not Combined
 }
+"""The faults that `Combined` can have as parts, by name."""
 
 
 @cache
@@ -46,8 +47,8 @@ def converter() -> Converter:
     problems in itself.
     """
     made = new_converter()
-    made.register_structure_hook_func(_is_rule, lambda table, _: _rule(table))
-    made.register_structure_hook_func(_is_part, lambda table, _: _part(table))
+    made.register_structure_hook_func(is_rule, lambda table, _: _rule(table))
+    made.register_structure_hook_func(is_part, lambda table, _: _part(table))
     return made
 
 
@@ -63,11 +64,13 @@ def _table(fault: Fault) -> dict[str, Any]:
     return {"fault": type(fault).__name__, **arguments}
 
 
-def _is_rule(kind: Any) -> bool:
+def is_rule(kind: Any) -> bool:
+    """Return whether an annotation is a step of a script."""
     return kind is Rule or (is_union(kind) and set(kind.__args__) == {Rule, Fault})
 
 
-def _is_part(kind: Any) -> bool:
+def is_part(kind: Any) -> bool:
+    """Return whether an annotation is a part of `Combined`."""
     return is_union(kind) and set(kind.__args__) == {ResponseFault, TokenFault}
 
 
@@ -94,7 +97,7 @@ def _rule(table: object) -> Rule:
 
 
 def _part(table: object) -> Fault:
-    kind, _ = _kind(table, _PARTS)
+    kind, _ = _kind(table, PARTS)
     assert isinstance(table, Mapping)
     part, found = attempt({n: table[n] for n in table if n != "fault"}, kind, converter())
     if part is None:
