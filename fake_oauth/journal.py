@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from threading import Lock
 from typing import Any, Final, overload
 
@@ -192,6 +193,12 @@ class Journal(Sequence[Exchange]):
     def forgotten(self) -> int:
         """How many earlier exchanges the journal no longer has."""
         return self._arrived - len(self._exchanges)
+
+    def after(self, number: int) -> list[Exchange]:
+        """Return the exchanges with a number above this one, oldest first."""
+        with self._lock:
+            skipped = max(0, number - self.forgotten)
+            return list(islice(self._exchanges, skipped, None))
 
     def _keep(self, exchange: Exchange, size: int) -> None:
         self._exchanges.append(exchange)

@@ -464,8 +464,10 @@ def test_the_journal_shows_everything_except_secrets(fake: FakeOAuth, control: C
                 "{step 1 Pass()} refresh token unknown; the query string is not read, though it "
                 "has client_secret, x; client_secret=*** x=1 client_secret=*** "
                 "refresh_token=a-token-…",
+                "answered": True,
             }
-        ]
+        ],
+        "forgotten": 0,
     }
     assert len(fake.journal) == 1, "control requests are not in the journal"
 
@@ -1029,5 +1031,5 @@ def test_a_stub_server_can_be_controlled_over_http(url: str) -> None:
     control("PUT", "/users", {"users": [{"sub": "u-1", "username": "other"}]})
     assert status() == 400
     control("POST", "/reset")
-    assert control("GET", "/journal") == {"exchanges": []}
+    assert control("GET", "/journal") == {"exchanges": [], "forgotten": 0}
     assert status() == 200

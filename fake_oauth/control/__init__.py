@@ -1,7 +1,10 @@
 """The control API: tests in another process, or in another language, control a running server.
 
-api       CONTROLS, the table of what can be controlled, and the functions
-access    who may use it
+api        CONTROLS, the table of what can be controlled, and the functions
+access     who may use it
+arguments  what a request passes to a function
+exchanges  the journal as data
+pages      the console, a page for people
 """
 
 from typing import Final

@@ -6,6 +6,7 @@ Those from this machine or with the control token can, and none from a page of a
 from __future__ import annotations
 
 import hmac
+from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -13,6 +14,11 @@ from typing import Final
 from urllib.parse import urlsplit
 
 _NO_OTHER_PAGE: Final = "no page of another origin can use the control API"
+_BEARER: Final = 'Bearer realm="fake_oauth control API"'
+# A browser asks its user for a username and a password, and shows this (RFC 7617 section 2).
+_BASIC: Final = (
+    'Basic realm="fake_oauth: any username, and the control token as password", charset="UTF-8"'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,23 +39,22 @@ def is_loopback(host: str) -> bool:
 
 
 def refusal_of(
-    headers: Mapping[str, str], *, scheme: str, token: str | None
+    headers: Mapping[str, str], *, scheme: str, token: str | None, asks_people: bool = False
 ) -> AccessRefusal | None:
     """Return why a request may not use the control API; None if it may.
 
-    `token` is the one that `Authorization: Bearer` must have. It is None if only this machine can
-    reach the server.
+    `token` is the one that `Authorization` must have. It is None if only this machine can reach the
+    server. `asks_people` is for a request whose browser can ask its user for the token.
     """
     host = headers.get("Host", "")
     if token is not None:
-        sent_scheme, _, sent = headers.get("Authorization", "").partition(" ")
-        is_right = hmac.compare_digest(sent.strip().encode(), token.encode())
-        if sent_scheme.lower() != "bearer" or not is_right:
+        sent = _sent_token(headers.get("Authorization", ""))
+        if not hmac.compare_digest(sent, token.encode()):
             return AccessRefusal(
                 401,
                 "the control token is missing or invalid; send Authorization: Bearer TOKEN with "
                 "the token that was printed at startup",
-                {"WWW-Authenticate": 'Bearer realm="fake_oauth control API"'},
+                {"WWW-Authenticate": _BASIC if asks_people else _BEARER},
             )
     # A page can have a host name that points to this machine (DNS rebinding). It sends that name,
     # and it does not know the token, if there is one.
@@ -66,6 +71,22 @@ def refusal_of(
     if site not in ("none", "same-origin"):
         return AccessRefusal(403, f"Sec-Fetch-Site is {site!r}; {_NO_OTHER_PAGE}")
     return None
+
+
+def _sent_token(authorization: str) -> bytes:
+    """Return the control token that a request sends; nothing if it sends none.
+
+    With `Basic`, it is the password, after any username (RFC 7617 section 2).
+    """
+    scheme, _, value = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return value.strip().encode()
+    if scheme.lower() != "basic":
+        return b""
+    try:
+        return b64decode(value.strip(), validate=True).partition(b":")[2]
+    except ValueError:
+        return b""
 
 
 def _host_name(host: str) -> str:

@@ -1,39 +1,36 @@
 """The control API under `/_fake/`: JSON in, JSON out, the same data as in a settings file.
 
 To add a row, write a function and add it to `CONTROLS`. Its parameters after `server` are the
-members of the request's body. A row that only calls a method of `FakeOAuth` is the method's name.
-The index at `/_fake/`, 404, 405, and the docs' table read the table.
+members of the request's body, or of its query if the method is GET. A row that only calls a method
+of `FakeOAuth` is the method's name. The index at `/_fake/`, 404, 405, and the docs' table read the
+table.
 """
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, field, fields, make_dataclass
-from datetime import UTC, datetime
-from functools import cache
-from typing import TYPE_CHECKING, Any, Final, get_type_hints
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
 
-from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request, Response
 
-from fake_oauth.control import BODY_LIMIT, PREFIX
+from fake_oauth.control import PREFIX, pages
 from fake_oauth.control.access import refusal_of
+from fake_oauth.control.arguments import RefusedError, arguments
+from fake_oauth.control.exchanges import moment, read_journal
 from fake_oauth.faults.base import Rule
-from fake_oauth.faults.tables import converter, plain
-from fake_oauth.journal import Exchange
-from fake_oauth.parameters import kind_of
+from fake_oauth.faults.tables import plain
 from fake_oauth.provider.errors import FakeOAuthError, SettingsError
 from fake_oauth.provider.model import Client, Resource, User
-from fake_oauth.provider.request import Parameters
 from fake_oauth.settings import Settings
-from fake_oauth.structure import Problem, structure, suggestion, unstructure
+from fake_oauth.structure import Problem, suggestion, unstructure
 
 if TYPE_CHECKING:
     from fake_oauth.server import FakeOAuth
 
-Row = Callable[..., Mapping[str, Any] | None] | str
+Row = Callable[..., Mapping[str, Any] | Response | None] | str
 
 
 class Control:
@@ -44,44 +41,63 @@ class Control:
 
     def handle(self, request: Request) -> Response:
         """Respond to one request; every refusal is JSON with an `error`."""
-        status, headers = 200, {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-        data: Mapping[str, Any]
+        status, headers = 200, {}
         try:
-            data = self._run(request)
-        except _RefusedError as error:
-            status, headers = error.status, headers | error.headers
-            data = {"error": "refused", "error_description": str(error)}
+            done = self._run(request)
+        except RefusedError as error:
+            status, headers = error.status, error.headers
+            done = {"error": "refused", "error_description": str(error)}
         except SettingsError as error:
             status = 400
             problems = [asdict(problem) for problem in error.problems]
-            data = {"error": "invalid_settings", "problems": problems}
+            done = {"error": "invalid_settings", "problems": problems}
         except FakeOAuthError as error:
-            status, data = 400, {"error": "invalid_request", "error_description": str(error)}
-        body = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
-        return Response(
-            body.encode(errors="backslashreplace"), status, headers, content_type="application/json"
-        )
+            status, done = 400, {"error": "invalid_request", "error_description": str(error)}
+        response = done if isinstance(done, Response) else _json(done, status)
+        headers |= {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+        if _is_index(request):
+            headers["Vary"] = "Accept"
+        response.headers.update(headers)
+        return response
 
-    def _run(self, request: Request) -> Mapping[str, Any]:
+    def _run(self, request: Request) -> Mapping[str, Any] | Response:
+        prefers_html = pages.prefers_html(request)
         refusal = refusal_of(
-            dict(request.headers), scheme=request.scheme, token=self._server.control_token
+            dict(request.headers),
+            scheme=request.scheme,
+            token=self._server.control_token,
+            asks_people=prefers_html,
         )
         if refusal is not None:
-            raise _RefusedError(refusal.status, refusal.description, **refusal.headers)
-        path = request.path.removeprefix(PREFIX) or "/"
+            raise RefusedError(refusal.status, refusal.description, **refusal.headers)
+        path = _path_of(request)
         methods = [method for method, at in CONTROLS if at == path]
         if not methods:
-            raise _RefusedError(404, f"unknown path {PREFIX}{path}; GET {PREFIX}/ lists the paths")
+            raise RefusedError(404, f"unknown path {PREFIX}{path}; GET {PREFIX}/ lists the paths")
         if request.method not in methods:
             allowed = ", ".join(methods)
-            raise _RefusedError(
+            raise RefusedError(
                 405, f"expected {allowed} for {PREFIX}{path}, got {request.method}", Allow=allowed
             )
+        if _is_index(request) and prefers_html:
+            return pages.console(request)
         row = CONTROLS[request.method, path]
         if isinstance(row, str):
             row = getattr(type(self._server), row)
-        arguments = _arguments(row, _read(request))
-        return row(self._server, **arguments) or {}
+        return row(self._server, **arguments(row, request)) or {}
+
+
+def _json(data: Mapping[str, Any], status: int) -> Response:
+    body = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
+    return Response(body.encode(errors="backslashreplace"), status, content_type="application/json")
+
+
+def _path_of(request: Request) -> str:
+    return request.path.removeprefix(PREFIX) or "/"
+
+
+def _is_index(request: Request) -> bool:
+    return request.method == "GET" and _path_of(request) == "/"
 
 
 def index(server: FakeOAuth) -> dict[str, Any]:
@@ -124,7 +140,7 @@ def list_steps(server: FakeOAuth) -> dict[str, Any]:
 
 def read_clock(server: FakeOAuth) -> dict[str, Any]:
     """Return the time, and whether the clock is frozen."""
-    return {"now": _moment(server.clock.now()), "frozen": server.clock.is_frozen}
+    return {"now": moment(server.clock.now()), "frozen": server.clock.is_frozen}
 
 
 def set_clock(
@@ -182,11 +198,6 @@ def replace_users(server: FakeOAuth, users: Sequence[User]) -> dict[str, Any]:
 def list_auth_sources(server: FakeOAuth) -> dict[str, Any]:
     """Return the ways to log in without a page."""
     return {"auth_sources": [unstructure(source) for source in server.settings.auth_sources]}
-
-
-def read_journal(server: FakeOAuth) -> dict[str, Any]:
-    """Return the exchanges, oldest first."""
-    return {"exchanges": [_exchange(exchange) for exchange in server.journal]}
 
 
 def list_violations(server: FakeOAuth) -> dict[str, Any]:
@@ -306,6 +317,9 @@ def reset(server: FakeOAuth, settings: Mapping[str, Any] | None = None) -> dict[
 
 CONTROLS: Final[Mapping[tuple[str, str], Row]] = {
     ("GET", "/"): index,
+    ("GET", "/console.css"): pages.stylesheet,
+    ("GET", "/console.js"): pages.script,
+    ("GET", "/console.svg"): pages.icon,
     ("GET", "/faults"): list_faults,
     ("PUT", "/faults"): replace_faults,
     ("POST", "/faults"): append_faults,
@@ -342,92 +356,3 @@ CONTROLS: Final[Mapping[tuple[str, str], Row]] = {
     ("GET", "/schema"): read_schema,
     ("POST", "/reset"): reset,
 }
-
-
-class _RefusedError(Exception):
-    def __init__(self, status: int, description: str, **headers: str) -> None:
-        super().__init__(description)
-        self.status = status
-        self.headers = headers
-
-
-def _read(request: Request) -> object:
-    """Return the JSON in the body; an empty object if there is no body."""
-    request.max_content_length = BODY_LIMIT
-    try:
-        body = request.get_data()
-    except HTTPException as error:
-        raise _RefusedError(error.code or 400, f"cannot read the body: {error.name}") from None
-    # Any page can send a form, and a form cannot say that it is JSON.
-    if body and request.mimetype != "application/json":
-        sent = request.mimetype or "a body without a Content-Type"
-        raise _RefusedError(415, f"expected a body with Content-Type: application/json, got {sent}")
-    try:
-        return json.loads(body or b"{}", parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise SettingsError([Problem("$", f"not JSON: {error}")]) from None
-
-
-def _arguments(row: Callable[..., Any], data: object) -> dict[str, Any]:
-    """Return the arguments for a function. Raise SettingsError with every problem of the data."""
-    kind = _arguments_kind(row)
-    if not fields(kind) and data == {}:
-        return {}
-    made, problems = structure(data, kind, converter())
-    if made is None or problems:
-        raise SettingsError(problems)
-    return {member.name: getattr(made, member.name) for member in fields(kind)}
-
-
-@cache
-def _arguments_kind(row: Callable[..., Any]) -> type[Any]:
-    """Return a dataclass of a function's parameters after the server."""
-    hints = get_type_hints(row, localns={"FakeOAuth": object})
-    parameters = list(inspect.signature(row).parameters.values())[1:]
-    members = [
-        (parameter.name, hints[parameter.name])
-        if parameter.default is parameter.empty
-        else (parameter.name, hints[parameter.name], field(default=parameter.default))
-        for parameter in parameters
-    ]
-    return make_dataclass("Arguments", members, frozen=True, kw_only=True)
-
-
-def _exchange(exchange: Exchange) -> dict[str, Any]:
-    """Return an exchange as data, without secrets. Tokens are shown, to tell them apart."""
-    names = (
-        *("number", "method", "path", "endpoint", "grant_type", "client_id"),
-        *("status", "error", "cause"),
-    )
-    return {
-        **{name: getattr(exchange, name) for name in names},
-        "at": _moment(exchange.at),
-        "query": _without_secrets(exchange.query),
-        "form": _without_secrets(exchange.form),
-        "content_type": exchange.content_type,
-        "headers": dict(exchange.headers),
-        "tokens": dict(exchange.tokens),
-        "issued": list(exchange.issued),
-        "response_headers": {
-            name: "***" if name == "Set-Cookie" else value
-            for name, value in exchange.response_headers.items()
-        },
-        "reply": exchange.reply,
-        "reason": exchange.reason,
-        "fault": exchange.fault,
-        "line": str(exchange),
-    }
-
-
-def _without_secrets(parameters: Parameters) -> dict[str, str]:
-    return {
-        name: "***" if kind_of(name) == "secret" else value for name, value in parameters.items()
-    }
-
-
-def _moment(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a JSON number (RFC 8259 section 6)")
