@@ -19,7 +19,7 @@ ARGS ?=
 # Made on the way to something else, and worth keeping.
 .PRECIOUS: .venv/%/ready .venv/clients-%/ready
 
-.PHONY: serve test check format lint types wheel clients fuzz fuzz-quick soak soak-quick bench clean
+.PHONY: serve test check format lint types docs wheel clients fuzz fuzz-quick soak soak-quick bench clean
 
 serve: .venv/serve/ready
 	.venv/serve/bin/fake-oauth serve $(ARGS)
@@ -28,7 +28,7 @@ test: .venv/$(MAIN)/ready
 	$(BIN)/python -m pytest $(ARGS)
 
 # The tests run with the first and the last Python; `make test-3.12` runs them with another.
-check: lint types coverage-$(MAIN) $(patsubst %,test-%,$(filter-out $(MAIN),$(lastword $(ALL)))) wheel clients fuzz-quick soak-quick
+check: lint types docs coverage-$(MAIN) $(patsubst %,test-%,$(filter-out $(MAIN),$(lastword $(ALL)))) wheel clients fuzz-quick soak-quick
 
 format: .venv/$(MAIN)/ready
 	$(BIN)/ruff format
@@ -40,6 +40,12 @@ lint: .venv/$(MAIN)/ready
 
 types: .venv/$(MAIN)/ready
 	$(BIN)/mypy
+
+# The manual as a site. The sources are the repository, so that links out of docs/ lead somewhere.
+docs: .venv/docs/ready
+	@rm -rf build/docs
+	.venv/docs/bin/python -m sphinx -q -W --keep-going -n -c docs . build/docs
+	.venv/docs/bin/python -m pytest -q -c tests/site/pytest.ini tests/site
 
 coverage-%: .venv/%/ready
 	.venv/$*/bin/coverage erase
@@ -91,6 +97,13 @@ bench: .venv/$(MAIN)/ready
 	@rm -rf .venv/serve
 	@$(call python_of,$(MAIN)) -m venv .venv/serve
 	@.venv/serve/bin/python -m pip install -q --disable-pip-version-check -e '.[tls]'
+	@touch $@
+
+.venv/docs/ready: pyproject.toml
+	@echo "setting up .venv/docs (once)"
+	@rm -rf .venv/docs
+	@$(call python_of,$(MAIN)) -m venv .venv/docs
+	@.venv/docs/bin/python -m pip install -q --disable-pip-version-check -e '.[docs]'
 	@touch $@
 
 # schemathesis has plugins and pins of its own, which the tests are better off without.

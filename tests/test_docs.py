@@ -12,9 +12,11 @@ import shlex
 import shutil
 import subprocess
 import tomllib
+from collections.abc import Sequence
 from configparser import ConfigParser
 from dataclasses import MISSING, fields
 from inspect import getsource, signature
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
@@ -66,13 +68,17 @@ PAGES = [
     *sorted((ROOT / "docs").glob("**/*.md")),
 ]
 README, CONTRIBUTING, CHANGELOG = (page.read_text(encoding="utf-8") for page in PAGES[:3])
-BEHAVIOR, CONTROL, DIALECT_PAGE, FAULTS, STUB, TESTING = (
+BEHAVIOR, CONTROL, DIALECT_PAGE, ENDPOINT_PAGE, FAULTS, INDEX, SERVER, SETTINGS, STUB, TESTING = (
     (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
     for name in (
         "reference/behavior",
         "reference/control",
         "reference/dialects",
+        "reference/endpoints",
         "reference/faults",
+        "index",
+        "reference/server",
+        "reference/settings",
         "howto/stub-server",
         "reference/testing",
     )
@@ -214,22 +220,19 @@ def test_the_readmes_failure_report_is_real() -> None:
     assert f"```text\n{title}\n{server.journal}\n```" in README
 
 
-def test_the_readmes_problems_are_real(
+def test_the_problems_of_a_settings_file_are_real(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     text = 'access_token_seconds = 0\n[[clients]]\nclient_id = "web"\nredirect_uri = "x:y"\n'
     Path("fake.toml").write_text(text, encoding="utf-8")
     assert main(["serve", "--settings", "fake.toml"]) == 2
-    assert f"$ fake-oauth serve --settings fake.toml\n{capsys.readouterr().err}```" in README
+    assert f"$ fake-oauth serve --settings fake.toml\n{capsys.readouterr().err}```" in SETTINGS
 
 
-@pytest.mark.parametrize("page", [README, TESTING], ids=["README", "testing"])
-def test_the_fixtures_ini_options_and_markers_are_listed(
-    page: str, pytestconfig: pytest.Config
-) -> None:
+def test_the_fixtures_ini_options_and_markers_are_listed(pytestconfig: pytest.Config) -> None:
     def listed(heading: str) -> list[str]:
-        section = page.partition(f"\n| {heading} |")[2].partition("\n\n")[0]
+        section = TESTING.partition(f"\n| {heading} |")[2].partition("\n\n")[0]
         return re.findall(r"^\| `(\w+)", section, re.MULTILINE)
 
     source = getsource(pytest_plugin)
@@ -243,20 +246,18 @@ def test_the_fixtures_ini_options_and_markers_are_listed(
     assert [name for name in listed("Marker") if name not in markers] == []
 
 
-def test_every_method_and_property_of_a_server_is_described_with_its_parameters() -> None:
-    section = README.partition("\n## FakeOAuth\n")[2].partition("\n## ")[0]
-    cells = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
-    described = [text for cell in cells for text in re.findall(r"`(.+?)`", cell)]
-    expected = [name for name in FakeOAuth.__annotations__ if not name.startswith("_")]
+def test_every_method_and_attribute_of_a_server_is_in_the_reference_once() -> None:
+    listed = re.findall(r"^\.\. auto(\w+):: FakeOAuth\.(\w+)$", SERVER, re.MULTILINE)
+    expected = [
+        ("attribute", name) for name in FakeOAuth.__annotations__ if not name.startswith("_")
+    ]
     for name, member in vars(FakeOAuth).items():
-        if inspect.isfunction(member) and not name.startswith("_"):
-            parameters = list(signature(member).parameters.values())[1:]
-            shown = ("*" * (one.kind is one.VAR_POSITIONAL) + one.name for one in parameters)
-            expected.append(f"{name}({', '.join(shown)})")
-        elif isinstance(member, property) and not name.startswith("_"):
-            expected.append(name)
-    expected.remove("respond_to_malformed(status, reason)")  # It is for the listener.
-    assert sorted(described) == sorted(expected)
+        if not name.startswith("_") and inspect.isfunction(member):
+            expected.append(("method", name))
+        elif not name.startswith("_") and isinstance(member, property):
+            expected.append(("property", name))
+    expected.remove(("method", "respond_to_malformed"))  # It is for the listener.
+    assert sorted(listed) == sorted(expected)
 
 
 def test_every_attribute_of_an_exchange_is_described() -> None:
@@ -308,7 +309,7 @@ def test_the_stub_servers_output_is_real() -> None:
 
 
 def test_the_signing_algorithms_are_listed() -> None:
-    (row,) = re.findall(r"^\| `alg` \| .* \| (.*) \|$", README, re.MULTILINE)
+    (row,) = re.findall(r"^\| `alg` \| .* \| (.*) \|$", SETTINGS, re.MULTILINE)
     assert re.findall(r"`(\w+)`", row) == list(ALGORITHMS)
 
 
@@ -374,8 +375,9 @@ def test_the_curl_commands_of_the_control_api_run_and_print_what_is_shown() -> N
 
 
 def table(name: str) -> dict[str, str]:
-    """Return the rows under a heading of the README: the names and the defaults."""
-    section = README.partition(f"### {name}\n")[2].partition("\n#")[0]
+    """Return the rows of a section of the settings: the names and the defaults."""
+    heading = "Server" if name == "Settings" else name
+    section = SETTINGS.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     return dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", section, re.MULTILINE))
 
 
@@ -416,16 +418,25 @@ def test_the_defaults_in_the_tables_are_true(kind: Any) -> None:
 
 
 def test_the_kinds_of_ids_are_listed() -> None:
-    section = README.partition("### Ids\n")[2].partition("\n#")[0]
+    section = SETTINGS.partition("\n## Ids\n")[2].partition("\n#")[0]
     cells = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
     assert sorted(re.findall(r"`(\w+)`", " ".join(cells))) == sorted(get_args(IdKind))
 
 
-def test_every_page_is_in_the_manual() -> None:
-    section = README.partition("## Manual\n")[2].partition("\n## ")[0]
-    listed = re.findall(r"\]\((docs/[\w/-]+\.md)\)", section)
-    pages = [page.relative_to(ROOT).as_posix() for page in (ROOT / "docs").rglob("*.md")]
-    assert sorted(listed) == sorted(pages)
+def toctrees() -> list[str]:
+    """Return the pages that the first page lists in its toctrees, as paths from the root."""
+    found = []
+    for tree in re.findall(r"^```{toctree}\n(.*?)^```", INDEX, re.MULTILINE | re.DOTALL):
+        entries = [line for line in tree.splitlines() if line and not line.startswith(":")]
+        names = [re.sub(r".*<(.*)>", r"\1", entry) for entry in entries]
+        found += [(ROOT / "docs" / f"{name}.md").resolve() for name in names]
+    return [page.relative_to(ROOT).as_posix() for page in found]
+
+
+def test_every_page_has_its_place_in_the_reading_order() -> None:
+    pages = {page.relative_to(ROOT).as_posix() for page in PAGES} - {"docs/index.md"}
+    others = {"fixtures/README.md", "examples/flask_login/README.md"}
+    assert sorted(toctrees()) == sorted(pages | others)
 
 
 def test_the_options_of_serve_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -443,12 +454,55 @@ def test_the_paths_of_each_dialect_are_listed(dialect: str) -> None:
     assert [path for path in DIALECTS[dialect].paths.values() if path not in listed] == []
 
 
-def test_the_endpoints_are_listed() -> None:
-    listed = re.findall(r"^\| `([A-Z, ]+) (/\S+)` \|", README, re.MULTILINE)
-    assert listed == [
-        (", ".join(methods_of(DIALECTS["ciam"], name)), path)
-        for name, path in DIALECTS["ciam"].paths.items()
+def served(dialect: str) -> dict[str, str]:
+    """Return each endpoint of a dialect as it is written: `GET, POST /login`."""
+    row = DIALECTS[dialect]
+    return {name: f"{', '.join(methods_of(row, name))} {path}" for name, path in row.paths.items()}
+
+
+def lists(dialect: str) -> dict[str, Sequence[str]]:
+    """Return what a client can use of a dialect, apart from its endpoints."""
+    return {
+        "Grant types:": DIALECTS[dialect].grant_types,
+        "Parameters of an authorization request:": DIALECTS[dialect].authorization_parameters,
+        "Members of the metadata:": list(FakeOAuth(Settings(dialect=dialect)).metadata()),
+    }
+
+
+def section_of(dialect: str) -> str:
+    return ENDPOINT_PAGE.partition(f"\n## {dialect}")[2].partition("\n## ")[0]
+
+
+def test_the_endpoints_of_the_default_dialect_are_listed() -> None:
+    section = section_of("ciam")
+    assert re.findall(r"^\| `([A-Z, ]+ /\S+)` \|", section, re.MULTILINE) == [
+        *served("ciam").values()
     ]
+    expected = "".join(
+        f"{title}\n" + "".join(f"  {name}\n" for name in names)
+        for title, names in lists("ciam").items()
+    )
+    assert f"```text\n{expected}```" in section
+
+
+@pytest.mark.parametrize(("before", "dialect"), [*pairwise(DIALECTS)])
+def test_what_a_dialect_changes_is_listed(before: str, dialect: str) -> None:
+    section, old, new = section_of(dialect), served(before), served(dialect)
+    expected = [
+        ("changed" if name in old else "added", text)
+        for name, text in new.items()
+        if old.get(name) != text
+    ]
+    expected += [("removed", text) for name, text in old.items() if name not in new]
+    rows = re.findall(r"^\| (\w+) \| `([A-Z, ]+ /\S+)` \|", section, re.MULTILINE)
+    assert sorted(rows) == sorted(expected)
+    assert section.startswith(f", compared with {before}\n")
+    shown = ""
+    for (title, names), known in zip(lists(dialect).items(), lists(before).values(), strict=True):
+        shown += f" {title}\n"
+        shown += "".join(f"+  {name}\n" for name in names if name not in known)
+        shown += "".join(f"-  {name}\n" for name in known if name not in names)
+    assert f"```diff\n{shown}```" in section
 
 
 def test_every_policy_is_described_with_its_fields_and_defaults() -> None:

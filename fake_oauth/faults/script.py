@@ -31,8 +31,11 @@ class Step:
 
     def __init__(self, rule: Rule, number: int) -> None:
         self.rule = rule
+        """The fault, and the requests that it is for."""
         self.number = number
+        """Its place in the script, counted from 1."""
         self.used = 0
+        """The number of requests that have used it."""
         self.undelivered: deque[int] = deque(maxlen=_NAMED)
         """The latest requests whose responses had nothing to change for the fault."""
         self._skipped = 0

@@ -153,6 +153,7 @@ ALL_POLICIES: Final[Mapping[str, RefreshPolicy]] = {
     "okta": RefreshPolicy.OKTA,
     "dex": RefreshPolicy.DEX,
 }
+"""The presets by their names in settings."""
 
 
 def lifetime_problems(name: str, seconds: float | None) -> Iterator[Problem]:
