@@ -83,7 +83,9 @@ def _data_docs(name: str) -> list[str]:
     return analyzer.attr_docs["", name.rpartition(".")[2]]
 
 
-def _write(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+def _write(
+    _app: Sphinx, _: str, name: str, _obj: object, _options: object, lines: list[str]
+) -> None:
     """Write a docstring, which is plain text with `code`, as the reStructuredText of autodoc."""
     if name in _DATA:
         lines[:] = _data_docs(name)
@@ -108,7 +110,7 @@ def _link(name: str) -> str:
 
 
 def _sign(
-    app: Sphinx, what: str, name: str, obj: object, options: object, given: str, returned: str
+    _app: Sphinx, _: str, name: str, _obj: object, _options: object, given: str, returned: str
 ) -> tuple[str, str] | None:
     """Write a signature: of a fixture what a test gets, and a new mapping as what it is."""
     if name.startswith("fake_oauth.pytest_plugin."):

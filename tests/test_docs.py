@@ -48,6 +48,7 @@ from fake_oauth.contract.cases import Case
 from fake_oauth.control import PREFIX
 from fake_oauth.control.api import CONTROLS
 from fake_oauth.dialects import DIALECTS
+from fake_oauth.faults.kinds import KINDS
 from fake_oauth.http.endpoints import methods_of
 from fake_oauth.provider.errors import Cause
 from fake_oauth.provider.ids import IdKind
@@ -67,6 +68,8 @@ PAGES = [
     ROOT / "CHANGELOG.md",
     *sorted((ROOT / "docs").glob("**/*.md")),
 ]
+# Their blocks are run by tests of their own.
+OTHERS = [ROOT / "fixtures" / "README.md", *sorted((ROOT / "examples").glob("*/README.md"))]
 README, CONTRIBUTING, CHANGELOG = (page.read_text(encoding="utf-8") for page in PAGES[:3])
 BEHAVIOR, CONTROL, DIALECT_PAGE, ENDPOINT_PAGE, FAULTS, INDEX, SERVER, SETTINGS, STUB, TESTING = (
     (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
@@ -260,6 +263,32 @@ def test_every_method_and_attribute_of_a_server_is_in_the_reference_once() -> No
     assert sorted(listed) == sorted(expected)
 
 
+def test_every_public_name_is_in_the_reference_once() -> None:
+    pages = [page.read_text(encoding="utf-8") for page in (ROOT / "docs/reference").glob("*.md")]
+    directive = r"^\.\. auto(?:class|data|exception|function):: ([\w.]+)"
+    listed = [name for page in pages for name in re.findall(directive, page, re.MULTILINE)]
+    source = getsource(pytest_plugin)
+    public = [f"fake_oauth.{name}" for name in fake_oauth.__all__]
+    public += [f"fake_oauth.faults.{name}" for name in dir(faults)]
+    public += [f"fake_oauth.dialects.{type(dialect).__name__}" for dialect in DIALECTS.values()]
+    public += re.findall(r"^@pytest\.fixture.*\ndef ([a-z]\w+)", source, re.MULTILINE)
+    assert [name for name in public if listed.count(name) != 1] == []
+
+
+def test_faults_are_in_the_reference_under_their_stages() -> None:
+    page = (ROOT / "docs/reference/api-faults.md").read_text(encoding="utf-8")
+    stages = {
+        "request": "Before the endpoint",
+        "token": "In the tokens",
+        "response": "In the response",
+        "connection": "On the connection",
+    }
+    for stage, heading in stages.items():
+        section = page.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+        names = re.findall(r":: fake_oauth\.faults\.(\w+)$", section, re.MULTILINE)
+        assert names == [name for name, kind in KINDS.items() if kind.stage == stage]
+
+
 def test_every_attribute_of_an_exchange_is_described() -> None:
     section = TESTING.partition("\n| Exchange |")[2].partition("\n\n")[0]
     cells = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
@@ -269,14 +298,16 @@ def test_every_attribute_of_an_exchange_is_described() -> None:
     assert sorted(described) == sorted(expected - {"raw_headers", "size"})
 
 
-def test_every_part_of_a_dialect_and_every_cause_is_described() -> None:
+def test_every_attribute_of_a_dialect_and_every_cause_is_described() -> None:
     def listed(heading: str) -> str:
         return DIALECT_PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
 
     attributes = re.findall(r"^\| `(\w+)` \|", listed("Attributes"), re.MULTILINE)
-    methods = re.findall(r"^\| `(\w+)\(", listed("Methods"), re.MULTILINE)
-    parts = [name for name in vars(Dialect) if not name.startswith("_")]
-    assert sorted([*attributes, *methods]) == sorted(parts)
+    assert sorted(attributes) == sorted(
+        name
+        for name, part in vars(Dialect).items()
+        if not name.startswith("_") and not inspect.isfunction(part)
+    )
     causes = " ".join(re.findall(r"^\| [A-Z].*? \| (.*) \|$", listed("Causes"), re.MULTILINE))
     assert sorted(re.findall(r"`(\w+)`", causes)) == sorted(get_args(Cause))
 
@@ -434,9 +465,8 @@ def toctrees() -> list[str]:
 
 
 def test_every_page_has_its_place_in_the_reading_order() -> None:
-    pages = {page.relative_to(ROOT).as_posix() for page in PAGES} - {"docs/index.md"}
-    others = {"fixtures/README.md", "examples/flask_login/README.md"}
-    assert sorted(toctrees()) == sorted(pages | others)
+    pages = {*PAGES, *OTHERS} - {ROOT / "docs" / "index.md"}
+    assert sorted(toctrees()) == sorted(page.relative_to(ROOT).as_posix() for page in pages)
 
 
 def test_the_options_of_serve_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -505,6 +535,29 @@ def test_what_a_dialect_changes_is_listed(before: str, dialect: str) -> None:
     assert f"```diff\n{shown}```" in section
 
 
+def test_the_readmes_install_lines_name_what_there_is() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    section = README.partition("\n## Install\n")[2].partition("\n## ")[0]
+    extras = set(project["optional-dependencies"]) - {"dev", "docs"}
+    assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == extras
+    assert set(re.findall(r"\[(\w+)\]", section)) <= extras
+    assert re.findall(r"fake_oauth-(\S+)-py3", section) == [fake_oauth.__version__]
+    runs = re.findall(r"^uvx --from (\S+) (\S+) (\w+)", section, re.MULTILINE)
+    assert {run[0] for run in runs} == {".", project["name"]}
+    assert {run[1] for run in runs} == set(project["scripts"])
+    assert f"Python {project['requires-python'].removeprefix('>=')} or later" in section
+
+
+def test_the_readmes_in_both_languages_begin_with_links_to_each_other() -> None:
+    chinese = ROOT / "README.zh.md"
+    if chinese.exists():
+        for page, link in (
+            (README, "](README.zh.md)"),
+            (chinese.read_text("utf-8"), "](README.md)"),
+        ):
+            assert link in "".join(page.splitlines()[:6])
+
+
 def test_every_policy_is_described_with_its_fields_and_defaults() -> None:
     page = (ROOT / "docs/reference/policies.md").read_text(encoding="utf-8")
     names = re.findall(r"^\| `(\w+)` \| [^|]+ \|$", page, re.MULTILINE)
@@ -534,7 +587,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *OTHERS], ids=lambda page: page.name)
 def test_links_between_pages_lead_to_files_and_headings(page: Path) -> None:
     for link in re.findall(r"\]\(([^):]+)\)", page.read_text(encoding="utf-8")):
         name, _, anchor = link.partition("#")
