@@ -8,7 +8,7 @@ import inspect
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import UTC, datetime
@@ -22,10 +22,23 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator, Draft202012Validator, FormatChecker
 from werkzeug.test import Client as WSGIClient
 
-from fake_oauth import ALL_POLICIES, FakeOAuth, Settings, SettingsError, User
+from fake_oauth import (
+    ALL_POLICIES,
+    AuthSource,
+    Client,
+    FakeOAuth,
+    PreconfiguredRefreshToken,
+    ProtectedResource,
+    RefreshPolicy,
+    Settings,
+    SettingsError,
+    SigningKey,
+    TrustedIssuer,
+    User,
+)
 from fake_oauth.__main__ import main
 from fake_oauth.dialects import DIALECTS
-from fake_oauth.faults.base import Conditions, TokenFault
+from fake_oauth.faults.base import Conditions, Fault, TokenFault
 from fake_oauth.faults.kinds import KINDS
 from fake_oauth.faults.tables import PARTS, is_part, is_rule
 from fake_oauth.http.endpoints import ENDPOINTS
@@ -313,7 +326,58 @@ thorough = settings(
     max_examples=150,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-WRONG_VALUES = st.sampled_from(["x", "always", "rfc", 7, 1.5, True, [], {}, ["x"], {"x": 1}, [{}]])
+
+
+def step_of(kind: type[Fault]) -> Callable[[Any], Any]:
+    """Return a function that puts the arguments of a fault into settings."""
+    fixed = {"fault": kind.__name__, "endpoint": next(iter(kind.endpoints), "token")}
+    return lambda table: {"faults": [{**fixed, **table}]}
+
+
+# Where the settings hold the table of each class.
+TABLES: Mapping[str, tuple[Any, Callable[[Any], Any]]] = {
+    "Settings": (Settings, lambda table: table),
+    "RefreshPolicy": (RefreshPolicy, lambda table: {"refresh_policy": table}),
+    "Client": (Client, lambda table: {"clients": [table]}),
+    "User": (User, lambda table: {"users": [table]}),
+    "AuthSource": (AuthSource, lambda table: {"auth_sources": [table]}),
+    "TrustedIssuer": (TrustedIssuer, lambda table: {"trusted_issuers": [table]}),
+    "SigningKey": (SigningKey, lambda table: {"keys": [table]}),
+    "ProtectedResource": (ProtectedResource, lambda table: {"resources": [table]}),
+    "PreconfiguredRefreshToken": (
+        PreconfiguredRefreshToken,
+        lambda table: {"refresh_tokens": [table]},
+    ),
+    "Conditions": (Conditions, lambda table: {"faults": [{"fault": "Pass", **table}]}),
+    # No request uses `Down`, so it cannot have an endpoint.
+    **{name: (kind, step_of(kind)) for name, kind in FAULTS.items() if name != "Down"},
+}
+VALUES = ["x", "always", "rfc", 7, 1.5, True, [], {}, ["x"], {"x": 1}, [{}]]
+SAMPLES: Mapping[Any, Any] = {str: "x", int: 1, float: 1, Any: 1}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_each_value_of_each_key_is_judged_as_settings_judge_it(name: str) -> None:
+    kind, data_of = TABLES[name]
+    hints = get_type_hints(kind)
+    required = {
+        field.name: SAMPLES.get(hints[field.name], [{"fault": "EmptyBody"}])
+        for field in fields(kind)
+        if field.default is field.default_factory is MISSING
+    }
+    if "kind" in required:
+        required["kind"] = "sms"
+    assert (refusals(data_of(required)), type_problems(data_of(required))) == ([], [])
+    keys = [field.name for field in fields(kind) if field.name != "faults"]
+    tables = [{**required, key: value} for key in [*keys, "unknown"] for value in VALUES]
+    tables += [{key: required[key] for key in required if key != gone} for gone in required]
+    differing = [
+        (table, refused, problems)
+        for table in tables
+        if bool(refused := refusals(data_of(table)))
+        != bool(problems := type_problems(data_of(table)))
+    ]
+    assert differing == []
 
 
 def places(data: Any) -> Iterator[tuple[Any, Any]]:
@@ -342,7 +406,7 @@ def test_a_wrong_type_is_refused_by_both_or_by_none(
         case "remove" if spots:
             del holder[key]
         case "add" if isinstance(holder, dict):
-            holder["unknown"] = draw.draw(WRONG_VALUES)
+            holder["unknown"] = draw.draw(st.sampled_from(VALUES))
         case _:
-            holder[key] = draw.draw(WRONG_VALUES)
+            holder[key] = draw.draw(st.sampled_from(VALUES))
     assert bool(refusals(data)) == bool(type_problems(data)), (refusals(data), type_problems(data))
