@@ -20,7 +20,7 @@ from types import NoneType
 from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
 from fake_oauth.dialects import DIALECTS
-from fake_oauth.faults.base import Conditions, Fault
+from fake_oauth.faults.base import Conditions, Fault, TokenFault
 from fake_oauth.faults.kinds import KINDS
 from fake_oauth.faults.tables import PARTS, is_part, is_rule
 from fake_oauth.http.endpoints import ENDPOINTS
@@ -155,27 +155,36 @@ def _default(field: Field[Any]) -> Schema:
 
 def _step(definitions: Schema) -> Schema:
     """Return a reference to the definition of a step: a fault and conditions, side by side."""
-    if "Step" not in definitions:
-        _define(Conditions, definitions)
-        conditions = _references(Conditions, definitions)
-        tables = {}
-        for kind in _data_kinds():
-            _define(kind, definitions)
-            properties = {**_references(kind, definitions), **conditions}
-            tables[kind.__name__] = {**definitions[kind.__name__], "properties": properties}
-        places = {name: f"#/$defs/Step/$defs/{name}" for name in tables}
-        title = "A fault, and the requests that it is for."
-        definitions["Step"] = {**_alternatives("Step", title, places), "$defs": tables}
+    _define(Conditions, definitions)
+    for kind in _data_kinds():
+        _define(kind, definitions)
+    tables = {kind.__name__: _step_of(kind, definitions) for kind in _data_kinds()}
+    places = {name: f"#/$defs/Step/$defs/{name}" for name in tables}
+    title = "A fault, and the requests that it is for."
+    definitions["Step"] = {**_alternatives("Step", title, places), "$defs": tables}
     return {"$ref": "#/$defs/Step"}
+
+
+def _step_of(kind: type[Fault], definitions: Schema) -> Schema:
+    """Return the schema of a step with a fault of this kind."""
+    table = definitions[kind.__name__]
+    properties = {**_references(kind, definitions), **_references(Conditions, definitions)}
+    required = list(table["required"])
+    if endpoints := ("token",) if issubclass(kind, TokenFault) else kind.endpoints:
+        endpoint = definitions["Conditions"]["properties"]["endpoint"]
+        properties["endpoint"] = {**endpoint, "enum": [*endpoints, "any"]}
+        if endpoint["default"] not in endpoints:
+            del properties["endpoint"]["default"]
+            required.append("endpoint")
+    return {**table, "properties": properties, "required": required}
 
 
 def _part(definitions: Schema) -> Schema:
     """Return a reference to the definition of a part of `Combined`: a fault without conditions."""
-    if "Part" not in definitions:
-        kinds = [kind for kind in _data_kinds() if kind in PARTS.values()]
-        places = {kind.__name__: _define(kind, definitions)["$ref"] for kind in kinds}
-        title = "A fault in the tokens or in the response."
-        definitions["Part"] = _alternatives("Part", title, places)
+    kinds = [kind for kind in _data_kinds() if kind in PARTS.values()]
+    places = {kind.__name__: _define(kind, definitions)["$ref"] for kind in kinds}
+    title = "A fault in the tokens or in the response."
+    definitions["Part"] = _alternatives("Part", title, places)
     return {"$ref": "#/$defs/Part"}
 
 

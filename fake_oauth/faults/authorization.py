@@ -73,7 +73,9 @@ class RedirectParameter(AuthorizationFault):
     """An authorization response that has this parameter with this value, added or replaced."""
 
     name: str
+    """The name of the parameter."""
     value: str
+    """The value of the parameter."""
 
     def change(self, sent: AuthorizationResponse) -> AuthorizationResponse:
         return replace(sent, parameters={**sent.parameters, self.name: self.value})
@@ -88,6 +90,7 @@ class MissingRedirectParameter(AuthorizationFault):
     """An authorization response that lacks this parameter."""
 
     name: str
+    """The name of the parameter."""
 
     def change(self, sent: AuthorizationResponse) -> AuthorizationResponse:
         rest = {name: value for name, value in sent.parameters.items() if name != self.name}
@@ -99,6 +102,7 @@ class WrongResponseMode(AuthorizationFault):
     """An authorization response in another mode than the requested one."""
 
     mode: Literal["query", "fragment"] = "query"
+    """Where the parameters are sent."""
 
     def change(self, sent: AuthorizationResponse) -> AuthorizationResponse:
         return replace(sent, mode=self.mode)

@@ -184,6 +184,7 @@ class Outage(Fault):
     needs_socket: ClassVar[bool] = True
 
     seconds: float | None = None
+    """How many real seconds it lasts, up to 3600. Required, except in a standing fault."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

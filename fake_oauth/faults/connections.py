@@ -27,6 +27,7 @@ class Truncated(ConnectionFault):
     loses_response: ClassVar[bool] = False
 
     at: int
+    """How many bytes of the body are sent."""
 
     @property
     def after_commit(self) -> bool:
@@ -52,6 +53,7 @@ class Drip(ConnectionFault):
     loses_response: ClassVar[bool] = False
 
     bytes_a_second: int
+    """How many bytes are sent in a real second."""
 
     @property
     def after_commit(self) -> bool:
@@ -76,6 +78,8 @@ class _LostResponse(ConnectionFault):
     """A fault that loses the whole response."""
 
     after_commit: bool = False
+    """Whether the endpoint does its work first, so that the client loses the response to a request
+    that succeeded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,9 +48,13 @@ class Refuse(Refusal):
     """
 
     error: str
+    """The error code, such as `invalid_grant`."""
     description: str | None = None
+    """The `error_description`."""
     uri: str | None = None
+    """The `error_uri`."""
     status: int | None = None
+    """The HTTP status, 200 or 400 to 599; None is the one of the code."""
     headers: Mapping[str, str] = field(default_factory=dict, kw_only=True)
     """Further headers, such as `DPoP-Nonce`. They replace those of the same name."""
 
@@ -85,10 +89,15 @@ class Status(Refusal):
     """
 
     code: int
+    """The HTTP status: 200, a redirect, or 400 to 599."""
     body: str | Mapping[str, Any] | None = None
+    """An HTML page, or a table that is sent as JSON."""
     retry_after_seconds: int | None = None
+    """The value of `Retry-After`; None sends no such header."""
     retry_after_form: Literal["seconds", "date"] = "seconds"
+    """How `Retry-After` says the time: as a number of seconds, or as a date."""
     location: str | None = field(default=None, kw_only=True)
+    """The `Location` of a redirect."""
     headers: Mapping[str, str] = field(default_factory=dict, kw_only=True)
     """Further headers, such as those of a rate limit. They replace those of the same name."""
 
@@ -142,6 +151,7 @@ class Slow(Refusal):
     """
 
     seconds: float
+    """How long the pause is, in real seconds, up to 3600."""
 
     def refuse(self, context: FaultContext) -> None:
         context.pause(self.seconds)

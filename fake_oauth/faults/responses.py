@@ -38,7 +38,9 @@ class Field(ResponseFault):
     """A response whose JSON has this member with this value, added or replaced."""
 
     name: str
+    """The name of the member."""
     value: Any
+    """The value of the member, of any type."""
 
     def damage(self, response: Response, context: FaultContext) -> Response | None:
         members = _members(response)
@@ -55,6 +57,7 @@ class MissingField(ResponseFault):
     """A response whose JSON lacks this member."""
 
     name: str
+    """The name of the member."""
 
     def damage(self, response: Response, context: FaultContext) -> Response | None:
         members = _members(response)
@@ -72,7 +75,9 @@ class DuplicateKey(ResponseFault):
     """
 
     name: str
+    """The name of the member."""
     value: Any = "DUPLICATE"
+    """The second value of the member, of any type."""
 
     def damage(self, response: Response, context: FaultContext) -> Response | None:
         members = _members(response)
@@ -98,7 +103,9 @@ class ChallengeParameter(ResponseFault):
     """
 
     name: str
+    """The name of the parameter."""
     value: str
+    """The value of the parameter."""
 
     def damage(self, response: Response, context: FaultContext) -> Response | None:
         value = self.value.replace("\\", r"\\").replace('"', r"\"")
@@ -117,6 +124,7 @@ class MissingChallengeParameter(ResponseFault):
     """A response whose challenge lacks this parameter."""
 
     name: str
+    """The name of the parameter."""
 
     def damage(self, response: Response, context: FaultContext) -> Response | None:
         return _with_challenges(
@@ -129,6 +137,7 @@ class NotJSONBody(ResponseFault):
     """A response with another body and the same headers; by default JSON that is cut off."""
 
     body: str = '{"access_token": '
+    """The body that is sent."""
 
     def damage(self, response: Response, context: FaultContext) -> Response:
         return response.changed(_encoded(self.body))
@@ -139,6 +148,7 @@ class HTMLBody(ResponseFault):
     """An HTML page instead of the response: that of a proxy or a captive portal."""
 
     body: str = "<!DOCTYPE html>\n<title>Welcome</title>\n<p>Please accept our terms.</p>\n"
+    """The page that is sent."""
 
     def damage(self, response: Response, context: FaultContext) -> Response:
         return response.changed(_encoded(self.body), content_type=HTML)
@@ -157,6 +167,7 @@ class WrongContentType(ResponseFault):
     """The right body with the wrong Content-Type; an empty one removes the header."""
 
     content_type: str = "text/plain"
+    """The Content-Type; an empty one removes the header."""
 
     def damage(self, response: Response, context: FaultContext) -> Response:
         return response.changed(content_type=self.content_type or None)
@@ -173,6 +184,7 @@ class WrongCharset(ResponseFault):
     """
 
     charset: str = "utf-16"
+    """The name of the encoding in Python, such as `latin-1`."""
 
     def damage(self, response: Response, context: FaultContext) -> Response | None:
         try:
@@ -207,6 +219,7 @@ class HugeBody(ResponseFault):
     """The right body, followed by blanks up to some number of bytes."""
 
     bytes: int
+    """The length of the body, up to a GiB."""
 
     def damage(self, response: Response, context: FaultContext) -> Response | None:
         if len(response.body) >= self.bytes:
@@ -254,6 +267,7 @@ class Combined(ResponseFault):
     """
 
     parts: Sequence[ResponseFault | TokenFault]
+    """The faults, in order."""
 
     @property
     def changes_tokens(self) -> bool:

@@ -115,6 +115,7 @@ class Expired(_ClaimsFault):
     """
 
     seconds_ago: int = 3600
+    """How many seconds ago the token expired."""
 
     def changed(self, claims: dict[str, Any], now: int) -> dict[str, Any]:
         exp, expired_at = claims.get("exp"), now - self.seconds_ago
@@ -138,6 +139,7 @@ class NotYetValid(_ClaimsFault):
     """
 
     seconds: int = 3600
+    """In how many seconds the token becomes valid."""
 
     def changed(self, claims: dict[str, Any], now: int) -> dict[str, Any]:
         exp = claims.get("exp")
@@ -153,6 +155,7 @@ class WrongIssuer(_ClaimsFault):
     """A token with another `iss`."""
 
     issuer: str = "https://other.example"
+    """The `iss` of the token."""
 
     def changed(self, claims: dict[str, Any], now: int) -> dict[str, Any]:
         return {**claims, "iss": self.issuer}
@@ -163,6 +166,7 @@ class WrongAudience(_ClaimsFault):
     """A token for another client: another `aud`, and another `azp` if it has one."""
 
     audience: str = "OTHER_CLIENT_ID"
+    """The `aud` of the token."""
 
     def changed(self, claims: dict[str, Any], now: int) -> dict[str, Any]:
         party = {"azp": self.audience} if "azp" in claims else {}
@@ -174,7 +178,9 @@ class Claim(_ClaimsFault):
     """A token with one claim changed or added."""
 
     name: str
+    """The name of the claim."""
     value: Any
+    """The value of the claim, of any type."""
 
     def changed(self, claims: dict[str, Any], now: int) -> dict[str, Any]:
         return {**claims, self.name: self.value}
@@ -189,6 +195,7 @@ class MissingClaim(_ClaimsFault):
     """A token without one of its claims. A token that does not have the claim is unchanged."""
 
     name: str
+    """The name of the claim."""
 
     def changed(self, claims: dict[str, Any], now: int) -> dict[str, Any] | None:
         if self.name not in claims:

@@ -140,6 +140,7 @@ class Client(OwnTerms):
     """An application that is registered with the server."""
 
     client_id: str
+    """The id that the client sends in its requests."""
     client_secret: str | None = None
     """The client's secret. Without a secret and without `jwks`, it is a public client (RFC 6749
     section 2.1)."""
@@ -305,7 +306,9 @@ class AuthSource:
     """A way to log in without a page: with a password, or with a one-time password (OTP)."""
 
     id: str
+    """The id that a client sends as `auth_source_id`."""
     kind: Literal["password", "sms", "email"]
+    """How a user logs in: with a password, or with an OTP by SMS or email."""
     accepts: Sequence[Identifier] = ("username",)
     """What a password login accepts as `username`. Has no meaning for `sms` and `email`."""
     otp_digits: int = 6
@@ -343,6 +346,7 @@ class PreconfiguredRefreshToken:
     """A refresh token that exists from the start, as if a user had logged in before."""
 
     value: str
+    """The refresh token itself."""
     client: str | None = None
     """The client_id of its client; None is the first client."""
     user: str | None = None
