@@ -50,6 +50,9 @@ class Exchange:
     `{"refresh_token": "alice/1 r1"}`. A token that this server never issued has no name."""
     issued: tuple[str, ...] = ()
     """The names of the tokens in the response: `("alice/1 r2", "alice/1 a2")`."""
+    lost: tuple[str, ...] = ()
+    """The names of tokens that were issued, and that the client did not receive: a fault lost or
+    changed the response."""
     fresh_until: float | None = None
     """When the access token expires that the client received last for this login, before this
     request: seconds since 1970."""

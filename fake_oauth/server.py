@@ -27,7 +27,7 @@ from fake_oauth.provider import admin, device, issuing
 from fake_oauth.provider.clock import Clock
 from fake_oauth.provider.errors import FakeOAuthError, OAuthError, SettingsError
 from fake_oauth.provider.ids import fresh_seed
-from fake_oauth.provider.keys import key_ring
+from fake_oauth.provider.keys import KeyRing, key_ring
 from fake_oauth.provider.model import Client, OneTimePassword, Resource, User
 from fake_oauth.provider.realm import Realm
 from fake_oauth.provider.sessions import Login
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from fake_oauth.behavior.assertions import ClientAssertions
     from fake_oauth.behavior.checks import Violation
+    from fake_oauth.families import Expiry, Families
 
 _ONE_PROCESS: Final = (
     "fake_oauth: this WSGI server runs several processes, and each would have its own tokens. Run "
@@ -324,6 +325,15 @@ class FakeOAuth:
         self._realm.logged_in_everywhere = None
 
     @property
+    def logged_in_user(self) -> User | None:
+        """The active user whom `login` or `auto_login` has logged in in every browser."""
+        realm = self._realm
+        with realm.lock:
+            login = realm.logged_in_everywhere
+            user = None if login is None else realm.users.get(login.sub)
+        return None if user is None or user.status != "active" else user
+
+    @property
     def outbox(self) -> Sequence[OneTimePassword]:
         """The one-time passwords that were "sent", oldest first; the latest 1,000."""
         return tuple(self._realm.outbox)
@@ -338,6 +348,11 @@ class FakeOAuth:
         """The protected resources by identifier: `resource`, and those of the settings."""
         return {resource.identifier: resource for resource in self._realm.resources}
 
+    @property
+    def keys(self) -> KeyRing:
+        """The keys: `signing`, `next` for after a rotation, and `former`, None without one."""
+        return self._realm.keys
+
     def rotate_keys(self, *, keep_old: bool = True) -> str:
         """Sign with another key from now on. Return its `kid`.
 
@@ -348,6 +363,24 @@ class FakeOAuth:
         with realm.lock:
             realm.keys = realm.keys.rotated(keep_old=keep_old)
             return realm.keys.signing.kid
+
+    def families(self, latest: int | None = None, *, tokens: int | None = None) -> Families:
+        """Return the token families, the latest login first.
+
+        `latest` is how many at most, and `tokens` how many tokens of each. A family is one login:
+        its codes and tokens, with their states, the requests that presented them, and the token
+        that led to each. Its text is the tree, with one line for each token.
+        """
+        from fake_oauth.families import families  # most tests look at no tree
+
+        return families(self._realm, self.journal, latest, tokens=tokens)
+
+    @property
+    def next_expiry(self) -> Expiry | None:
+        """The active token that expires next: its name as `token`, and when as `at`."""
+        from fake_oauth.families import next_expiry
+
+        return next_expiry(self._realm)
 
     # What happens behind the client's back
 

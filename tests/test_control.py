@@ -252,14 +252,13 @@ def test_a_script_is_a_table_with_a_list_of_faults(
 def test_the_clock_can_be_set_frozen_advanced_and_unfrozen(
     fake: FakeOAuth, control: Control
 ) -> None:
-    frozen = {"now": "2026-11-23T10:00:00Z", "frozen": True}
+    frozen = {"now": "2026-11-23T10:00:00Z", "frozen": True, "next_expiry": None}
     assert control("PUT", "/clock", frozen).json == frozen
-    advanced = {"now": "2026-11-23T11:00:00.500000Z", "frozen": True}
+    advanced = frozen | {"now": "2026-11-23T11:00:00.500000Z"}
     assert control("POST", "/clock", {"advance_seconds": 3600.5}).json == advanced
     assert control("GET", "/clock").json == advanced
     assert fake.clock.now() == 1795431600.5
-    back = {"now": "2026-11-23T10:00:00Z", "frozen": True}
-    assert control("POST", "/clock", {"advance_seconds": -3600.5}).json == back
+    assert control("POST", "/clock", {"advance_seconds": -3600.5}).json == frozen
     running = members(control("PUT", "/clock", {"frozen": False}))
     assert running["frozen"] is False
     assert running["now"].startswith("2026-11-23T10:0")
@@ -272,7 +271,8 @@ def test_the_clock_can_be_set_frozen_advanced_and_unfrozen(
 def test_a_frozen_clock_can_be_set_and_stays_frozen(fake: FakeOAuth, control: Control) -> None:
     fake.clock.freeze()
     response = control("PUT", "/clock", {"now": "2030-01-01T00:00:00Z"})
-    assert response.json == {"now": "2030-01-01T00:00:00Z", "frozen": True}
+    expected = {"now": "2030-01-01T00:00:00Z", "frozen": True, "next_expiry": None}
+    assert response.json == expected
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ FLOORS = [
     ["provider"],
     ["dialects", "reply"],
     ["journal"],
-    ["faults", "behavior"],
+    ["faults", "behavior", "families"],
     ["http"],
     ["settings"],
     ["schema"],

@@ -20,6 +20,7 @@ from fake_oauth.control import PREFIX, pages
 from fake_oauth.control.access import refusal_of
 from fake_oauth.control.arguments import RefusedError, arguments
 from fake_oauth.control.exchanges import moment, read_journal
+from fake_oauth.control.trees import read_expiry, read_families, read_keys, read_login
 from fake_oauth.faults.base import Rule
 from fake_oauth.faults.tables import plain
 from fake_oauth.provider.errors import FakeOAuthError, SettingsError
@@ -139,14 +140,22 @@ def list_steps(server: FakeOAuth) -> dict[str, Any]:
 
 
 def read_clock(server: FakeOAuth) -> dict[str, Any]:
-    """Return the time, and whether the clock is frozen."""
-    return {"now": moment(server.clock.now()), "frozen": server.clock.is_frozen}
+    """Return the time, whether the clock is frozen, and when the next token expires."""
+    return {
+        "now": moment(server.clock.now()),
+        "frozen": server.clock.is_frozen,
+        "next_expiry": read_expiry(server),
+    }
 
 
 def set_clock(
-    server: FakeOAuth, now: str | None = None, *, frozen: bool | None = None
+    server: FakeOAuth,
+    now: str | None = None,
+    *,
+    frozen: bool | None = None,
+    next_expiry: Mapping[str, Any] | None = None,  # noqa: ARG001
 ) -> dict[str, Any]:
-    """Set the clock, freeze it, or let it run."""
+    """Set the clock, freeze it, or let it run. `next_expiry`, which GET returns, is not read."""
     moment = None
     if now is not None:
         try:
@@ -335,7 +344,9 @@ CONTROLS: Final[Mapping[tuple[str, str], Row]] = {
     ("PUT", "/users"): replace_users,
     ("GET", "/auth_sources"): list_auth_sources,
     ("GET", "/journal"): read_journal,
+    ("GET", "/families"): read_families,
     ("GET", "/violations"): list_violations,
+    ("GET", "/login"): read_login,
     ("POST", "/login"): "login",
     ("DELETE", "/login"): "logout",
     ("POST", "/tokens"): issue_tokens,
@@ -352,6 +363,7 @@ CONTROLS: Final[Mapping[tuple[str, str], Row]] = {
     ("PUT", "/resource"): set_resource,
     ("GET", "/resources"): list_resources,
     ("GET", "/outbox"): read_outbox,
+    ("GET", "/keys"): read_keys,
     ("POST", "/keys"): rotate_keys,
     ("GET", "/schema"): read_schema,
     ("POST", "/reset"): reset,

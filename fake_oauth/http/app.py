@@ -288,6 +288,7 @@ class App:
             reply = self._run(request, endpoint)
         if isinstance(fault, TokenFault):
             reply = self._tampered(fault, step, reply, context, exchange)
+        issued = reply.issued
         response = self._renderer.render(reply, request.origin)
         if isinstance(fault, ResponseFault):
             damaged = fault.damage(response, context)
@@ -298,6 +299,7 @@ class App:
                     reply = self._with_tokens_of(damaged, reply)
                 reply = received(reply, damaged, changes_layout=fault.changes_layout)
                 response = damaged
+                exchange.lost = _names(token for token in issued if token not in reply.issued)
         if isinstance(fault, ConnectionFault):
             response = self._interrupted(fault, reply, response, exchange)
             return response, self._interruption(fault, exchange)
@@ -392,11 +394,13 @@ class App:
     ) -> Response:
         """Record a response that the connection loses, in whole or in part."""
         if fault.loses_response:
+            exchange.lost = _names(reply.issued)
             self._lose(exchange, f"{reply.reason}; the response was lost")
             return response
         arrived = fault.received(response)
         if arrived is not response:
-            reply = received(reply, arrived)
+            issued, reply = reply.issued, received(reply, arrived)
+            exchange.lost = _names(token for token in issued if token not in reply.issued)
         self._complete(exchange, reply, arrived)
         return response
 
@@ -456,6 +460,10 @@ class _Interruption:
             f"{self.fault} works only over a socket, and this request was made in process; start "
             "the server, and send the request to its url"
         )
+
+
+def _names(tokens: Iterable[IssuedToken]) -> tuple[str, ...]:
+    return tuple(token.name for token in tokens)
 
 
 def _is_bearer(endpoint: str | None) -> TypeGuard[Literal["userinfo", "resource"]]:

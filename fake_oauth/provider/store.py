@@ -38,6 +38,8 @@ class Grant:
     sub: str
     scopes: tuple[str, ...]
     """In alphabetical order."""
+    opened: int = 0
+    """How many grants were opened up to this one."""
     is_users: bool = True
     """Whether a user approved it. Otherwise it is the client's own (RFC 6749 section 4.4)."""
     auth_time: int | None = None
@@ -73,6 +75,10 @@ class Grant:
         number = self._issued.get(letter, 0) + 1
         self._issued[letter] = number
         return number
+
+    def count(self, letter: Letter) -> int:
+        """Return how many tokens or codes of a kind were issued."""
+        return self._issued.get(letter, 0)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -232,6 +238,10 @@ class Records(Generic[_Record]):
     def __iter__(self) -> Iterator[_Record]:
         return iter(self._by_value.values())
 
+    def items(self) -> Iterable[tuple[str, _Record]]:
+        """Return every value with its record."""
+        return self._by_value.items()
+
     def add(self, value: str, record: _Record, now: float) -> None:
         """Keep a new record."""
         self._by_value[value] = record
@@ -314,6 +324,8 @@ class Store:
         self.device_codes: Records[DeviceCode] = Records(KEPT_WAITING)
         self.otps: Records[SentPassword] = Records(KEPT_WAITING)
         self.assertion_ids = UsedIds()
+        self.opened = 0
+        """How many grants were opened."""
         self._access_tokens: OrderedDict[bytes, AccessToken] = OrderedDict()
         self._logins: Counter[str] = Counter()
 
@@ -330,8 +342,10 @@ class Store:
         """Return a new grant. `owner` is the name of its user for people; None is the `sub`."""
         kind = f"{owner or sub}/{'preconfigured' if is_preconfigured else ''}"
         self._logins[kind] += 1
+        self.opened += 1
         return Grant(
             name=f"{kind}{self._logins[kind]}",
+            opened=self.opened,
             client_id=client_id,
             sub=sub,
             scopes=tuple(sorted(set(scopes))),
@@ -392,6 +406,10 @@ class Store:
         """Return the grants of a user of which some token is known."""
         grants = dict.fromkeys(token.grant for token in self._tokens())
         return [grant for grant in grants if grant.is_users and grant.sub == sub]
+
+    def tokens(self) -> list[IssuedToken]:
+        """Return every token and code that is known, each once."""
+        return list(dict.fromkeys(self._tokens()))  # A fault can give a token a second value.
 
     def _tokens(self) -> Iterator[IssuedToken]:
         yield from self.refresh_tokens
