@@ -1,0 +1,143 @@
+"""`fake-oauth serve`: run a stub server until Ctrl-C.
+
+A setting that several runs need belongs in the settings file, not in an option.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from fake_oauth import __version__
+from fake_oauth.commands.output import Output
+from fake_oauth.contract.options import DIALECT_NAMES, port
+from fake_oauth.control import PREFIX
+from fake_oauth.http.endpoints import methods_of
+from fake_oauth.process import address_problem, signals
+from fake_oauth.provider.errors import FakeOAuthError
+from fake_oauth.server import FakeOAuth
+from fake_oauth.settings import Settings
+
+
+def add(commands: Any) -> None:
+    """Add the command to the program's parser."""
+    parser = commands.add_parser(
+        "serve",
+        help="run a stub server until Ctrl-C",
+        description="Run a stub server until Ctrl-C, and print one line per request.",
+        examples=(
+            ("fake-oauth serve --settings fake_oauth.toml", "serve your own clients and users"),
+            ("fake-oauth serve --port 0", "listen on a free port, which the first lines name"),
+            ("fake-oauth serve --tls --ca-file ca.pem", "serve HTTPS"),
+        ),
+    )
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--port",
+        type=port,
+        default=8080,
+        help="port to listen on, 0 for a free one (default: %(default)s)",
+    )
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--settings", type=Path, metavar="FILE", help="TOML file with the settings")
+    source.add_argument(
+        "--documented",
+        action="store_true",
+        help="use the settings and the time of the documentation's example",
+    )
+    parser.add_argument(
+        "--dialect",
+        metavar="NAME",
+        help=f"dialect to serve: {DIALECT_NAMES} (default: from the settings file, or ciam)",
+    )
+    parser.add_argument(
+        "--issuer",
+        metavar="URL",
+        help="issuer of the tokens; {port} is replaced by the port (default: the URL served)",
+    )
+    parser.add_argument("--tls", action="store_true", help="serve HTTPS (requires fake_oauth[tls])")
+    parser.add_argument(
+        "--ca-file",
+        type=Path,
+        metavar="FILE",
+        help="file to write the CA certificate to (requires HTTPS)",
+    )
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help="seed of the IDs, to repeat a run (default: random)"
+    )
+    parser.set_defaults(run=_run)
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    settings = Settings.documented() if options.documented else Settings()
+    if options.settings is not None:
+        settings = Settings.from_toml(options.settings)
+    if options.ca_file is not None and not (options.tls or settings.tls):
+        raise FakeOAuthError(
+            "--ca-file: requires HTTPS; add --tls, or set tls = true in the settings file"
+        )
+    changes = {
+        "dialect": options.dialect,
+        "seed": options.seed,
+        "issuer": options.issuer,
+        "tls": options.tls or None,
+        "control": True,
+    }
+    return settings.changed(**{name: value for name, value in changes.items() if value is not None})
+
+
+def _run(options: argparse.Namespace) -> int:
+    host, port, ca_file = options.host, options.port, options.ca_file
+    output = Output()
+    try:
+        server = FakeOAuth(_settings(options), host=host, port=port, watch=output)
+    except FakeOAuthError as error:
+        raise FakeOAuthError(f"the server was not started\n{error}") from None
+    ended = signals()
+    try:
+        server.start()
+    except OSError as error:
+        raise FakeOAuthError(address_problem(error, host, port)) from None
+    try:
+        if ca_file is not None:
+            ca_file.write_text(server.ca_pem, encoding="utf-8")
+    except OSError as error:
+        print(f"fake-oauth: cannot write {ca_file}: {error.strerror}", file=sys.stderr)
+        server.stop()
+        return 2
+    print(heading(server), flush=True)
+    output.start()
+    ended.get()
+    server.stop()
+    output.stop()
+    return 0
+
+
+def heading(server: FakeOAuth) -> str:
+    """Return the lines that are printed once the server listens."""
+    settings = server.settings
+    served = [
+        f"  {method:4} {settings.issuer_path}{path}"
+        for name, path in settings.paths.items()
+        for method in methods_of(server.dialect, name)
+    ]
+    secret = server.control_token
+    token = "" if secret is None else f" (Authorization: Bearer {secret})"
+    warning = "Its private keys are public: its tokens prove nothing."
+    return "\n".join(
+        (
+            f"fake-oauth {__version__}, a fake for tests. {warning}",
+            f"fake-oauth listening on {server.url}",
+            *served,
+            f"  issuer {server.issuer}",
+            f"  control {server.url}{PREFIX}/{token}",
+            f"  clients {', '.join(client.client_id for client in settings.clients)}",
+            f"  users {', '.join(user.login_name for user in settings.users)}",
+            f"  seed {server.seed} (--seed {server.seed} makes the same IDs again)",
+            "Press Ctrl-C to stop.",
+        )
+    )
