@@ -3,7 +3,8 @@
 program    main, and the parser with every command
 parser     how each command is described: its purpose, its options, and examples
 serve      fake-oauth serve
-output     the lines that serve prints
+output     what serve prints while it runs
+reload     fake-oauth serve --reload
 openapi    fake-oauth openapi
 schema     fake-oauth schema
 

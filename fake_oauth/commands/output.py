@@ -1,4 +1,4 @@
-"""The lines of `fake-oauth serve`: one per exchange, written by a separate thread."""
+"""What `fake-oauth serve` prints while it runs, written by a separate thread."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections import deque
 from threading import Condition, Thread
 from typing import Final
 
-from fake_oauth.journal import Exchange
+from fake_oauth.journal import Exchange, printable
 
 
 class Output:
-    """One line per exchange on standard output.
+    """One line per exchange on standard output, and other lines between them.
 
     A request never waits for a reader. If the output is not read, the oldest lines are dropped.
     """
@@ -27,8 +27,12 @@ class Output:
             sys.stdout.reconfigure(errors="backslashreplace")
 
     def __call__(self, exchange: Exchange) -> None:
+        self.say(str(exchange))
+
+    def say(self, line: str) -> None:
+        """Write a line that is not an exchange."""
         with self._changed:
-            self._lines.append(f"{exchange}\n")
+            self._lines.append(f"{printable(line)}\n")
             self._changed.notify()
 
     def start(self) -> None:

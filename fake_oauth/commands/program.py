@@ -17,6 +17,7 @@ from fake_oauth import __version__
 from fake_oauth.commands import openapi, schema, serve
 from fake_oauth.commands.parser import Parser
 from fake_oauth.contract.options import add_commands
+from fake_oauth.journal import printable
 from fake_oauth.provider.errors import FakeOAuthError
 
 
@@ -31,7 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code: int = options.run(options)
     except FakeOAuthError as error:
-        print(f"fake-oauth: {error}", file=sys.stderr)
+        # A message can quote a file or another server.
+        lines = "\n".join(map(printable, str(error).split("\n")))
+        print(f"fake-oauth: {lines}", file=sys.stderr)
         return 2
     except OSError as error:  # From printing: files have messages of their own.
         # Nothing more can be printed, not even at exit.
