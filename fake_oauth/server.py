@@ -479,6 +479,14 @@ class FakeOAuth:
             self._begin(settings)
         self._serving()
 
+    def reload(self, settings: Settings) -> None:
+        """Reset the server to other settings, to which `reset` returns from now on.
+
+        Raise SettingsError as `reset` does.
+        """
+        self.reset(settings)
+        self._given = settings
+
     # Faults
 
     def script(self, *steps: Fault | Rule) -> None:

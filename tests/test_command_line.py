@@ -6,15 +6,21 @@ import json
 import re
 import signal
 import socket
+import webbrowser
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
+from queue import SimpleQueue
+from urllib.request import urlopen
 
 import pytest
 
-from fake_oauth import FakeOAuth, FakeOAuthError, Settings
+from fake_oauth import Client, FakeOAuth, FakeOAuthError, Settings, User
 from fake_oauth.__main__ import main
+from fake_oauth.commands import serve
+from fake_oauth.commands.output import Output
 from tests.support.client import claims
 from tests.support.stub import COMMANDS, Stub, stub
 from tests.test_documented_moment import DOCUMENTED_BODY, without_signatures
@@ -40,14 +46,80 @@ def test_the_first_lines_warn_and_say_where_it_listens() -> None:
     with stub() as running:
         heading = running.heading
         assert heading[0] == (
-            f"fake-oauth {version('fake_oauth')}, a fake for tests. "
-            "Its private keys are public: its tokens prove nothing."
+            f"fake-oauth {version('fake_oauth')}, for tests only: "
+            "its keys are public, its tokens prove nothing."
         )
         assert re.fullmatch(r"fake-oauth listening on http://127\.0\.0\.1:\d+", heading[1])
-        assert "  POST /oauth2/token" in heading
+        assert "  POST      /oauth2/token" in heading
+        assert "  GET, POST /userinfo" in heading
+        assert f"  console {running.url}/_fake/ (for programs: the control API)" in heading
         assert f"  issuer {running.url}" in heading
         assert "  clients TENANT_CLIENT_ID" in heading
         assert "  users MOCK_USERNAME" in heading
+
+
+def test_the_first_lines_fit_80_columns_and_cannot_control_the_terminal() -> None:
+    clients = [Client(client_id=f"client-{number}") for number in range(30)]
+    users = [User(sub="u", username="\x1b[2J")]
+    settings = Settings(clients=clients, users=users, refresh_tokens=(), seed=2**32 - 1)
+    with FakeOAuth(settings, host="::") as server:
+        lines = serve.heading(server).splitlines()
+        secret = server.control_token
+    assert [line for line in lines if len(line) > 80] == []
+    assert f"  control token {secret} (Authorization: Bearer TOKEN)" in lines
+    assert "  users \\x1b[2J" in lines
+    named = "".join(lines).partition("  clients ")[2].partition("  users")[0]
+    assert named.replace(" ", "").split(",") == [client.client_id for client in clients]
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [("0.0.0.0", "localhost"), ("::", "localhost"), ("127.0.0.1", "127.0.0.1")],  # noqa: S104
+)
+def test_the_console_has_an_address_that_a_browser_can_open(host: str, shown: str) -> None:
+    with FakeOAuth(host=host) as server:
+        port = server.url.rpartition(":")[2]
+        assert serve.console_url(server) == f"http://{shown}:{port}/_fake/"
+
+
+def test_a_message_that_quotes_a_file_cannot_control_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "fake.toml"
+    path.write_text('"\\u001b[2J" = 1\n', encoding="utf-8")
+    assert main(["serve", "--settings", str(path)]) == 2
+    assert "$.\\x1b[2J: unknown key" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("opens", ["opened", "refused", webbrowser.Error("none")])
+def test_the_console_is_opened_once_the_server_listens(
+    opens: str | Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened = SimpleQueue[str]()
+
+    def open_(url: str) -> bool:
+        with urlopen(url.replace("_fake/", "oauth2/jwks")) as response:
+            assert response.status == 200
+        opened.put(url)
+        if isinstance(opens, Exception):
+            raise opens
+        return opens == "opened"
+
+    ended = SimpleQueue[int]()
+    said = SimpleQueue[str]()
+    monkeypatch.setattr("webbrowser.open", open_)
+    monkeypatch.setattr(serve, "signals", lambda: ended)
+    monkeypatch.setattr(Output, "say", lambda _, line: said.put(line))
+    with ThreadPoolExecutor() as pool:
+        code = pool.submit(main, ["serve", "--port", "0", "--open"])
+        url = opened.get(timeout=30)
+        assert "/oauth2/jwks" in said.get(timeout=30)
+        if opens != "opened":
+            message = f"--open: no browser was found; open {url} yourself"
+            assert said.get(timeout=30) == message
+        ended.put(signal.SIGINT)
+        assert code.result(30) == 0
+    assert f"  console {url} " in capsys.readouterr().out
 
 
 def test_documented_answers_the_documented_body() -> None:

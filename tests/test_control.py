@@ -1002,7 +1002,7 @@ def test_a_path_that_only_begins_like_the_prefix_is_not_a_control(fake: FakeOAut
 @pytest.fixture
 def url() -> Iterator[str]:
     with stub() as running:
-        assert f"  control {running.url}/_fake/" in running.heading
+        assert f"  console {running.url}/_fake/ (for programs: the control API)" in running.heading
         yield running.url
 
 

@@ -41,9 +41,10 @@ from fake_oauth import (
     faults,
     pytest_plugin,
 )
-from fake_oauth.__main__ import _heading, main
+from fake_oauth.__main__ import main
 from fake_oauth.behavior.assertions import ClientAssertions
 from fake_oauth.behavior.checks import CHECKS
+from fake_oauth.commands.serve import heading as serve_heading
 from fake_oauth.contract.cases import Case
 from fake_oauth.control import PREFIX
 from fake_oauth.control.api import CONTROLS
@@ -202,7 +203,7 @@ def test_the_readmes_curl_command_returns_the_documented_body_and_is_logged_as_s
         (heading,) = re.findall(
             r"^\$ fake-oauth serve --doc.*\n((?:.+\n)+?)```", README, re.MULTILINE
         )
-        printed = _heading(server).replace(server.url, "http://127.0.0.1:8080").splitlines()
+        printed = serve_heading(server).replace(server.url, "http://127.0.0.1:8080").splitlines()
         assert [line for line in heading.splitlines() if line not in (*printed, "…")] == []
     (shown,) = re.findall(r"^\$ curl .*?(^\{.*?^\})", README, re.MULTILINE | re.DOTALL)
     pattern = ".*?".join(re.escape(part) for part in shown.split("…"))
@@ -332,7 +333,7 @@ def test_the_stub_servers_output_is_real() -> None:
         for refresh_token in ("MOCK_REFRESH_TOKEN", "WRONG"):
             form = {"grant_type": "refresh_token", "refresh_token": refresh_token, **client}
             httpx.post(server.token_url, data=form)
-        printed = f"{_heading(server)}\n{server.journal}".replace(
+        printed = f"{serve_heading(server)}\n{server.journal}".replace(
             server.url, "http://127.0.0.1:8080"
         )
     lines = comparable(printed).splitlines()

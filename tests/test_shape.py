@@ -34,6 +34,7 @@ FLOORS = [
     ["server"],
     ["contract", "pytest_plugin"],
     ["openapi"],
+    ["commands"],
     ["__main__"],
 ]
 FLOOR = {name: number for number, floor in enumerate(FLOORS) for name in floor}

@@ -167,6 +167,20 @@ def add_commands(commands: Any, *, check: Run, record: Run) -> None:
         help="test a server against the documented exchanges",
         description="Run every case that the given values allow. The exit code is 0 if every case "
         "that ran matches, 1 if any differs, and 2 if no case ran or the command failed.",
+        examples=(
+            (
+                "fake-oauth check http://127.0.0.1:8080 --spend",
+                "run every case against a fake, which is reset for each",
+            ),
+            (
+                "fake-oauth check https://idp.example --settings idp.toml",
+                "test another server with the client and the user of a file",
+            ),
+            (
+                "fake-oauth check http://127.0.0.1:8080 --case 'pkce.*' -v",
+                "run a few cases, and show each request as a curl command",
+            ),
+        ),
     )
     parser.add_argument(
         "url", metavar="URL", help="URL of the server to test, such as http://127.0.0.1:8080"
@@ -179,6 +193,12 @@ def add_commands(commands: Any, *, check: Run, record: Run) -> None:
         description="Pass requests on to a server, and write each exchange as a case. Point a "
         "client at this proxy instead of the server. Cases have no secrets and no personal data: "
         "documented values replace known ones, and WRONG or a placeholder replaces the others.",
+        examples=(
+            (
+                "fake-oauth record --upstream https://idp.example --settings idp.toml",
+                "listen at http://127.0.0.1:8081, and write cases into cases/",
+            ),
+        ),
     )
     upstream = "URL of the server to record, such as https://idp.example"
     parser.add_argument("--upstream", required=True, metavar="URL", help=upstream)

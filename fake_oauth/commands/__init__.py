@@ -1,0 +1,12 @@
+"""The command line: one module for each command, and the parser that lists them.
+
+program    main, and the parser with every command
+parser     how each command is described: its purpose, its options, and examples
+serve      fake-oauth serve
+output     what serve prints while it runs
+reload     fake-oauth serve --reload
+openapi    fake-oauth openapi
+schema     fake-oauth schema
+
+`fake-oauth check` and `fake-oauth record` are in `fake_oauth.contract`.
+"""

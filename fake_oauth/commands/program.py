@@ -1,0 +1,89 @@
+"""The program `fake-oauth`: its parser with every command, and what an error prints.
+
+To add a command, write a module with `add(commands)` here, and add that to `COMMANDS`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from fake_oauth import __version__
+from fake_oauth.commands import openapi, schema, serve
+from fake_oauth.commands.parser import Parser
+from fake_oauth.contract.options import add_commands
+from fake_oauth.journal import printable
+from fake_oauth.provider.errors import FakeOAuthError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `fake-oauth`. Return its exit code.
+
+    0: success. 1: a server differs from the contract. 2: a problem that you can fix. 130: Ctrl-C.
+    """
+    options = program().parse_args(arguments)
+    # `--dialect package.module:Class` names a module of the caller's project.
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        code: int = options.run(options)
+    except FakeOAuthError as error:
+        # A message can quote a file or another server.
+        lines = "\n".join(map(printable, str(error).split("\n")))
+        print(f"fake-oauth: {lines}", file=sys.stderr)
+        return 2
+    except OSError as error:  # From printing: files have messages of their own.
+        # Nothing more can be printed, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"fake-oauth: {error.strerror or error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("fake-oauth: interrupted", file=sys.stderr)
+        return 130
+    return code
+
+
+def program() -> Parser:
+    """Return the parser of the program, with every command."""
+    parser = Parser(
+        prog="fake-oauth",
+        description="A fake OAuth 2.0 / OpenID Connect server for tests.",
+        examples=(
+            ("fake-oauth serve", "run a stub server at http://127.0.0.1:8080"),
+            (
+                "fake-oauth check http://127.0.0.1:8080 --spend",
+                "test that server, or another one, against the documented exchanges",
+            ),
+            ("fake-oauth serve --help", "list the options of a command, with examples"),
+        ),
+    )
+    parser.add_argument("--version", action="version", version=f"fake-oauth {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
+    for add in COMMANDS:
+        add(commands)
+    return parser
+
+
+def _check(options: argparse.Namespace) -> int:
+    from fake_oauth.contract.cli import check  # the server starts without it
+
+    return check(options)
+
+
+def _record(options: argparse.Namespace) -> int:
+    from fake_oauth.contract.cli import record
+
+    return record(options)
+
+
+COMMANDS: Final[Sequence[Callable[[Any], None]]] = (
+    serve.add,
+    partial(add_commands, check=_check, record=_record),
+    openapi.add,
+    schema.add,
+)
+"""What adds each command to the parser, in the order of `--help`."""
