@@ -126,8 +126,8 @@ def _import_types(module: ModuleType) -> None:
                 with suppress(ImportError):
                     exec(ast.unparse(statement), vars(module))  # noqa: S102
     # A table of docs/reference/dialects.md has its seventy names.
-    if hasattr(module, "Cause"):
-        module.Cause = str
+    if "Cause" in vars(module):
+        vars(module)["Cause"] = str
 
 
 def setup(app: Sphinx) -> None:

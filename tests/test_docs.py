@@ -461,7 +461,7 @@ def toctrees() -> list[str]:
     for tree in re.findall(r"^```{toctree}\n(.*?)^```", INDEX, re.MULTILINE | re.DOTALL):
         entries = [line for line in tree.splitlines() if line and not line.startswith(":")]
         names = [re.sub(r".*<(.*)>", r"\1", entry) for entry in entries]
-        found += [(ROOT / "docs" / f"{name}.md").resolve() for name in names]
+        found += [(ROOT / "docs" / f"{name}.md").resolve() for name in names if name != "/genindex"]
     return [page.relative_to(ROOT).as_posix() for page in found]
 
 
