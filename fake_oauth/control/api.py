@@ -317,6 +317,13 @@ def rotate_keys(server: FakeOAuth, *, keep_old: bool = True) -> dict[str, Any]:
     return {"kid": server.rotate_keys(keep_old=keep_old)}
 
 
+def read_settings(server: FakeOAuth) -> dict[str, Any]:
+    """Return the settings as they are now, as the text of a settings file."""
+    from fake_oauth.settings_file import to_toml  # only a person takes a file home
+
+    return {"toml": to_toml(server.settings)}
+
+
 def reset(server: FakeOAuth, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Reset the server to its initial settings, or to `settings`."""
     if settings is not None:
@@ -373,5 +380,6 @@ CONTROLS: Final[Mapping[tuple[str, str], Row]] = {
     ("GET", "/keys"): read_keys,
     ("POST", "/keys"): rotate_keys,
     ("GET", "/schema"): read_schema,
+    ("GET", "/settings"): read_settings,
     ("POST", "/reset"): reset,
 }
