@@ -193,6 +193,11 @@ class Journal(Sequence[Exchange]):
             self._watch(exchange)
 
     @property
+    def latest_number(self) -> int:
+        """The number of the latest exchange; 0 without one."""
+        return self._arrived
+
+    @property
     def forgotten(self) -> int:
         """How many earlier exchanges the journal no longer has."""
         return self._arrived - len(self._exchanges)

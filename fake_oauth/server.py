@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from fake_oauth.behavior.assertions import ClientAssertions
     from fake_oauth.behavior.checks import Violation
+    from fake_oauth.control.api import Control
     from fake_oauth.families import Expiry, Families
 
 _ONE_PROCESS: Final = (
@@ -96,6 +97,9 @@ class FakeOAuth:
         self._listener: Listener | None = None
         self._stopped = Event()
         self._ca_pem: str | None = None
+        self._control: Control | None = None
+        # How often a test has changed something that is nowhere else to be seen at a glance.
+        self._interventions = 0
         # In hex: a token that begins with a hyphen would be an option on a command line.
         self.control_token = None if is_loopback(host) else token_hex(16)
         self._begin(settings)
@@ -235,9 +239,7 @@ class FakeOAuth:
     def handle(self, request: Request) -> Response:
         """Respond to one werkzeug request: a handler for pytest-httpserver."""
         if self.settings.control and is_control(request.path):
-            from fake_oauth.control.api import Control  # most tests ask only the endpoints
-
-            return Control(self).handle(request)
+            return self._controlled().handle(request)
         return self._serving().handle(request)
 
     # Tokens and logins
@@ -392,10 +394,12 @@ class FakeOAuth:
         an unknown token.
         """
         admin.expire(self._realm, token)
+        self._interventions += 1
 
     def revoke(self, token: str) -> None:
         """Revoke a token, passed as in `expire`; a refresh token with its whole family."""
         admin.revoke(self._realm, token, _REVOKED)
+        self._interventions += 1
 
     def revoke_user(self, user: str) -> None:
         """Revoke every token and code of a user, and end the user's sessions.
@@ -404,6 +408,7 @@ class FakeOAuth:
         """
         realm = self._realm
         admin.revoke_user(realm, realm.user(user), _REVOKED)
+        self._interventions += 1
 
     def freeze_user(self, user: str) -> None:
         """Block a user from logging in and refreshing until `unfreeze_user` is called."""
@@ -451,6 +456,7 @@ class FakeOAuth:
             hint = suggestion(client_id, known) if known else "no client has registered"
             raise FakeOAuthError(f"forget_client: unknown client {client_id!r}; {hint}")
         realm.forget_client(client_id, "its registration was forgotten")
+        self._interventions += 1
 
     def replace_users(self, users: Sequence[User]) -> None:
         """Replace the users. The server refuses refresh tokens and codes of those that are removed.
@@ -593,9 +599,33 @@ class FakeOAuth:
     def _decide(self, method: str, decide: Callable[[], object]) -> None:
         try:
             decide()
+            self._interventions += 1
         except OAuthError as error:
             hint = "pass the user_code of a device authorization response, once"
             raise FakeOAuthError(f"{method}: {error.reason}; {hint}") from None
+
+    def _controlled(self) -> Control:
+        """Return the control API. It is made when first needed: most tests use only endpoints."""
+        from fake_oauth.control.api import Control
+
+        with self._lock:
+            if self._control is None:
+                self._control = Control(self, self._facts)
+            return self._control
+
+    def _facts(self) -> object:
+        """Return a value that is another one after each change, except that of an exchange."""
+        realm = self._realm
+        return (
+            self.settings,
+            self.clock.setting,
+            self.steps,
+            realm.keys,
+            realm.store.opened,
+            realm.logged_in_everywhere,
+            self._interventions,
+            self.journal,
+        )
 
     def _begin(self, settings: Settings) -> None:
         """Set the state that `reset` replaces."""

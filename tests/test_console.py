@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import json
+import re
+import socket
 from base64 import b64encode
 from collections.abc import Iterator
+from threading import enumerate as enumerate_threads
+from time import monotonic
 from typing import Any
 
 import pytest
 from werkzeug.test import Client as WSGIClient
 
-from fake_oauth import FakeOAuth, Settings
+from fake_oauth import Exchange, FakeOAuth, Settings, faults
 from fake_oauth.control.api import CONTROLS
-from tests.support.client import ask
-from tests.test_control import SETTINGS, Control, control_of, members, problems, refresh
+from fake_oauth.control.events import Changes, stream
+from fake_oauth.provider.request import Parameters
+from tests.support.client import ask, over_socket
+from tests.support.wire import connect, get, received, wait_until
+from tests.test_control import (
+    ALICE,
+    SETTINGS,
+    WEB,
+    Control,
+    control_of,
+    members,
+    problems,
+    refresh,
+)
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 FILES = {
@@ -257,3 +274,232 @@ def test_a_brief_journal_has_no_bodies(fake: FakeOAuth, control: Control) -> Non
     assert brief.items() <= whole.items()
     assert brief["answered"] is True
     assert members(control("GET", "/journal?brief=false")) == members(control("GET", "/journal"))
+
+
+# Events
+
+
+class Wire:
+    """A connection whose time is the number of looks, and which ends after the last action."""
+
+    def __init__(self, actions: dict[int, Any], *, looks: int) -> None:
+        self.sent: list[tuple[int, bytes]] = []
+        self._actions = actions
+        self._looks = looks
+        self._look = 0
+
+    def send_head(self, response: Any) -> None:
+        self.head = response
+
+    def send(self, data: bytes) -> None:
+        self.sent.append((self._look, data))
+
+    def reset_at_close(self) -> None:
+        raise NotImplementedError
+
+    def pause(self, seconds: float | None) -> bool:
+        assert seconds == 0.1
+        self._look += 1
+        if self._look in self._actions:
+            self._actions[self._look]()
+        return self._look <= self._looks
+
+
+def streamed(fake: FakeOAuth, actions: dict[int, Any], *, looks: int = 20) -> list[tuple[int, Any]]:
+    """Return the events of a stream with the looks at which they were sent."""
+    wire = Wire(actions, looks=looks)
+    stream(wire, Changes(fake, fake._facts))
+    events = []
+    for look, data in wire.sent:
+        text = data.decode().removeprefix("retry: 1000\n")
+        data_line = re.fullmatch(r"event: change\ndata: (.*)\n\n", text)
+        events.append((look, text if data_line is None else json.loads(data_line[1])))
+    return events
+
+
+def counts(arrived: int, answered: int | None = None) -> dict[str, int]:
+    return {"arrived": arrived, "answered": arrived if answered is None else answered}
+
+
+def test_a_stream_begins_with_an_event_and_then_has_one_for_each_change(fake: FakeOAuth) -> None:
+    events = streamed(fake, {7: lambda: ask(fake), 15: lambda: ask(fake)})
+    assert events == [(0, counts(0)), (7, counts(1)), (15, counts(2))]
+
+
+def test_changes_in_quick_succession_are_one_event(fake: FakeOAuth) -> None:
+    events = streamed(fake, {look: lambda: ask(fake) for look in range(7, 17)})
+    assert events == [(0, counts(0)), (7, counts(1)), (12, counts(6)), (17, counts(10))]
+
+
+def test_a_quiet_stream_shows_that_it_is_alive(fake: FakeOAuth) -> None:
+    events = streamed(fake, {160: lambda: ask(fake)}, looks=400)
+    assert events == [(0, counts(0)), (150, ":\n\n"), (160, counts(1)), (310, ":\n\n")]
+
+
+CHANGES: dict[str, Any] = {
+    "the clock": lambda fake: fake.clock.advance(1),
+    "a frozen clock": lambda fake: fake.clock.freeze(),
+    "the script": lambda fake: fake.script(faults.Pass()),
+    "a lifted fault": lambda fake: fake.replace_script(),
+    "users": lambda fake: fake.freeze_user("alice"),
+    "clients": lambda fake: fake.replace_clients([WEB]),
+    "keys": lambda fake: fake.rotate_keys(),
+    "tokens": lambda fake: fake.issue_tokens(),
+    "a code": lambda fake: fake.issue_code(),
+    "a login": lambda fake: fake.login(),
+    "a logout": lambda fake: fake.logout(),
+    "an expired token": lambda fake: fake.expire("alice/1 r1"),
+    "a revoked token": lambda fake: fake.revoke("alice/1 r1"),
+    "a revoked user": lambda fake: fake.revoke_user("alice"),
+    "a reset": lambda fake: fake.reset(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_whatever_a_test_changes_is_an_event(fake: FakeOAuth, change: str) -> None:
+    fake.issue_tokens()
+    fake.always(faults.Status(503))
+    if change == "a logout":
+        fake.login()
+    assert streamed(fake, {9: lambda: CHANGES[change](fake)}) == [(0, counts(0)), (9, counts(0))]
+
+
+def test_what_a_test_does_to_devices_and_registered_clients_is_an_event() -> None:
+    fake = FakeOAuth(Settings(control=True, dialect="mcp", clients=[WEB], users=[ALICE]))
+    web = WSGIClient(fake)
+    registered = web.post("/register", json={"redirect_uris": ["https://app.example/cb"]})
+    client_id = (registered.json or {})["client_id"]
+    code = web.post("/device_authorization", data={"client_id": "web", "client_secret": "s3cret"})
+    user_code = (code.json or {})["user_code"]
+    actions = {7: lambda: fake.deny_device(user_code), 14: lambda: fake.forget_client(client_id)}
+    assert [look for look, _ in streamed(fake, actions)] == [0, 7, 14]
+
+
+def test_what_only_reads_is_no_event(fake: FakeOAuth) -> None:
+    fake.issue_tokens()
+    control = control_of(fake)
+
+    def read() -> None:
+        for method, path in CONTROLS:
+            if method == "GET" and path != "/exchange":
+                assert control(method, path).status_code == 200
+
+    assert streamed(fake, {7: read, 9: read}) == [(0, counts(0))]
+
+
+def test_an_exchange_is_an_event_when_it_arrives_and_when_it_is_answered(fake: FakeOAuth) -> None:
+    waiting: dict[str, Any] = {
+        "at": 0.0,
+        "method": "GET",
+        "path": "/",
+        "endpoint": None,
+        "client_id": None,
+        "query": Parameters(),
+        "form": Parameters(),
+    }
+    first = fake.journal.arrived(**waiting)
+    arrived: list[Exchange] = []
+
+    def answer() -> None:
+        fake.journal.answered(first, 200, b"", "", at=0.0)
+
+    actions = {7: lambda: arrived.append(fake.journal.arrived(**waiting)), 14: answer}
+    assert streamed(fake, actions) == [
+        (0, counts(1, 0)),
+        (7, counts(2, 0)),
+        (14, counts(2, 1)),
+    ]
+
+
+def test_a_reset_begins_to_count_again(fake: FakeOAuth) -> None:
+    ask(fake)
+    events = streamed(fake, {7: fake.reset, 14: lambda: ask(fake)})
+    assert events == [(0, counts(1)), (7, counts(0)), (14, counts(1))]
+
+
+def test_without_a_socket_a_stream_is_one_event(fake: FakeOAuth, control: Control) -> None:
+    ask(fake)
+    for _ in range(20):
+        response = control("GET", "/events")
+        assert response.text == (
+            'retry: 1000\nevent: change\ndata: {"arrived": 1, "answered": 1}\n\n'
+        )
+    assert response.content_type == "text/event-stream"
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def opened(server: FakeOAuth) -> socket.socket:
+    """Return a connection whose stream has sent its first event."""
+    connection = connect(server.url)
+    connection.sendall(get("/_fake/events").replace(b"Host: x", b"Host: localhost"))
+    assert until(connection, b"\n\n").endswith(b"\n\n")
+    return connection
+
+
+def until(connection: socket.socket, end: bytes) -> bytes:
+    data = b""
+    while not data.endswith(end):
+        piece = connection.recv(65536)
+        assert piece, data
+        data += piece
+    return data
+
+
+def test_a_stream_over_a_socket_reports_a_change_and_ends_with_the_server() -> None:
+    threads = set(enumerate_threads())
+    with FakeOAuth(SETTINGS) as server, connect(server.url) as connection:
+        connection.sendall(get("/_fake/events").replace(b"Host: x", b"Host: localhost"))
+        head, _, first = until(connection, b"}\n\n").partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert b"\r\nContent-Type: text/event-stream\r\n" in head
+        assert b"\r\nCache-Control: no-store\r\n" in head
+        assert b"\r\nX-Content-Type-Options: nosniff\r\n" in head
+        assert b"Content-Length" not in head
+        assert first == b'retry: 1000\nevent: change\ndata: {"arrived": 0, "answered": 0}\n\n'
+        ask(server)
+        until(connection, b'event: change\ndata: {"arrived": 1, "answered": 1}\n\n')
+        server.reset()
+        event = until(connection, b"\n\n")
+        assert event == b'event: change\ndata: {"arrived": 0, "answered": 0}\n\n'
+        began = monotonic()
+        server.stop()
+        assert received(connection) == b""
+        assert monotonic() - began < 5
+    assert set(enumerate_threads()) == threads
+
+
+def test_a_stream_ends_in_an_outage_and_the_next_one_begins_after_it() -> None:
+    with FakeOAuth(SETTINGS) as server:
+        with opened(server) as connection, server.always(faults.Down()):
+            assert received(connection) == b""
+        opened(server).close()
+
+
+def test_there_are_sixteen_streams_and_one_that_ends_makes_room() -> None:
+    with FakeOAuth(SETTINGS) as server:
+        connections = [opened(server) for _ in range(16)]
+        headers = {"Host": "localhost"}
+        status, _, body = over_socket(server, "GET", "/_fake/events", None, headers)
+        assert status == 503
+        assert json.loads(body) == {
+            "error": "refused",
+            "error_description": "expected at most 16 streams; close a console",
+        }
+        connections.pop().close()
+
+        def has_room() -> bool:
+            with connect(server.url) as connection:
+                connection.sendall(get("/_fake/events").replace(b"Host: x", b"Host: localhost"))
+                return connection.recv(12) == b"HTTP/1.1 200"
+
+        wait_until(has_room)
+        for connection in connections:
+            connection.close()
+
+
+def test_a_stream_is_refused_to_a_page_of_another_origin() -> None:
+    with FakeOAuth(SETTINGS) as server:
+        for header in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+            status, _, _ = over_socket(server, "GET", "/_fake/events", None, header)
+            assert status == 403

@@ -28,7 +28,7 @@ FLOORS = [
     ["faults", "behavior", "families"],
     ["http"],
     ["settings"],
-    ["schema"],
+    ["schema", "settings_file"],
     ["control"],
     ["assembly"],
     ["server"],

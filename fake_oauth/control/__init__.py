@@ -4,6 +4,8 @@ api        CONTROLS, the table of what can be controlled, and the functions
 access     who may use it
 arguments  what a request passes to a function
 exchanges  the journal as data
+trees      the token families as data
+events     a stream that says when something has changed
 pages      the console, a page for people
 """
 

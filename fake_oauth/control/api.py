@@ -19,10 +19,12 @@ from werkzeug.wrappers import Request, Response
 from fake_oauth.control import PREFIX, pages
 from fake_oauth.control.access import refusal_of
 from fake_oauth.control.arguments import RefusedError, arguments
+from fake_oauth.control.events import Facts, Streams, once
 from fake_oauth.control.exchanges import moment, read_journal
 from fake_oauth.control.trees import read_expiry, read_families, read_keys, read_login
 from fake_oauth.faults.base import Rule
 from fake_oauth.faults.tables import plain
+from fake_oauth.http.connection import INTERRUPT
 from fake_oauth.provider.errors import FakeOAuthError, SettingsError
 from fake_oauth.provider.model import Client, Resource, User
 from fake_oauth.settings import Settings
@@ -37,8 +39,9 @@ Row = Callable[..., Mapping[str, Any] | Response | None] | str
 class Control:
     """The control API of one server."""
 
-    def __init__(self, server: FakeOAuth) -> None:
+    def __init__(self, server: FakeOAuth, facts: Facts) -> None:
         self._server = server
+        self._streams = Streams(server, facts)
 
     def handle(self, request: Request) -> Response:
         """Respond to one request; every refusal is JSON with an `error`."""
@@ -83,6 +86,9 @@ class Control:
         if _is_index(request) and prefers_html:
             return pages.console(request)
         row = CONTROLS[request.method, path]
+        if row is once and INTERRUPT in request.environ:
+            self._streams.begin(request.environ[INTERRUPT])
+            return {}  # The stream sends its response itself.
         if isinstance(row, str):
             row = getattr(type(self._server), row)
         return row(self._server, **arguments(row, request)) or {}
@@ -311,6 +317,13 @@ def rotate_keys(server: FakeOAuth, *, keep_old: bool = True) -> dict[str, Any]:
     return {"kid": server.rotate_keys(keep_old=keep_old)}
 
 
+def read_settings(server: FakeOAuth) -> dict[str, Any]:
+    """Return the settings as they are now, as the text of a settings file."""
+    from fake_oauth.settings_file import to_toml  # only a person takes a file home
+
+    return {"toml": to_toml(server.settings)}
+
+
 def reset(server: FakeOAuth, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Reset the server to its initial settings, or to `settings`."""
     if settings is not None:
@@ -329,6 +342,7 @@ CONTROLS: Final[Mapping[tuple[str, str], Row]] = {
     ("GET", "/console.css"): pages.stylesheet,
     ("GET", "/console.js"): pages.script,
     ("GET", "/console.svg"): pages.icon,
+    ("GET", "/events"): once,
     ("GET", "/faults"): list_faults,
     ("PUT", "/faults"): replace_faults,
     ("POST", "/faults"): append_faults,
@@ -366,5 +380,6 @@ CONTROLS: Final[Mapping[tuple[str, str], Row]] = {
     ("GET", "/keys"): read_keys,
     ("POST", "/keys"): rotate_keys,
     ("GET", "/schema"): read_schema,
+    ("GET", "/settings"): read_settings,
     ("POST", "/reset"): reset,
 }

@@ -358,8 +358,11 @@ class Connection:
         """Wait; None waits until the client closes the connection. Return whether to go on.
 
         It is not worth going on when the client has closed the connection or the server stops:
-        both make it readable. So does the next request of a client that pipelines.
+        both make it readable. So does the next request of a client that pipelines. Nor is it if the
+        client did not read what was sent.
         """
+        if self._is_lost:
+            return False
         self._socket.settimeout(seconds)
         try:
             # Not the method of an SSLSocket, which cannot peek.

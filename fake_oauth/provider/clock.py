@@ -47,6 +47,12 @@ class Clock:
         """Whether the clock is frozen."""
         return self._frozen_at is not None
 
+    @property
+    def setting(self) -> tuple[float, float | None]:
+        """What a test has set, and time does not change: how far the clock is ahead, and where it
+        is frozen."""
+        return self._ahead, self._frozen_at
+
     def advance(self, seconds: float) -> None:
         """Move the clock ahead by `seconds`, or back if negative. A frozen clock stays frozen.
 

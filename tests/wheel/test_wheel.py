@@ -40,7 +40,7 @@ def test_a_settings_file_can_be_read(tmp_path: Path) -> None:
 def test_it_pulls_in_few_other_packages() -> None:
     requirements = importlib.metadata.requires("fake_oauth") or []
     always = sorted(line.split(">")[0] for line in requirements if "extra ==" not in line)
-    assert always == ["cattrs", "cryptography", "h11", "jinja2", "pyjwt", "werkzeug"]
+    assert always == ["cattrs", "cryptography", "h11", "jinja2", "pyjwt", "tomli-w", "werkzeug"]
 
 
 def test_it_carries_what_it_should_and_nothing_else() -> None:
