@@ -18,6 +18,7 @@ from typing import Final
 from fake_oauth import __version__
 from fake_oauth.contract.options import DIALECT_NAMES, add_commands, port
 from fake_oauth.control import PREFIX
+from fake_oauth.control.access import VARIABLE, control_token_of
 from fake_oauth.dialects import load_dialect
 from fake_oauth.http.endpoints import methods_of
 from fake_oauth.journal import Exchange
@@ -135,7 +136,10 @@ def _serve(options: argparse.Namespace) -> int:
     host, port, ca_file = options.host, options.port, options.ca_file
     output = _Output()
     try:
-        server = FakeOAuth(_settings(options), host=host, port=port, watch=output)
+        token = control_token_of(os.environ)
+        server = FakeOAuth(
+            _settings(options), host=host, port=port, watch=output, control_token=token
+        )
     except FakeOAuthError as error:
         raise FakeOAuthError(f"the server was not started\n{error}") from None
     ended = signals()
@@ -192,7 +196,9 @@ def _heading(server: FakeOAuth) -> str:
         for method in methods_of(server.dialect, name)
     ]
     secret = server.control_token
-    token = "" if secret is None else f" (Authorization: Bearer {secret})"
+    # Whoever has set the variable knows the token, and logs may keep what is printed.
+    shown = f"${VARIABLE}" if secret == os.environ.get(VARIABLE) else secret
+    token = "" if secret is None else f" (Authorization: Bearer {shown})"
     warning = "Its private keys are public: its tokens prove nothing."
     return "\n".join(
         (
