@@ -66,6 +66,7 @@ wheel: .venv/$(MAIN)/ready
 	.venv/wheel/bin/python -I -m pytest -q -c tests/wheel/pytest.ini tests/wheel/test_wheel.py
 	.venv/wheel/bin/python -m pip install -q "$$(ls $(CURDIR)/dist/*.whl)[check,pytest]"
 	.venv/wheel/bin/python -I -m pytest -q -c tests/wheel/pytest.ini tests/wheel/test_contract.py
+	.venv/wheel/bin/python -I -m pytest -q -c tests/wheel/pytest.ini tests/wheel/test_container.py
 
 # Clients that others wrote, unmodified, with the first and the last Python; those whose tools are
 # missing are skipped.

@@ -13,7 +13,7 @@ from weakref import WeakSet
 
 from fake_oauth.assembly import assemble
 from fake_oauth.control import BODY_LIMIT, is_control
-from fake_oauth.control.access import is_loopback
+from fake_oauth.control.access import checked_control_token, is_loopback
 from fake_oauth.dialects import Dialect, load_dialect
 from fake_oauth.faults.barrier import Barrier, Barriers
 from fake_oauth.faults.base import Fault, Outage, Rule, rules_of, standing
@@ -76,7 +76,7 @@ class FakeOAuth:
     seed: int
     """The seed of the IDs; the same seed makes the same IDs."""
     control_token: str | None
-    """What the control API requires as `Authorization: Bearer`; None on loopback."""
+    """What the control API requires as `Authorization: Bearer`. None on loopback, unless given."""
 
     def __init__(
         self,
@@ -85,8 +85,12 @@ class FakeOAuth:
         host: str = "127.0.0.1",
         port: int = 0,
         watch: Callable[[Exchange], None] | None = None,
+        control_token: str | None = None,
     ) -> None:
-        """`watch` is called with each exchange when it is answered, in the answering thread."""
+        """`watch` is called with each exchange when it is answered, in the answering thread.
+
+        `control_token` is what the control API requires. None is a new one, or none on loopback.
+        """
         settings = Settings() if settings is None else settings
         if problems := settings.problems():
             raise SettingsError(problems)
@@ -101,7 +105,8 @@ class FakeOAuth:
         # How often a test has changed something that is nowhere else to be seen at a glance.
         self._interventions = 0
         # In hex: a token that begins with a hyphen would be an option on a command line.
-        self.control_token = None if is_loopback(host) else token_hex(16)
+        made = None if is_loopback(host) else token_hex(16)
+        self.control_token = made if control_token is None else checked_control_token(control_token)
         self._begin(settings)
 
     # Listening

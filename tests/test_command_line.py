@@ -13,7 +13,8 @@ from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
 from queue import SimpleQueue
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -260,3 +261,31 @@ def test_the_port_in_an_issuer_must_be_known() -> None:
     fake = FakeOAuth(Settings(issuer="http://idp.example:{port}"))
     with pytest.raises(FakeOAuthError, match=r"\{port\} is known once the server listens"):
         fake.issue_tokens()
+
+
+def test_the_control_token_can_be_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody sees it in a list of processes or in the log, as an option would be."""
+    monkeypatch.setenv("FAKE_OAUTH_CONTROL_TOKEN", "token-of-the-compose-file")
+    with stub() as running:
+        printed = "\n".join(running.heading)
+        assert "  control token $FAKE_OAUTH_CONTROL_TOKEN (Authorization" in printed
+        assert "token-of-the-compose-file" not in printed
+        clock = Request(f"{running.url}/_fake/clock")
+        with pytest.raises(HTTPError, match="401") as refused:
+            urlopen(clock)
+        refused.value.close()
+        clock.add_header("Authorization", "Bearer token-of-the-compose-file")
+        with urlopen(clock) as response:
+            assert not json.load(response)["frozen"]
+
+
+def test_a_weak_control_token_in_the_environment_starts_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FAKE_OAUTH_CONTROL_TOKEN", "")
+    assert main(["serve", "--port", "0"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "fake-oauth: the server was not started",
+        "FAKE_OAUTH_CONTROL_TOKEN: expected at least 16 characters, got 0; change it, or unset it "
+        "for a new token",
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -20,6 +21,7 @@ from werkzeug.test import EnvironBuilder, TestResponse
 from fake_oauth import (
     Client,
     FakeOAuth,
+    FakeOAuthError,
     PreconfiguredRefreshToken,
     Settings,
     SettingsError,
@@ -27,6 +29,7 @@ from fake_oauth import (
     faults,
 )
 from fake_oauth.control import PREFIX
+from fake_oauth.control.access import VARIABLE, control_token_of
 from fake_oauth.control.api import CONTROLS
 from fake_oauth.faults import Rule
 from tests.support.client import DOCUMENTED, ask, basic, claims, over_socket
@@ -978,6 +981,36 @@ def test_two_servers_have_different_control_tokens() -> None:
     tokens = {FakeOAuth(SETTINGS, host="0.0.0.0").control_token for _ in range(2)}  # noqa: S104
     assert len(tokens) == 2
     assert FakeOAuth(SETTINGS).control_token is None
+
+
+def test_a_control_token_can_be_given_and_is_then_required_on_loopback_too() -> None:
+    fake = FakeOAuth(SETTINGS, control_token="token-of-the-compose-file")
+    assert fake.control_token == "token-of-the-compose-file"
+    control = control_of(fake)
+    headers = {"Authorization": "Bearer token-of-the-compose-file"}
+    assert control("GET", "/clock", headers=headers).status_code == 200
+    assert control("GET", "/clock").status_code == 401
+    fake.reset()
+    assert control("GET", "/clock", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("token", "flaw"),
+    [
+        ("", "expected at least 16 characters, got 0"),
+        ("s3cret", "expected at least 16 characters, got 6"),
+        ("x" * 40, "expected characters that differ"),
+        ("token of a compose file", "expected letters, digits, and any of -._~+/"),
+        ("token-of-ä-compose-file", "expected letters, digits, and any of -._~+/"),
+    ],
+)
+def test_a_weak_control_token_is_refused_and_not_shown(token: str, flaw: str) -> None:
+    with pytest.raises(FakeOAuthError, match=f"^control_token: {re.escape(flaw)}") as caught:
+        FakeOAuth(SETTINGS, control_token=token)
+    with pytest.raises(FakeOAuthError, match=f"^{VARIABLE}: {re.escape(flaw)}") as again:
+        control_token_of({VARIABLE: token})
+    for error in (caught, again):
+        assert not token or token not in str(error.value)
 
 
 def test_without_the_setting_there_is_no_control_api() -> None:

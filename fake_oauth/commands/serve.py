@@ -6,6 +6,7 @@ A setting that several runs need belongs in the settings file, not in an option.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from fake_oauth.commands.output import Output
 from fake_oauth.commands.reload import LOOK_SECONDS, Reloader
 from fake_oauth.contract.options import DIALECT_NAMES, port
 from fake_oauth.control import PREFIX
+from fake_oauth.control.access import VARIABLE, control_token_of
 from fake_oauth.http.endpoints import methods_of
 from fake_oauth.journal import printable
 from fake_oauth.process import address_problem, signals
@@ -121,7 +123,10 @@ def _run(options: argparse.Namespace) -> int:
         raise FakeOAuthError(f"--reload: {subject}; pass the settings file to watch")
     output = Output()
     try:
-        server = FakeOAuth(_settings(options), host=host, port=port, watch=output)
+        token = control_token_of(os.environ)
+        server = FakeOAuth(
+            _settings(options), host=host, port=port, watch=output, control_token=token
+        )
     except FakeOAuthError as error:
         raise FakeOAuthError(f"the server was not started\n{error}") from None
     reloader = None
@@ -188,7 +193,9 @@ def heading(server: FakeOAuth) -> str:
         for name, path in settings.paths.items()
     ]
     secret = server.control_token
-    token = "" if secret is None else f"  control token {secret} (Authorization: Bearer TOKEN)"
+    # Whoever has set the variable knows the token, and logs may keep what is printed.
+    shown = f"${VARIABLE}" if secret == os.environ.get(VARIABLE) else secret
+    token = "" if secret is None else f"  control token {shown} (Authorization: Bearer TOKEN)"
     lines = (
         f"fake-oauth {__version__}, for tests only: its keys are public, its tokens prove nothing.",
         f"fake-oauth listening on {server.url}",

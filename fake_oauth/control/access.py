@@ -1,11 +1,14 @@
 """Which requests can use the control API.
 
-Those from this machine or with the control token can, and none from a page of another origin.
+Those from this machine or with the control token can, and none from a page of another origin. The
+token is new for each server, unless it is given: to a process by an environment variable, because
+everybody on a machine can read the options of its processes.
 """
 
 from __future__ import annotations
 
 import hmac
+import re
 from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +16,14 @@ from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
+from fake_oauth.provider.errors import FakeOAuthError
+
+VARIABLE: Final = "FAKE_OAUTH_CONTROL_TOKEN"
+"""The environment variable with the control token of a server that a command starts."""
+
+_SHORTEST: Final = 16
+# What can follow `Bearer` (RFC 6750 section 2.1).
+_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 _NO_OTHER_PAGE: Final = "no page of another origin can use the control API"
 _BEARER: Final = 'Bearer realm="fake_oauth control API"'
 # A browser asks its user for a username and a password, and shows this (RFC 7617 section 2).
@@ -36,6 +47,34 @@ def is_loopback(host: str) -> bool:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host.lower() == "localhost"
+
+
+def control_token_of(environment: Mapping[str, str]) -> str | None:
+    """Return the control token in an environment; None if there is none.
+
+    Raise FakeOAuthError, without the token, if it is empty or weak.
+    """
+    token = environment.get(VARIABLE)
+    if token is not None and (flaw := _flaw_of(token)):
+        raise FakeOAuthError(f"{VARIABLE}: {flaw}; change it, or unset it for a new token")
+    return token
+
+
+def checked_control_token(token: str) -> str:
+    """Return a control token. Raise FakeOAuthError, without the token, if it is empty or weak."""
+    if flaw := _flaw_of(token):
+        raise FakeOAuthError(f"control_token: {flaw}; change it, or leave it out for a new token")
+    return token
+
+
+def _flaw_of(token: str) -> str | None:
+    if len(token) < _SHORTEST:
+        return f"expected at least {_SHORTEST} characters, got {len(token)}"
+    if len(set(token)) < _SHORTEST // 4:
+        return "expected characters that differ"
+    if not _TOKEN.fullmatch(token):
+        return "expected letters, digits, and any of -._~+/ (RFC 6750 section 2.1)"
+    return None
 
 
 def refusal_of(
