@@ -109,6 +109,12 @@ def test_a_python_example_runs(block: str, pytester: pytest.Pytester) -> None:
     assert outcomes["passed"] >= block.count("def test_")
 
 
+@pytest.mark.parametrize("block", blocks("python needs=time_machine"))
+def test_an_example_with_time_machine_runs(block: str, pytester: pytest.Pytester) -> None:
+    pytest.importorskip("time_machine")
+    run(pytester, block).assert_outcomes(passed=1)
+
+
 def run(pytester: pytest.Pytester, block: str, *arguments: str) -> pytest.RunResult:
     """Run an example as a test file, with a client that represents the reader's own."""
     pytester.makepyfile(my_app=getsource(my_app))
@@ -475,6 +481,15 @@ def test_the_options_of_serve_are_listed(capsys: pytest.CaptureFixture[str]) -> 
     options = re.findall(r"^  (?:-h, )?(--[\w-]+)", capsys.readouterr().out, re.MULTILINE)
     rows = re.findall(r"^\| `(--[\w-]+)[ \w]*` \|", STUB, re.MULTILINE)
     assert rows == [option for option in options if option != "--help"]
+
+
+def test_the_causes_of_invalid_grant_exist() -> None:
+    page = (ROOT / "docs/explained/invalid-grant.md").read_text(encoding="utf-8")
+    cells = re.findall(r"^\| (`[a-z_]+`) \| `(?:refresh|user)", page, re.MULTILINE)
+    cells += re.findall(r"^\| [^|]+ \| (`.*?`) \| [A-Z]", page, re.MULTILINE)
+    named = re.findall(r"`(\w+)`", " ".join(cells))
+    assert len(named) > 20
+    assert set(named) <= set(get_args(Cause))
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
