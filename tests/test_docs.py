@@ -110,6 +110,12 @@ def test_a_python_example_runs(block: str, pytester: pytest.Pytester) -> None:
     assert outcomes["passed"] >= block.count("def test_")
 
 
+@pytest.mark.parametrize("block", blocks("python needs=time_machine"))
+def test_an_example_with_time_machine_runs(block: str, pytester: pytest.Pytester) -> None:
+    pytest.importorskip("time_machine")
+    run(pytester, block).assert_outcomes(passed=1)
+
+
 def run(pytester: pytest.Pytester, block: str, *arguments: str) -> pytest.RunResult:
     """Run an example as a test file, with a client that represents the reader's own."""
     pytester.makepyfile(my_app=getsource(my_app))
@@ -476,6 +482,66 @@ def test_the_options_of_serve_are_listed(capsys: pytest.CaptureFixture[str]) -> 
     options = re.findall(r"^  (?:-h, )?(--[\w-]+)", capsys.readouterr().out, re.MULTILINE)
     rows = re.findall(r"^\| `(--[\w-]+)[ \w]*` \|", STUB, re.MULTILINE)
     assert rows == [option for option in options if option != "--help"]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_refused_refresh_has_the_reason_and_the_response_that_are_described(dialect: str) -> None:
+    page = (ROOT / "docs/explained/invalid-grant.md").read_text(encoding="utf-8")
+    reasons = dict(re.findall(r"^\| `(\w+)` \| `([^`…]+)` \|", page, re.MULTILINE))
+    responses: dict[str, str] = {}
+    for causes, ciam, others in re.findall(r"^\| (.+) \| (4.+) \| (4.+) \|$", page, re.MULTILINE):
+        for cause in re.findall(r"`(\w+)`", causes):
+            responses[cause] = ciam if dialect == "ciam" else others
+    assert set(reasons) == set(responses)
+
+    settings = Settings(
+        dialect=dialect,
+        clients=[Client(client_id=name, client_secret="s") for name in ("web", "app")],
+        users=[User(sub=name, username=name) for name in ("MOCK_USERNAME", "bob")],
+        refresh_policy="rfc9700",
+        refresh_token_seconds=100,
+    )
+    with FakeOAuth(settings) as server:
+        server.clock.freeze()
+
+        def issued(user: str, client: str = "web") -> str:
+            return str(server.issue_tokens(user=user, client=client).refresh_token)
+
+        def refresh(token: str) -> Any:
+            form = {"grant_type": "refresh_token", "refresh_token": token}
+            form |= {"client_id": "web", "client_secret": "s"}
+            return httpx.post(server.token_url, data=form).json()
+
+        rotated, frozen, orphan = issued("bob"), issued("bob"), issued("MOCK_USERNAME")
+        successor = refresh(rotated)["refresh_token"]
+        for token in ("R9", rotated, successor, issued("bob", "app")):
+            refresh(token)
+        server.freeze_user("bob")
+        refresh(frozen)
+        server.delete_user("MOCK_USERNAME")
+        refresh(orphan)
+        server.unfreeze_user("bob")
+        server.clock.advance(101)
+        refresh(frozen)
+        refused = {exchange.cause or "": exchange for exchange in server.journal[1:]}
+    assert set(refused) == set(reasons)
+    descriptions = []
+    for cause, exchange in refused.items():
+        assert (exchange.reason or "").startswith(reasons[cause])
+        shown = re.fullmatch(r"(\d+) `(\w+)`(?:, with (.+))?", responses[cause])
+        assert shown is not None
+        assert (str(exchange.status), exchange.error) == (shown[1], shown[2])
+        descriptions.append((shown[3], exchange.reply.get("error_description")))
+    assert all((said is None) == (sent is None) for said, sent in descriptions)
+
+
+def test_the_causes_of_invalid_grant_exist() -> None:
+    page = (ROOT / "docs/explained/invalid-grant.md").read_text(encoding="utf-8")
+    cells = re.findall(r"^\| (`[a-z_]+`) \| `(?:refresh|user)", page, re.MULTILINE)
+    cells += re.findall(r"^\| [^|]+ \| (`.*?`) \| [A-Z]", page, re.MULTILINE)
+    named = re.findall(r"`(\w+)`", " ".join(cells))
+    assert len(named) > 20
+    assert set(named) <= set(get_args(Cause))
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
