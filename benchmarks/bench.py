@@ -109,6 +109,8 @@ def replies(extent: Extent) -> None:
             name: line_of(stack.enter_context(running(*script("servers.py"), name)))
             for name in SERVERS
         }
+        console = stack.enter_context(running(*script("console.py"), urls["watched"]))
+        line_of(console, "ready")
         for _ in range(extent.rounds):
             signatures += two_signatures(extent.times)
             round_of(urls, FORM, seen, extent.seconds)
@@ -124,6 +126,7 @@ def replies(extent: Extent) -> None:
     at_one("bare werkzeug reply that signs twice", seen["signing"])
     at_one("refresh, to the sum of its parts", ours, 1.15 * (signing + bare.milliseconds))
     at_one("refresh, to the reply that signs", ours, 1.15 * seen["signing"].milliseconds)
+    at_one("refresh, with an open console", seen["watched"], 1.05 * ours.milliseconds)
     at_one("refresh, frozen clock, repeated", repeating, 1.15 * bare.milliseconds)
     for name, what in (("bare, keep-alive", bare), ("bare, werkzeug's server", stock)):
         row(f"{name}, at 8 connections", what.rate, "/s", what.counted)

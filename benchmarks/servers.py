@@ -121,6 +121,7 @@ SERVERS: Final[Mapping[str, Callable[[], str]]] = {
     "bare": lambda: listening(Bare()),
     "signing": lambda: listening(Signing()),
     "ours": lambda: FakeOAuth().start().token_url,
+    "watched": lambda: FakeOAuth(Settings(control=True)).start().token_url,
     "repeating": lambda: listening(Repeating()),
     "stock": stock,
 }
