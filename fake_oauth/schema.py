@@ -11,11 +11,11 @@ from __future__ import annotations
 import ast
 import collections.abc
 import inspect
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import datetime
 from functools import cache
-from textwrap import dedent
 from types import NoneType
 from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
@@ -225,37 +225,42 @@ def _references(kind: type[Any], definitions: Schema) -> Schema:
     }
 
 
-def _data_kinds() -> Iterator[type[Fault]]:
-    """Yield the faults that data can hold."""
-    for kind in KINDS.values():
-        hints = get_type_hints(kind)
-        if not any(
-            get_origin(hints[field.name]) is collections.abc.Callable for field in fields(kind)
-        ):
-            yield kind
+@cache
+def _data_kinds() -> Sequence[type[Fault]]:
+    """Return the faults that data can hold."""
+    return tuple(kind for kind in KINDS.values() if not _needs_function(kind))
+
+
+def _needs_function(kind: type[Fault]) -> bool:
+    hints = get_type_hints(kind)
+    return any(get_origin(hints[field.name]) is collections.abc.Callable for field in fields(kind))
+
+
+def _texts(kind: type[Any]) -> Mapping[str, Schema]:
+    """Return the description of each field of a class that has a docstring under it."""
+    return {
+        name: {"description": "\n\n".join(_paragraphs(text))}
+        for base in reversed(kind.__mro__)
+        if is_dataclass(base)
+        for name, text in _docstrings(base.__module__).get(base.__name__, {}).items()
+    }
 
 
 @cache
-def _texts(kind: type[Any]) -> Mapping[str, Schema]:
-    """Return the description of each field of a class that has a docstring under it."""
-    texts: dict[str, Schema] = {}
-    for base in reversed(kind.__mro__):
-        if is_dataclass(base):
-            texts |= {
-                name: {"description": "\n\n".join(_paragraphs(text))}
-                for name, text in _docstrings(base)
-            }
-    return texts
-
-
-def _docstrings(kind: type[Any]) -> Iterator[tuple[str, str]]:
-    """Yield each field of a class itself that has a docstring under it, with the docstring."""
+def _docstrings(module: str) -> Mapping[str, Mapping[str, str]]:
+    """Return the docstrings under the fields of each class of a module."""
     try:
-        (tree,) = ast.parse(dedent(inspect.getsource(kind))).body
+        tree = ast.parse(inspect.getsource(sys.modules[module]))
     except OSError:
-        return  # The package is used without its source.
-    assert isinstance(tree, ast.ClassDef)
-    for above, below in zip(tree.body, tree.body[1:], strict=False):
+        return {}  # The package is used without its source.
+    return {
+        node.name: dict(_described(node)) for node in tree.body if isinstance(node, ast.ClassDef)
+    }
+
+
+def _described(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    """Yield each field of a class that has a docstring under it, with the docstring."""
+    for above, below in zip(node.body, node.body[1:], strict=False):
         match above, below:
             case (
                 ast.AnnAssign(target=ast.Name(id=name)),

@@ -154,7 +154,7 @@ def test_it_serves_and_its_health_check_sees_that(container: Container) -> None:
 
 def test_without_a_token_in_the_environment_it_prints_one(container: Container) -> None:
     with container.running() as (port, lines):
-        (token,) = re.findall(r"Bearer (\w+)", "\n".join(lines))
+        (token,) = re.findall(r"control token (\w+)", "\n".join(lines))
         clock = Request(f"http://127.0.0.1:{port}/_fake/clock")
         with pytest.raises(HTTPError, match="401") as refused:
             urlopen(clock)
