@@ -478,7 +478,7 @@ def test_home_says_what_this_is_and_where_to_go(dialect: str) -> None:
     assert f"Issuer{fake.issuer}\nDialect{dialect}\nClock2023-11-14 22:13:20 UTC (frozen)" in page
     for name, path in fake.settings.paths.items():
         assert path in page, name
-    links = re.findall('href="([^"]+)"', response.text)
+    links = re.findall('<a href="([^"]+)"', response.text)
     assert links[0] == "./_fake/"
     assert f".{fake.settings.paths['discovery']}" in links
     assert f".{fake.settings.paths['jwks']}" in links
@@ -671,8 +671,9 @@ def test_whatever_an_error_page_shows_is_escaped() -> None:
         assert "<script" not in page.text, page.request.path
         assert re.search('<html lang="(en|zh-CN)">', page.text)
         assert "Location" not in page.headers
+        assert '<link rel="icon" href="data:image/svg+xml,' in page.text, "none is asked for"
         policy = page.headers["Content-Security-Policy"]
-        assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'")
+        assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'; img-src data:; ")
         assert policy.endswith("form-action 'self'")
         assert "\n" not in policy
     shown = "&#34;&gt;&lt;script&gt;alert(1)&lt;/script&gt;"

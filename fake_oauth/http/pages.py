@@ -51,8 +51,8 @@ def page(
     """
     sources = " ".join(["'self'", *map(_source, form_targets)])
     policy = (
-        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'; "
-        f"form-action {sources}"
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+        f"frame-ancestors 'none'; form-action {sources}"
     )
     shown = {
         "reason": reason,

@@ -103,19 +103,8 @@ class HTTPRequest:
 
     @property
     def prefers_page(self) -> bool:
-        """Whether a person's browser sent the request, and not a program (RFC 9110 section 12.5.1).
-
-        A browser names `text/html` in its `Accept`, with at least the quality of JSON.
-        """
-        accept = self.header("HTTP_ACCEPT")
-        if accept is None or "text/html" not in accept.lower() or accept.startswith(_OF_JAVA):
-            return False
-        from werkzeug.datastructures import MIMEAccept  # only for a person's browser
-        from werkzeug.http import parse_accept_header
-
-        kinds = parse_accept_header(accept[:_LONGEST_ACCEPT], MIMEAccept)
-        named = max((quality for kind, quality in kinds if kind.lower() == "text/html"), default=0)
-        return named > 0 and named >= kinds.quality(JSON)
+        """Whether a person's browser sent the request, and not a program."""
+        return prefers_page(self.header("HTTP_ACCEPT"))
 
     @property
     def cookies(self) -> Mapping[str, str]:
@@ -125,6 +114,22 @@ class HTTPRequest:
         from werkzeug.sansio.http import parse_cookie  # only browsers send cookies
 
         return parse_cookie(_decoded(self.cookie_header))
+
+
+def prefers_page(accept: str | None) -> bool:
+    """Return whether an `Accept` is a browser's, which shows a page (RFC 9110 section 12.5.1).
+
+    It names `text/html`, with at least the quality of JSON. A program that accepts anything gets
+    JSON.
+    """
+    if accept is None or "text/html" not in accept.lower() or accept.startswith(_OF_JAVA):
+        return False
+    from werkzeug.datastructures import MIMEAccept  # only for a person's browser
+    from werkzeug.http import parse_accept_header
+
+    kinds = parse_accept_header(accept[:_LONGEST_ACCEPT], MIMEAccept)
+    named = max((quality for kind, quality in kinds if kind.lower() == "text/html"), default=0)
+    return named > 0 and named >= kinds.quality(JSON)
 
 
 def path_of(environ: WSGIEnvironment) -> str:
