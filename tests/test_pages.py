@@ -424,7 +424,7 @@ def test_the_logout_of_ciam_is_explained(sent: dict[str, str], title: str) -> No
         ("ciam", "/.well-known/openid-config", "/.well-known/openid-configuration"),
         ("rfc", "/oauth2/authorize", "/authorize"),
         ("rfc", "/Token", "/token"),
-        ("rfc", "/realms/demo/tokens", "/token"),
+        ("rfc", "/realms/demo/jwkz", "/jwks"),
         ("rfc", "/zzz", None),
     ],
 )
@@ -627,6 +627,10 @@ def test_ui_locales_comes_before_the_browser_where_the_dialect_reads_it() -> Non
     assert heading(page) == "登录"
     form = {"p_state": page.request.args["p_state"], "username": "alice", "password": "x"}
     assert "用户名或密码错误" in browser.post("/login", data=form).text
+    assert browser.post("/login", data={**form, "password": "pw"}).status_code == 302
+    asks = browser.get("/end_session", query_string={"ui_locales": "zh"})
+    assert heading(asks) == "退出登录"
+    assert "alice" in asks.text
     fake.login("alice")
     out = browser.get("/end_session", query_string={"ui_locales": "zh"})
     assert heading(out) == "您已退出登录"

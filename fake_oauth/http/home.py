@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from fake_oauth.http.endpoints import ENDPOINTS, methods_of
 from fake_oauth.http.explanation import VARY
@@ -98,7 +98,7 @@ def example(realm: Realm) -> Example | None:
             authorize.validate(realm, Parameters(sent.items()))
         except OAuthError:
             continue
-        query = urlencode(sent, quote_via=quote, errors="replace")
+        query = urlencode(sent, errors="replace")
         return Example(client=client, query=query, verifier=_VERIFIER if needs_challenge else None)
     return None
 
