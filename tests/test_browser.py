@@ -431,6 +431,21 @@ def test_what_a_program_gets_is_opened_with_the_keyboard(
     expect(page.get_by_role("heading", name="Where to go")).to_be_visible()
 
 
+def test_a_script_in_a_browser_is_a_program(
+    page: Page, oauth_server: FakeOAuth, application: str
+) -> None:
+    url = authorize_url(oauth_server, application, client_id="wep")
+    page.goto(f"{application}/callback")
+    page.evaluate("url => fetch(url, {mode: 'no-cors'})", url)
+    page.goto(url)
+    script, person = oauth_server.journal
+    assert script.headers["Accept"] == "*/*"
+    assert script.response_headers["Content-Type"] == "application/json;charset=UTF-8"
+    assert script.error == person.error == "invalid_request"
+    assert person.headers["Accept"].startswith("text/html,")
+    assert person.response_headers["Content-Type"] == "text/html;charset=UTF-8"
+
+
 def test_whatever_an_error_page_shows_is_text(
     page: Page, oauth_server: FakeOAuth, application: str
 ) -> None:
