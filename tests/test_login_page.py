@@ -18,6 +18,7 @@ from fake_oauth.provider.ids import Ids
 from fake_oauth.provider.sessions import Login, Sessions
 from tests.support.client import claims
 
+OF_PAGES = ("languages", "explanation", "differences", "home")
 CALLBACK = "https://example.com/callback"
 ALICE = User(sub="u-alice", username="alice", password="pw", email="alice@example.com")
 WEB = Client(
@@ -461,14 +462,19 @@ def test_whatever_it_shows_is_escaped() -> None:
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in pages[0]
 
 
-def test_nothing_of_jinja_is_imported_before_a_page_is_shown() -> None:
+def test_nothing_of_a_page_is_imported_before_one_is_shown() -> None:
+    names = ["jinja2", "trustme", *(f"fake_oauth.http.{name}" for name in OF_PAGES)]
     code = (
-        "import sys; from fake_oauth import FakeOAuth\n"
-        "with FakeOAuth(): print('jinja2' in sys.modules, 'trustme' in sys.modules)"
+        "import sys; from fake_oauth import FakeOAuth; from urllib.request import urlopen\n"
+        "with FakeOAuth() as server:\n"
+        "    for path in ('/', '/oauth2/token', '/oauth2/jwks'):\n"
+        "        try: urlopen(server.url + path)\n"
+        "        except OSError: pass\n"
+        f"    print([name for name in {names} if name in sys.modules], len(server.journal))"
     )
     command = [sys.executable, "-c", code]
     ended = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert ended.stdout.split() == ["False", "False"]
+    assert ended.stdout.strip() == "[] 3"
 
 
 def test_logging_out_ends_the_session_and_goes_where_it_may(browser: Browser) -> None:
