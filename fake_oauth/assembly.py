@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from fake_oauth.control import PREFIX
 from fake_oauth.provider import issuing
 from fake_oauth.provider.clock import Clock
 from fake_oauth.provider.dialect import Dialect
@@ -67,6 +68,7 @@ def assemble(
         registration=settings.registration,
         fetch=fetch,
         paths=settings.paths,
+        console=f"{PREFIX}/" if settings.control else None,
     )
     for token in settings.refresh_tokens:
         issuing.preconfigure(realm, token)

@@ -65,6 +65,8 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
     "email": _PERSONAL,
     "error": _VOCABULARY,
     "expires_in": _VOCABULARY,
+    # What a person searches on the login page.
+    "find": _PERSONAL,
     "grant_type": _VOCABULARY,
     "grant_types": _VOCABULARY,
     "id_token": _TOKEN,

@@ -27,7 +27,10 @@ _ASCII: Final = "".join(map(chr, range(0x21, 0x7F)))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """The result of an endpoint: data, a page, or no body at all."""
+    """The result of an endpoint: data, a page, or no body at all.
+
+    A page with data shows an error to a person; the data are what a program gets.
+    """
 
     status: int = 200
     data: Mapping[str, Any] | None = None
@@ -40,6 +43,12 @@ class Reply:
     """The rule that refused the request."""
     issued: tuple[IssuedToken, ...] = ()
     """The records of the tokens in the data."""
+
+    @property
+    def error(self) -> str | None:
+        """The error code in the data; None if it has none."""
+        code = None if self.data is None else self.data.get("error")
+        return code if isinstance(code, str) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,8 @@
-"""A real browser at the login page: Debian's chromium, driven by Playwright.
+"""A real browser at the pages of the server: Debian's chromium, driven by Playwright.
 
-The picture in the docs is made here too:
+The pictures in the docs are made here too:
 
-    FAKE_OAUTH_SCREENSHOT=docs/pictures/login-page.png \
-        python -m pytest tests/test_browser.py -k picture
+    FAKE_OAUTH_SCREENSHOTS=docs/pictures python -m pytest tests/test_browser.py -k picture
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ def oauth_settings(application: str) -> Settings:
             User(sub="u-bob", username="bob", password="builder"),
         ],
         clients=[
-            Client(client_id="web", scopes=["openid", "email"], **places),
+            Client(client_id="web", name="Photo Album", scopes=["openid", "email"], **places),
             Client(client_id=SCRIPT, **places),
         ],
         refresh_tokens=[],
@@ -250,8 +249,8 @@ def test_it_fits_on_a_small_screen(page: Page, asked: str) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") == 320
 
 
-@pytest.mark.oauth_server(users=[User(sub=f"u{SCRIPT}", username=SCRIPT)])
-def test_whatever_it_shows_is_text(page: Page, oauth_server: FakeOAuth, application: str) -> None:
+def opened(page: Page) -> list[str]:
+    """Return the dialogs that scripts will open."""
     dialogs: list[str] = []
 
     def seen(dialog: Any) -> None:
@@ -259,6 +258,12 @@ def test_whatever_it_shows_is_text(page: Page, oauth_server: FakeOAuth, applicat
         dialog.dismiss()
 
     page.on("dialog", seen)
+    return dialogs
+
+
+@pytest.mark.oauth_server(users=[User(sub=f"u{SCRIPT}", username=SCRIPT)])
+def test_whatever_it_shows_is_text(page: Page, oauth_server: FakeOAuth, application: str) -> None:
+    dialogs = opened(page)
     page.goto(authorize_url(oauth_server, application, client_id=SCRIPT, scope="openid"))
     expect(page.locator("code").first).to_have_text(SCRIPT)
     expect(page.get_by_role("group").get_by_role("button")).to_contain_text(SCRIPT)
@@ -296,13 +301,204 @@ def test_going_back_after_a_login_does_not_log_in_again(
     expect(page.get_by_role("heading", level=1)).to_have_text("This login is over")
 
 
-@pytest.mark.skipif(
-    "FAKE_OAUTH_SCREENSHOT" not in os.environ, reason="FAKE_OAUTH_SCREENSHOT not set"
+def test_a_wrong_password_keeps_the_name(page: Page, application: str, asked: str) -> None:
+    page.goto(asked)
+    type_in(page, "alice", "looking-glass")
+    expect(page.get_by_label("Username, phone or email")).to_have_value("alice")
+    password = page.get_by_label("Password")
+    expect(password).to_have_value("")
+    expect(password).to_have_accessible_description("Wrong username or password")
+    password.fill("wonderland")
+    page.keyboard.press("Enter")
+    assert "code" in told(page, application)
+
+
+@pytest.mark.oauth_server(users=[User(sub="a"), User(sub="b", status="frozen")])
+def test_a_frozen_user_cannot_be_picked(page: Page, asked: str) -> None:
+    page.goto(asked)
+    expect(page.get_by_role("button", name="b frozen")).to_be_disabled()
+    expect(page.get_by_role("button", name="a", exact=True)).to_be_enabled()
+
+
+@pytest.mark.oauth_server(users=[User(sub=f"u-{n}", username=f"user {n}") for n in range(60)])
+def test_a_user_is_found_in_a_long_list_with_the_keyboard_alone(
+    new_context: Callable[..., BrowserContext], application: str, asked: str
+) -> None:
+    page = new_context(java_script_enabled=False).new_page()
+    page.goto(asked)
+    page.keyboard.press("Tab")
+    page.keyboard.type("User 42")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("group").get_by_role("button")).to_have_count(1)
+    expect(page.get_by_label("Find a user")).to_have_value("User 42")
+    for _ in range(3):
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert "code" in told(page, application)
+
+
+def wrong(server: FakeOAuth, application: str) -> dict[str, str]:
+    """Return the URL of each page that explains something, by its heading."""
+    return {
+        "A fake OAuth 2.0 / OpenID Connect server": f"{server.url}/",
+        "The redirect URI is not registered": authorize_url(
+            server, application, redirect_uri=f"{application}/callback/"
+        ),
+        "The client wep is unknown": authorize_url(server, application, client_id="wep"),
+        "There is nothing at /authorize": f"{server.url}/authorize",
+        "The method GET is not allowed here": server.token_url,
+        "This login is over": f"{server.url_of('login')}?p_state=x",
+    }
+
+
+CHINESE = [
+    "模拟 OAuth 2.0 / OpenID Connect 服务器",
+    "重定向 URI 未注册",
+    "应用 wep 不存在",
+    "/authorize 不存在",
+    "此地址不接受 GET 请求",
+    "本次登录已失效",
+]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+def test_every_page_fits_a_phone_and_stands_out(
+    new_context: Callable[..., BrowserContext],
+    oauth_server: FakeOAuth,
+    application: str,
+    scheme: Any,
+    locale: str,
+) -> None:
+    size: Any = {"width": 390, "height": 844}
+    page = new_context(viewport=size, color_scheme=scheme, locale=locale).new_page()
+    titles = wrong(oauth_server, application)
+    for english, chinese in zip(titles, CHINESE, strict=True):
+        page.goto(titles[english])
+        is_chinese = locale == "zh-CN"
+        title = chinese if is_chinese else english
+        expect(page.get_by_role("heading", level=1)).to_have_text(title)
+        assert page.locator("html").get_attribute("lang") == ("zh-CN" if is_chinese else "en")
+        assert page.evaluate("document.documentElement.scrollWidth") == 390, title
+        contrasts = page.evaluate(CONTRASTS)
+        assert [text for text, contrast in contrasts if contrast < 4.5] == [], title
+
+
+def test_the_login_page_is_in_chinese(
+    new_context: Callable[..., BrowserContext], application: str, asked: str
+) -> None:
+    page = new_context(locale="zh-CN").new_page()
+    page.goto(asked)
+    assert page.title() == "登录 · fake_oauth"
+    expect(page.get_by_role("group", name="选择用户").get_by_role("button")).to_have_count(2)
+    page.get_by_label("用户名").fill("alice")
+    page.get_by_label("密码").fill("looking-glass")
+    page.get_by_role("button", name="登录").click()
+    expect(page.get_by_role("alert")).to_have_text("用户名或密码错误")
+    page.get_by_role("button", name="拒绝").click()
+    assert told(page, application)["error"] == "access_denied"
+
+
+def test_from_home_one_logs_in_with_the_keyboard_alone(
+    page: Page, oauth_server: FakeOAuth, application: str
+) -> None:
+    page.goto(oauth_server.url)
+    link = page.locator("pre a")
+    for _ in range(10):
+        page.keyboard.press("Tab")
+        if link.evaluate("link => link === document.activeElement"):
+            break
+    assert link.evaluate("link => getComputedStyle(link).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
+    pick(page, "bob")
+    assert told(page, application)["state"] == "example"
+
+
+def test_what_a_program_gets_is_opened_with_the_keyboard(
+    page: Page, oauth_server: FakeOAuth, application: str
+) -> None:
+    page.goto(authorize_url(oauth_server, application, client_id="wep"))
+    body = page.locator("pre")
+    expect(body).to_be_hidden()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(body).to_be_visible()
+    expect(body).to_contain_text('"error" : "invalid_request"')
+    page.keyboard.press("Tab")
+    expect(page.locator(":focus")).to_have_text("What this server is")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Where to go")).to_be_visible()
+
+
+def test_a_script_in_a_browser_is_a_program(
+    page: Page, oauth_server: FakeOAuth, application: str
+) -> None:
+    url = authorize_url(oauth_server, application, client_id="wep")
+    page.goto(f"{application}/callback")
+    page.evaluate("url => fetch(url, {mode: 'no-cors'})", url)
+    page.goto(url)
+    script, person = oauth_server.journal
+    assert script.headers["Accept"] == "*/*"
+    assert script.response_headers["Content-Type"] == "application/json;charset=UTF-8"
+    assert script.error == person.error == "invalid_request"
+    assert person.headers["Accept"].startswith("text/html,")
+    assert person.response_headers["Content-Type"] == "text/html;charset=UTF-8"
+
+
+def test_whatever_an_error_page_shows_is_text(
+    page: Page, oauth_server: FakeOAuth, application: str
+) -> None:
+    dialogs = opened(page)
+    for url in [
+        authorize_url(oauth_server, application, client_id=f"x{SCRIPT}"),
+        authorize_url(oauth_server, application, client_id=SCRIPT, redirect_uri=SCRIPT),
+        authorize_url(oauth_server, application, redirect_uri=f"javascript:{SCRIPT}"),
+        f"{oauth_server.url}/{SCRIPT}",
+        f"{oauth_server.url}//evil.example/%5Cevil.example",
+    ]:
+        response = page.goto(url)
+        assert response is not None
+        assert response.status in (400, 404)
+        expect(page.locator("script")).to_have_count(0)
+        for link in page.locator("a").all():
+            assert link.evaluate("link => link.origin") == oauth_server.url
+    assert dialogs == []
+
+
+pictures = pytest.mark.skipif(
+    "FAKE_OAUTH_SCREENSHOTS" not in os.environ, reason="FAKE_OAUTH_SCREENSHOTS not set"
+)
+
+
+def take(new_context: Callable[..., BrowserContext], url: str, name: str, **viewport: Any) -> None:
+    context = new_context(viewport=viewport, color_scheme="light")
+    page = context.new_page()
+    page.goto(url)
+    page.screenshot(path=f"{os.environ['FAKE_OAUTH_SCREENSHOTS']}/{name}.png")
+
+
+@pictures
+@pytest.mark.oauth_server(
+    users=[
+        User(sub="u-alice", username="alice"),
+        User(sub="u-bob", username="bob", status="frozen"),
+    ]
 )
 def test_its_picture_is_taken_for_the_docs(
     new_context: Callable[..., BrowserContext], asked: str
 ) -> None:
-    context = new_context(viewport={"width": 600, "height": 760}, color_scheme="light")
-    page = context.new_page()
-    page.goto(asked)
-    page.screenshot(path=os.environ["FAKE_OAUTH_SCREENSHOT"])
+    take(new_context, asked, "login-page", width=600, height=910)
+
+
+@pictures
+@pytest.mark.oauth_server(issuer="http://localhost:8080", control=True)
+def test_the_picture_of_an_error_is_taken_for_the_docs(
+    new_context: Callable[..., BrowserContext], oauth_server: FakeOAuth
+) -> None:
+    registered = "http://localhost:3000/callback"
+    client = Client(client_id="spa", redirect_uris=[registered])
+    oauth_server.replace_clients([client])
+    sent = {"client_id": "spa", "redirect_uri": "http://localhost:5173/callback/"}
+    url = f"{oauth_server.url}/oauth2/authorize?{urlencode(sent)}"
+    take(new_context, url, "authorization-error", width=800, height=800)

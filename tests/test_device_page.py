@@ -122,7 +122,8 @@ def test_a_code_is_entered_confirmed_and_allowed(device: Device) -> None:
     page = device.shown(user_code=device.user_code.replace("-", " ").lower())
     assert page.status_code == 200
     assert f"<code>{device.user_code}</code>" in page.text
-    assert "<code>TENANT_CLIENT_ID</code>, which asks for <code>openid</code>." in page.text
+    assert "to <code>TENANT_CLIENT_ID</code>" in page.text
+    assert "<li><code>openid</code> – your user ID</li>" in page.text
     assert re.findall(r'name="sub" value="([^"]+)"', page.text) == ["u-alice", "bob"]
     assert device.error() == "authorization_pending", "a URL alone allows nothing"
     page = device.choose(sub="bob")
@@ -238,7 +239,7 @@ def test_another_request_can_decide_first(device: Device, monkeypatch: pytest.Mo
 
 def test_the_page_names_the_client(device: Device) -> None:
     assert (
-        "to <code>TENANT_CLIENT_ID</code>, which" in device.shown(user_code=device.user_code).text
+        "<p>to <code>TENANT_CLIENT_ID</code></p>" in device.shown(user_code=device.user_code).text
     )
     (client,) = device.fake.settings.clients
     device.fake.replace_clients([replace(client, name="A <TV>")])
@@ -403,3 +404,23 @@ def test_over_a_socket_with_everything_in_one_flow() -> None:
         chosen = {"user_code": told["user_code"], "sub": "MOCK_USERNAME"}
         assert httpx.post(told["verification_uri"], data=chosen).status_code == 200
         assert httpx.post(server.token_url, data=form).json()["token_type"] == "Bearer"
+
+
+def test_a_long_list_of_users_is_searched_and_the_name_stays() -> None:
+    device = Device(users=[User(sub=f"u-{number}") for number in range(11)])
+    page = device.shown(user_code=device.user_code, find="10").text
+    assert re.findall(r'name="sub" value="([^"]+)"', page) == ["u-10"]
+    assert f'<input type="hidden" name="user_code" value="{device.user_code}">' in page
+    page = device.choose(username="u-10", password="x").text
+    assert 'required value="u-10"' in page
+
+
+def test_the_page_says_why_a_code_is_refused_and_where_to_see_it() -> None:
+    device = Device(control=True)
+    page = device.shown(user_code="x").text
+    assert '<code lang="en">user code unknown</code>' in page
+    assert 'href="./_fake/#exchanges/2"' in page
+    page = device.browser.get(
+        "/device", query_string={"user_code": "x"}, headers={"Accept-Language": "zh"}
+    ).text
+    assert "该代码不存在、已使用或已过期" in page

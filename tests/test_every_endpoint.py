@@ -27,7 +27,7 @@ NAMES = [
     *("actor_token", "actor_token_type", "requested_token_type", "id_token_hint", "logout_hint"),
     *("post_logout_redirect_uri", "ui_locales", "confirm", "response_mode", "prompt", "max_age"),
     *("login_hint", "dpop_jkt", "access_token", "redirect_uris", "grant_types", "client_name"),
-    *("token_endpoint_auth_method", "jwks", "software_statement"),
+    *("token_endpoint_auth_method", "jwks", "software_statement", "find"),
 ]
 VALUES = [
     *("TENANT_CLIENT_ID", "TENANT_CLIENT_SECRET", "https://example.com/callback", "openid", "code"),
@@ -61,6 +61,8 @@ def encoded(pairs: list[tuple[str, str]]) -> str:
     ),
     cookie=st.text(max_size=10) | st.just("fake_oauth=x"),
     proof=st.none() | st.text(max_size=10) | st.sampled_from(["a.b.c", "a.b.c, a.b.c", ","]),
+    accept=st.sampled_from(["*/*", "text/html", "text/html;q=0.1, */*;q=0.2", "text/html;q=,"]),
+    language=st.none() | st.text(max_size=10) | st.sampled_from(["zh-CN", "en, zh;q=0.5", EVIL]),
 )
 @settings(max_examples=80, deadline=None, derandomize=True)
 def test_whatever_is_sent_gets_an_answer(
@@ -73,9 +75,14 @@ def test_whatever_is_sent_gets_an_answer(
     authorization: str,
     cookie: str,
     proof: str | None,
+    accept: str,
+    language: str | None,
 ) -> None:
     fake = FakeOAuth(Settings(dialect=dialect, cors_origins=["*"]))
     headers = {"Cookie": cookie.encode(errors="replace").decode("latin-1"), "Origin": "null"}
+    headers["Accept"] = accept
+    if language is not None:
+        headers["Accept-Language"] = language.encode(errors="replace").decode("latin-1")
     if authorization == "good":
         headers |= basic("TENANT_CLIENT_ID", "TENANT_CLIENT_SECRET")
     elif authorization:

@@ -18,6 +18,7 @@ from fake_oauth.provider.ids import Ids
 from fake_oauth.provider.sessions import Login, Sessions
 from tests.support.client import claims
 
+OF_PAGES = ("languages", "explanation", "differences", "home")
 CALLBACK = "https://example.com/callback"
 ALICE = User(sub="u-alice", username="alice", password="pw", email="alice@example.com")
 WEB = Client(
@@ -368,9 +369,80 @@ def test_the_page_is_plain_and_says_what_it_is(browser: Browser) -> None:
     page = response.text
     assert "This is a fake for tests" in page
     assert "<code>web</code>" in page
-    assert "<code>openid email</code>" in page
+    assert "<li><code>openid</code> – your user ID</li>" in page
+    assert "<li><code>email</code> – your email address</li>" in page
     assert re.findall(r'name="sub" value="([^"]+)"', page) == ["u-alice", "bob"]
     assert "<script" not in page
+
+
+def test_users_who_cannot_log_in_are_shown_as_such(fake: FakeOAuth, browser: Browser) -> None:
+    fake.freeze_user("bob")
+    page = shown(browser, login_page(browser)).text
+    disabled = re.findall('type="button" disabled>(\\w+) <small>(\\w+)</small>', page)
+    assert disabled == [("bob", "frozen"), ("eve", "locked")]
+    assert re.findall(r'name="sub" value="([^"]+)"', page) == ["u-alice"]
+
+
+def test_the_name_that_was_typed_stays_and_the_password_does_not(browser: Browser) -> None:
+    p_state = login_page(browser)
+    page = choose(browser, p_state, username='a"l', password="look-alike").text
+    assert 'name="username" autocomplete="username"' in page
+    assert 'required value="a&#34;l"' in page
+    assert "look-alike" not in page
+    assert page.count('aria-describedby="message"') == 2
+
+
+MANY = [
+    *(User(sub=f"u-{number}", username=f"user{number}") for number in range(250)),
+    User(sub="x", username="Zoë", email="zoe@example.com", phone="123456", status="locked"),
+]
+
+
+def found(browser: Browser, p_state: str, find: str | None) -> str:
+    query = {"p_state": p_state} if find is None else {"p_state": p_state, "find": find}
+    options: dict[str, Any] = {"base_url": "https://issuer.example", "query_string": query}
+    response = browser.get("/portal/login", **options)
+    assert response.status_code == 200
+    return response.text
+
+
+@pytest.mark.parametrize("find", ["ZOË", " zoe@", "3456"])
+def test_a_long_list_of_users_is_searched_without_a_script(find: str) -> None:
+    browser = Browser(FakeOAuth(SETTINGS.changed(users=MANY)))
+    p_state = login_page(browser)
+    page = found(browser, p_state, find)
+    assert re.findall("disabled>(.+) <small>locked", page) == ["Zoë"]
+    assert 'name="sub"' not in page
+    assert f'value="{find.strip()}"' in page
+    assert f'<input type="hidden" name="p_state" value="{p_state}">' in page
+    assert 'name="sub" value="u-249"' in found(browser, p_state, "user249")
+    assert "code" in answer(choose(browser, p_state, sub="u-249"))
+
+
+def test_a_search_without_a_match_says_so_and_can_be_repeated() -> None:
+    browser = Browser(FakeOAuth(SETTINGS.changed(users=MANY)))
+    page = found(browser, login_page(browser), "nobody")
+    assert "No user matches." in page
+    assert 'type="search"' in page
+
+
+def test_a_list_of_users_is_bounded() -> None:
+    browser = Browser(FakeOAuth(SETTINGS.changed(users=MANY)))
+    page = found(browser, login_page(browser), None)
+    assert page.count('name="sub"') == 200
+    assert "51 more users match" in page
+    browser = Browser(FakeOAuth(SETTINGS.changed(users=MANY, dialect="rfc", issuer=None)))
+    query = {**ASKED, "login_hint": "user249"}
+    hinted = browser.get("/authorize", query_string=query, follow_redirects=True).text
+    assert re.findall(r'name="sub" value="([^"]+)"', hinted)[0] == "u-249", "the hint comes first"
+
+
+@pytest.mark.parametrize(("count", "has_search"), [(10, False), (11, True)])
+def test_a_short_list_needs_no_search(*, count: int, has_search: bool) -> None:
+    browser = Browser(FakeOAuth(SETTINGS.changed(users=MANY[:count])))
+    page = found(browser, login_page(browser), None)
+    assert ('type="search"' in page) is has_search
+    assert page.count('name="sub"') == count
 
 
 def test_whatever_it_shows_is_escaped() -> None:
@@ -384,19 +456,25 @@ def test_whatever_it_shows_is_escaped() -> None:
         shown(browser, p_state).text,
         choose(browser, p_state, username=evil, password=evil).text,
         choose(browser, evil, sub=evil).text,
+        found(browser, p_state, evil),
     ]
     assert not any("<script" in page for page in pages)
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in pages[0]
 
 
-def test_nothing_of_jinja_is_imported_before_a_page_is_shown() -> None:
+def test_nothing_of_a_page_is_imported_before_one_is_shown() -> None:
+    names = ["jinja2", "trustme", *(f"fake_oauth.http.{name}" for name in OF_PAGES)]
     code = (
-        "import sys; from fake_oauth import FakeOAuth\n"
-        "with FakeOAuth(): print('jinja2' in sys.modules, 'trustme' in sys.modules)"
+        "import sys; from fake_oauth import FakeOAuth; from urllib.request import urlopen\n"
+        "with FakeOAuth() as server:\n"
+        "    for path in ('/', '/oauth2/token', '/oauth2/jwks'):\n"
+        "        try: urlopen(server.url + path)\n"
+        "        except OSError: pass\n"
+        f"    print([name for name in {names} if name in sys.modules], len(server.journal))"
     )
     command = [sys.executable, "-c", code]
     ended = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert ended.stdout.split() == ["False", "False"]
+    assert ended.stdout.strip() == "[] 3"
 
 
 def test_logging_out_ends_the_session_and_goes_where_it_may(browser: Browser) -> None:

@@ -25,6 +25,7 @@ from fake_oauth.control.trees import read_expiry, read_families, read_keys, read
 from fake_oauth.faults.base import Rule
 from fake_oauth.faults.tables import plain
 from fake_oauth.http.connection import INTERRUPT
+from fake_oauth.http.request import prefers_page
 from fake_oauth.provider.errors import FakeOAuthError, SettingsError
 from fake_oauth.provider.model import Client, Resource, User
 from fake_oauth.settings import Settings
@@ -65,7 +66,7 @@ class Control:
         return response
 
     def _run(self, request: Request) -> Mapping[str, Any] | Response:
-        prefers_html = pages.prefers_html(request)
+        prefers_html = prefers_page(request.headers.get("Accept"))
         refusal = refusal_of(
             dict(request.headers),
             scheme=request.scheme,

@@ -21,17 +21,6 @@ _POLICY: Final = (
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _HTML: Final = "text/html"
-_JSON: Final = "application/json"
-
-
-def prefers_html(request: Request) -> bool:
-    """Return whether a person's browser sent a request, rather than a program.
-
-    A browser names `text/html` in its `Accept`; a program that accepts anything gets JSON.
-    """
-    accepted = request.accept_mimetypes
-    named = max((q for kind, q in accepted if kind.lower() == _HTML), default=0)
-    return named > 0 and named >= accepted.quality(_JSON)
 
 
 def console(request: Request) -> Response:

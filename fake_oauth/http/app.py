@@ -235,11 +235,7 @@ class App:
                 reason="CORS preflight",
             )
         if request.method not in allowed(methods):
-            return Reply(
-                status=405,
-                headers=(("Allow", ", ".join(allowed(methods))),),
-                reason=f"{request.path} accepts {' and '.join(methods)}",
-            )
+            return self._renderer.method_refusal(request, ENDPOINTS[endpoint], methods)
         return None
 
     def _run(self, request: HTTPRequest, endpoint: Endpoint | None) -> Reply:
@@ -255,7 +251,7 @@ class App:
             reads_all = endpoint is not None and (endpoint.reads_query or endpoint.body is not None)
             has_notes = not reads_all and not isinstance(error, BearerError)
             notes = (*(request.notes if has_notes else ()), *request.unread)
-            return self._renderer.refusal(error, endpoint, notes)
+            return self._renderer.refusal(error, endpoint, notes, request)
 
     def _noted(self, reply: Reply, request: HTTPRequest) -> Reply:
         """Return a reply with a note for what the server granted without reading it."""
@@ -319,7 +315,7 @@ class App:
                 valid = pushed.requested(self.realm, sent)
             except OAuthError as refusal:
                 # There is no client to redirect to.
-                return self._renderer.refusal(refusal, endpoint)
+                return self._renderer.refusal(refusal, endpoint, request=request)
             error = RedirectError(
                 error.code,
                 error.reason,
@@ -437,6 +433,7 @@ class App:
             headers=dict(response.headers),
             issued=tuple([token.name for token in reply.issued]),
             cause=reply.cause,
+            page_error=None if reply.page is None else reply.error,
         )
         return response
 

@@ -30,7 +30,11 @@ def authorize(realm: Realm, request: HTTPRequest) -> Reply:
         reason += "; prompt consent accepted, there is no page for it"
     if login is not None:
         return response(
-            realm, valid.target, authorization.allow(realm, valid, login), reason=reason
+            realm,
+            valid.target,
+            authorization.allow(realm, valid, login),
+            request=request,
+            reason=reason,
         )
     headers: Headers = ()
     with realm.lock:
@@ -47,13 +51,17 @@ def response(
     target: Target,
     parameters: Mapping[str, str],
     *,
+    request: HTTPRequest | None,
     reason: str,
     headers: Headers = (),
     cause: Cause | None = None,
 ) -> Reply:
-    """Return an authorization response in the mode of the request (RFC 6749 section 4.1.2)."""
+    """Return an authorization response in the mode of the request (RFC 6749 section 4.1.2).
+
+    A scripted one has no HTTP `request`.
+    """
     if target.mode == "form_post":
-        page = form_post(target.redirect_uri, dict(parameters), reason=reason)
+        page = form_post(request, target.redirect_uri, dict(parameters), reason=reason)
         return replace(page, headers=(*page.headers, *headers), cause=cause)
     if "+" in realm.dialect.unescaped_in_redirects and "+" in (target.state or ""):
         reason += "; the + in state is not escaped, and a form decoder reads a space"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final, Literal
+
 from fake_oauth.http import cookies
-from fake_oauth.http.login import begin_session, chosen
-from fake_oauth.http.pages import action, client_name, page
+from fake_oauth.http.login import CHOOSE, begin_session, chosen
+from fake_oauth.http.pages import action, client_name, page, user_list
 from fake_oauth.http.request import HTTPRequest
 from fake_oauth.provider import device
 from fake_oauth.provider.authorize import current_login
@@ -14,7 +16,7 @@ from fake_oauth.provider.sessions import Login
 from fake_oauth.provider.store import DeviceCode
 from fake_oauth.reply import Headers, Reply
 
-_TRY_AGAIN = "This code is unknown, used, or expired"
+TRY_AGAIN: Final = "This code is unknown, used, or expired"
 
 
 def verify(realm: Realm, request: HTTPRequest) -> Reply:
@@ -27,15 +29,15 @@ def verify(realm: Realm, request: HTTPRequest) -> Reply:
     session = request.cookies.get(cookies.name(realm))
     login = current_login(realm, session)
     if not is_sent and not user_code.strip():
-        return _page(realm, reason="verification page shown")
+        return _page(realm, request, reason="verification page shown")
     try:
         code = device.undecided(realm, user_code)
         if is_sent:
             return _decide(realm, request, code, login, session)
     except OAuthError as error:
         reason = error.reason if request.flaw is None else request.flaw.reason
-        return _page(realm, message=_TRY_AGAIN, reason=reason)
-    return _page(realm, code, login, reason=f"{code.name} shown for confirmation")
+        return _page(realm, request, message=TRY_AGAIN, reason=reason)
+    return _page(realm, request, code, login, reason=f"{code.name} shown for confirmation")
 
 
 def _decide(
@@ -46,14 +48,14 @@ def _decide(
     headers: Headers = ()
     if "deny" in form:
         device.deny(realm, code.user_code)
-        return _page(realm, outcome="The device was denied", reason=f"{code.name} denied")
+        return _page(realm, request, outcome="denied", reason=f"{code.name} denied")
     user = realm.users.get(login.sub) if login is not None and "allow" in form else None
     if user is None or login is None:
         try:
             user = chosen(realm, form)
         except OAuthError as error:
-            message = realm.dialect.error_members(error).get("error_description", "Choose a user")
-            return _page(realm, code, login, message=message, reason=error.reason)
+            message = realm.dialect.error_members(error).get("error_description", CHOOSE)
+            return _page(realm, request, code, login, message=message, reason=error.reason)
         device.allow(realm, code.user_code, user)
         session = begin_session(realm, session, Login(user.sub, realm.clock.now()))
         headers = (cookies.header(realm, session),)
@@ -61,7 +63,8 @@ def _decide(
         device.allow(realm, code.user_code, user, at=login.at)
     return _page(
         realm,
-        outcome="The device is connected",
+        request,
+        outcome="allowed",
         headers=headers,
         reason=f"{code.name} {code.decision}",
     )
@@ -69,21 +72,26 @@ def _decide(
 
 def _page(
     realm: Realm,
+    request: HTTPRequest,
     waiting: DeviceCode | None = None,
     login: Login | None = None,
     *,
     message: str | None = None,
-    outcome: str | None = None,
+    outcome: Literal["allowed", "denied"] | None = None,
     headers: Headers = (),
     reason: str,
 ) -> Reply:
     return page(
         "device.html",
+        realm,
+        request,
         reason=reason,
         status=200 if message is None else 400,
         headers=headers,
         action=action(realm, "device"),
-        users=[user for user in realm.users.values() if user.status == "active"],
+        users=user_list(realm.users.values(), request.query.get("find")),
+        # Only the password is typed again.
+        hint=request.form.get("username"),
         user=None if login is None else realm.users.get(login.sub),
         waiting=waiting,
         name=client_name(realm, None if waiting is None else waiting.grant.client_id),

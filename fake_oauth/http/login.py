@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from fake_oauth.http import cookies
 from fake_oauth.http.authorization import response
-from fake_oauth.http.pages import action, client_name, page
+from fake_oauth.http.pages import action, client_name, page, user_list
 from fake_oauth.http.request import HTTPRequest
 from fake_oauth.provider import authorize
 from fake_oauth.provider.errors import OAuthError, RedirectError
@@ -14,6 +16,9 @@ from fake_oauth.provider.realm import Realm
 from fake_oauth.provider.request import Parameters
 from fake_oauth.provider.sessions import AuthorizationRequest, Login
 from fake_oauth.reply import Reply
+
+CHOOSE: Final = "Choose a user"
+"""What the page says if the dialect has no words for why the choice failed."""
 
 
 def log_in(realm: Realm, request: HTTPRequest) -> Reply:
@@ -25,9 +30,10 @@ def log_in(realm: Realm, request: HTTPRequest) -> Reply:
         waiting = realm.sessions.waiting(p_state, session, realm.clock.now())
     if waiting is None or p_state is None:
         reason = "p_state is unknown, used up, or of another browser"
-        return _login_ended(realm, reason if request.flaw is None else request.flaw.reason)
+        reason = reason if request.flaw is None else request.flaw.reason
+        return _login_ended(realm, request, reason)
     if not is_sent:
-        return _page(realm, waiting, p_state=p_state, reason="login page shown")
+        return _page(realm, request, waiting, p_state=p_state, reason="login page shown")
     try:
         if "deny" in request.form:
             raise authorize.denied(waiting)
@@ -36,22 +42,21 @@ def log_in(realm: Realm, request: HTTPRequest) -> Reply:
         _use_up(realm, p_state)
         raise
     except OAuthError as error:
-        message = realm.dialect.error_members(error).get("error_description", "Choose a user")
-        return _page(
-            realm, waiting, p_state=p_state, message=message, status=400, reason=error.reason
-        )
+        message = realm.dialect.error_members(error).get("error_description", CHOOSE)
+        return _page(realm, request, waiting, p_state=p_state, message=message, reason=error.reason)
     if not _use_up(realm, p_state):
-        return _login_ended(realm, "p_state was used up by another request")
+        return _login_ended(realm, request, "p_state was used up by another request")
     login = Login(user.sub, realm.clock.now())
     try:
         parameters = authorize.allow(realm, waiting, login)
     except OAuthError as error:
-        return _login_ended(realm, error.reason)
+        return _login_ended(realm, request, error.reason)
     session = begin_session(realm, session, login)
     return response(
         realm,
         waiting.target,
         parameters,
+        request=request,
         headers=(cookies.header(realm, session),),
         reason=f"{user.login_name} logged in on the page",
     )
@@ -79,38 +84,37 @@ def begin_session(realm: Realm, ended: str | None, login: Login) -> str:
         return realm.sessions.begin(login.at, login)
 
 
-def _login_ended(realm: Realm, reason: str) -> Reply:
+def _login_ended(realm: Realm, request: HTTPRequest, reason: str) -> Reply:
     """Return the page that says that this login cannot go on."""
-    return _page(realm, None, status=400, reason=reason)
+    return page("login.html", realm, request, reason=reason, status=400, waiting=None, message=None)
 
 
 def _page(
     realm: Realm,
-    waiting: AuthorizationRequest | None,
+    request: HTTPRequest,
+    waiting: AuthorizationRequest,
     *,
-    p_state: str | None = None,
+    p_state: str,
     message: str | None = None,
-    status: int = 200,
     reason: str,
 ) -> Reply:
-    users = [user for user in realm.users.values() if user.status == "active"]
-    hint = None
-    if waiting is not None:
-        hint = _hinted(realm, waiting)
-        # The named user comes first.
-        users.sort(key=lambda user: hint not in (user.login_name, user.email, user.phone, user.sub))
+    hint = _hinted(realm, waiting)
     return page(
         "login.html",
+        realm,
+        request,
         reason=reason,
-        status=status,
+        ui_locales=waiting.ui_locales,
+        status=200 if message is None else 400,
         action=action(realm, "login"),
-        form_targets=() if waiting is None else (waiting.target.redirect_uri,),
+        form_targets=(waiting.target.redirect_uri,),
         waiting=waiting,
-        name=client_name(realm, None if waiting is None else waiting.client_id),
+        name=client_name(realm, waiting.client_id),
         p_state=p_state,
         message=message,
-        users=users,
-        hint=hint,
+        users=user_list(realm.users.values(), request.query.get("find"), hint),
+        # Only the password is typed again.
+        hint=request.form.get("username") or hint,
     )
 
 

@@ -39,6 +39,9 @@ def end_session(realm: Realm, request: HTTPRequest) -> Reply:
     if must_ask:
         return page(
             "logout.html",
+            realm,
+            request,
+            ui_locales=asked.sent.get("ui_locales"),
             asked=asked,
             user=sub if user is None else user.login_name,
             name=client_name(realm, asked.client_id),
@@ -53,7 +56,8 @@ def end_session(realm: Realm, request: HTTPRequest) -> Reply:
         return _sent_back(realm, asked.redirect_uri, asked.state, reason=reason)
     if "post_logout_redirect_uri" in asked.sent:
         reason += "; post_logout_redirect_uri ignored, because no client is named"
-    over = page("logout.html", asked=None, reason=reason)
+    locales = asked.sent.get("ui_locales")
+    over = page("logout.html", realm, request, ui_locales=locales, asked=None, reason=reason)
     return replace(over, headers=(*over.headers, *_ended(realm)))
 
 

@@ -29,6 +29,11 @@ PARAMETER_LIMIT: Final = 100
 
 _NOTHING: Final = Parameters()
 _BAD_ESCAPE: Final = re.compile("%(?![0-9A-Fa-f]{2})")
+# What Java's HttpURLConnection sends unless a program sets another Accept: HTML comes first, and no
+# person reads it.
+_OF_JAVA: Final = "text/html, image/gif, image/jpeg, "
+# A longer Accept is not read to its end.
+_LONGEST_ACCEPT: Final = 1000
 
 ReadsJSON = Callable[[Parameters], bool]
 """Says of the parameters in a JSON body whether the endpoint reads them."""
@@ -92,6 +97,15 @@ class HTTPRequest:
         """Return the access token in the headers of a request to an endpoint."""
         return SentToken(value=self.bearer_token, scheme=self.token_scheme, proof=self.proof(url))
 
+    def header(self, name: str) -> str | None:
+        """Return a header by the name that WSGI gives it; None if it was not sent."""
+        return dict(self.raw_headers).get(name)
+
+    @property
+    def prefers_page(self) -> bool:
+        """Whether a person's browser sent the request, and not a program."""
+        return prefers_page(self.header("HTTP_ACCEPT"))
+
     @property
     def cookies(self) -> Mapping[str, str]:
         """The cookies by name."""
@@ -100,6 +114,22 @@ class HTTPRequest:
         from werkzeug.sansio.http import parse_cookie  # only browsers send cookies
 
         return parse_cookie(_decoded(self.cookie_header))
+
+
+def prefers_page(accept: str | None) -> bool:
+    """Return whether an `Accept` is a browser's, which shows a page (RFC 9110 section 12.5.1).
+
+    It names `text/html`, with at least the quality of JSON. A program that accepts anything gets
+    JSON.
+    """
+    if accept is None or "text/html" not in accept.lower() or accept.startswith(_OF_JAVA):
+        return False
+    from werkzeug.datastructures import MIMEAccept  # only for a person's browser
+    from werkzeug.http import parse_accept_header
+
+    kinds = parse_accept_header(accept[:_LONGEST_ACCEPT], MIMEAccept)
+    named = max((quality for kind, quality in kinds if kind.lower() == "text/html"), default=0)
+    return named > 0 and named >= kinds.quality(JSON)
 
 
 def path_of(environ: WSGIEnvironment) -> str:

@@ -74,7 +74,7 @@ def validate(
     scopes = request.requested_scopes()
     if sent is None and "openid" in scopes:
         raise bad_authorization_parameter(
-            "redirect_uri", "redirect_uri missing, which scope openid requires"
+            "redirect_uri", "redirect_uri missing, which scope openid requires", client=client
         )
     if not client.may_use("authorization_code"):
         reason = f"client {client.client_id} may not use grant_type authorization_code"
@@ -92,6 +92,7 @@ def validate(
         max_age=request.max_age(),
         login_hint=parameters.optional("login_hint"),
         hinted_sub=request.hinted_sub(),
+        ui_locales=parameters.get("ui_locales"),
     )
 
 
@@ -170,8 +171,7 @@ class _Request:
         if (challenge or method) and method != "S256":
             reason = f"code_challenge_method {method!r} is not S256"
             raise self.refused("invalid_request", "code_challenge_method", reason, "pkce_parameter")
-        is_required = client.require_pkce or client.is_public or self.realm.dialect.requires_pkce
-        if not challenge and is_required:
+        if not challenge and needs_challenge(self.realm, client):
             reason = f"client {client.client_id} needs a code_challenge"
             raise self.refused("invalid_request", "code_challenge", reason, "pkce_parameter")
         return challenge or None
@@ -205,6 +205,11 @@ class _Request:
                 "invalid_request", "id_token_hint", f"id_token_hint is {error}"
             ) from None
         return sub
+
+
+def needs_challenge(realm: Realm, client: Client) -> bool:
+    """Return whether an authorization request of a client needs a code_challenge."""
+    return client.require_pkce or client.is_public or realm.dialect.requires_pkce
 
 
 def login_for(
@@ -269,7 +274,8 @@ def allow(realm: Realm, request: AuthorizationRequest, login: Login) -> Mapping[
     client, user = realm.clients.get(request.client_id), realm.users[login.sub]
     if client is None or not client.enabled:
         flaw = "removed" if client is None else "disabled"
-        raise bad_authorization_parameter("client_id", f"client {request.client_id} was {flaw}")
+        reason = f"client {request.client_id} was {flaw}"
+        raise bad_authorization_parameter("client_id", reason, client=client)
     with realm.lock:
         grant = log_in(realm, client, user, request.scopes, at=login.at)
         grant.resources = request.resources
@@ -318,7 +324,9 @@ def requesting_client(realm: Realm, parameters: Parameters, *, has_pushed: bool 
     if client is None:
         raise bad_authorization_parameter("client_id", realm.clients.absence(client_id))
     if not client.enabled:
-        raise bad_authorization_parameter("client_id", f"client {client_id} disabled")
+        raise bad_authorization_parameter(
+            "client_id", f"client {client_id} disabled", client=client
+        )
     return client
 
 
@@ -328,13 +336,15 @@ def _redirect_uri(realm: Realm, client: Client, sent: str | None) -> str:
     if sent is None:
         if len(uris) != 1:
             raise bad_authorization_parameter(
-                "redirect_uri", f"no redirect_uri, {len(uris)} registered"
+                "redirect_uri", f"no redirect_uri, {len(uris)} registered", client=client
             )
         return uris[0]
     if sent not in uris and not any(differ_in_port(sent, uri, realm.acceptance) for uri in uris):
         known = ", ".join(uris) or "none"
         raise bad_authorization_parameter(
-            "redirect_uri", f"redirect_uri {sent!r} not registered; registered: {known}"
+            "redirect_uri",
+            f"redirect_uri {sent!r} not registered; registered: {known}",
+            client=client,
         )
     return sent
 

@@ -132,6 +132,7 @@ class Dialect:
         "max_age",
         "login_hint",
         "id_token_hint",
+        "ui_locales",
         "resource",
         "request",
         "request_uri",

@@ -217,12 +217,17 @@ def bad_parameter(name: str, reason: str) -> OAuthError:
     return OAuthError("invalid_request", reason, cause="parameter", parameter=name)
 
 
-def bad_authorization_parameter(name: str, reason: str) -> OAuthError:
+def bad_authorization_parameter(
+    name: str, reason: str, *, client: Client | None = None
+) -> OAuthError:
     """Return a refusal that blames one parameter of an authorization or logout request.
 
-    It is shown to the user, and not sent to the client (RFC 6749 section 4.1.2.1).
+    It is shown to the user, and not sent to the client (RFC 6749 section 4.1.2.1). `client` is the
+    client whose registration the parameter contradicts.
     """
-    return OAuthError("invalid_request", reason, cause="authorization_parameter", parameter=name)
+    return OAuthError(
+        "invalid_request", reason, cause="authorization_parameter", parameter=name, client=client
+    )
 
 
 def shown(value: object) -> str:

@@ -115,7 +115,8 @@ def _known(realm: Realm, client_id: str) -> Client:
     client = realm.clients.get(client_id)
     if client is None or not client.enabled:
         flaw = "unknown" if client is None else "disabled"
-        raise bad_authorization_parameter("client_id", f"client {client_id} {flaw}")
+        reason = f"client {client_id} {flaw}"
+        raise bad_authorization_parameter("client_id", reason, client=client)
     return client
 
 
@@ -129,5 +130,7 @@ def _require_registered(realm: Realm, client: Client, uri: str) -> None:
 def _unregistered(parameter: str, uri: str | None, client: Client) -> OAuthError:
     known = ", ".join(client.logout_redirect_uris) or "none"
     return bad_authorization_parameter(
-        parameter, f"{parameter} {uri!r} is not registered; registered: {known}"
+        parameter,
+        f"{parameter} {uri!r} is not registered; registered: {known}",
+        client=client,
     )

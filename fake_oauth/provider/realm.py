@@ -81,6 +81,7 @@ class Realm:
         registration: Registration = Registration(),  # noqa: B008
         fetch: Fetch = _fetch_nothing,
         paths: Mapping[str, str] | None = None,
+        console: str | None = None,
     ) -> None:
         self.issuer = issuer
         self.acceptance = acceptance
@@ -91,6 +92,8 @@ class Realm:
         self.dialect = dialect
         self.paths = dialect.paths if paths is None else paths
         """The path of each endpoint that is served, below the issuer."""
+        self.console = console
+        """The path of the console, where a person sees each request; None if it is not served."""
         self.clients = Clients(clock)
         self.registration = registration
         self.fetch = fetch

@@ -47,6 +47,9 @@ class AuthorizationRequest:
     """The name that the login page begins with."""
     hinted_sub: str | None = None
     """The user of the `id_token_hint`; None if there was none."""
+    ui_locales: str | None = None
+    """The languages that the client asks for, best first (OpenID Connect Core 1.0 section 3.1.2.1).
+    """
 
     @property
     def shows_page(self) -> bool:
