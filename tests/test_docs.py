@@ -158,6 +158,13 @@ def run(pytester: pytest.Pytester, block: str, imported: dict[str, str]) -> pyte
         return pytester.runpytest_inprocess("-Werror", *unused, *loop)
 
 
+def test_a_file_in_the_manual_is_followed_by_its_tests() -> None:
+    last = {str(example.id).rpartition(":")[0]: example.values for example in EXAMPLES}
+    used = [page for page, (_, imported) in last.items() if imported]
+    assert used
+    assert [page for page in used if "def test_" not in str(last[page][0])] == []
+
+
 def comparable(output: str) -> str:
     """Return output without what differs from run to run: ports, times, and lengths of lines."""
     output = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", output)
