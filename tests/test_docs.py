@@ -6,19 +6,21 @@ import doctest
 import importlib
 import inspect
 import json
+import os
 import pkgutil
 import re
 import shlex
 import shutil
 import subprocess
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from configparser import ConfigParser
 from dataclasses import MISSING, fields
 from inspect import getsource, signature
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
+from unittest.mock import patch
 
 import httpx
 import pytest
@@ -89,23 +91,51 @@ BEHAVIOR, CONTROL, DIALECT_PAGE, ENDPOINT_PAGE, FAULTS, INDEX, SERVER, SETTINGS,
 )
 
 
-def blocks(language: str) -> list[Any]:
-    """Return every fenced block in a language, as pytest parameters named by page and line."""
-    found = []
+def found(pattern: str) -> Iterator[tuple[re.Match[str], str, str]]:
+    """Yield each match of a pattern on each page, the text before it, and its page and line."""
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        for match in re.finditer(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
-            line = text[: match.start()].count("\n") + 1
-            found.append(pytest.param(match[1], id=f"{page.relative_to(ROOT)}:{line}"))
-    return found
+        for match in re.finditer(pattern, text, re.MULTILINE | re.DOTALL):
+            before = text[: match.start()]
+            line = before.count("\n") + 1
+            yield match, before, f"{page.relative_to(ROOT)}:{line}"
 
 
-@pytest.mark.parametrize("block", blocks("python"))
-def test_a_python_example_runs(block: str, pytester: pytest.Pytester) -> None:
+def blocks(language: str) -> list[Any]:
+    """Return every fenced block in a language, as pytest parameters named by page and line."""
+    return [
+        pytest.param(match[1], id=place) for match, _, place in found(rf"^```{language}\n(.*?)^```")
+    ]
+
+
+def named(block: str) -> str:
+    """Return the name of the file that a Python block is, such as `app` for `# app.py`, or ""."""
+    name = re.match(r"# (\w+)\.py\n", block)
+    return "" if name is None else name[1]
+
+
+def files(text: str) -> dict[str, str]:
+    """Return the files without tests in the text of a page, which the blocks after it import."""
+    texts = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return {named(text): text for text in texts if named(text) and "def test_" not in text}
+
+
+EXAMPLES = [
+    pytest.param(match[1], files(before), id=place)
+    for match, before, place in found(r"^```python\n(.*?)^```")
+]
+
+
+@pytest.mark.parametrize(("block", "imported"), EXAMPLES)
+def test_a_python_example_runs(
+    block: str, imported: dict[str, str], pytester: pytest.Pytester
+) -> None:
     if "def test_" not in block:
-        exec(compile(block, "example", "exec"), {})  # noqa: S102
+        code = compile(block, "example", "exec")
+        if not named(block):  # A file runs with the tests that follow.
+            exec(code, {})  # noqa: S102
         return
-    outcomes = run(pytester, block).parseoutcomes()
+    outcomes = run(pytester, block, imported).parseoutcomes()
     assert set(outcomes) == {"passed"}
     assert outcomes["passed"] >= block.count("def test_")
 
@@ -113,30 +143,26 @@ def test_a_python_example_runs(block: str, pytester: pytest.Pytester) -> None:
 @pytest.mark.parametrize("block", blocks("python needs=time_machine"))
 def test_an_example_with_time_machine_runs(block: str, pytester: pytest.Pytester) -> None:
     pytest.importorskip("time_machine")
-    run(pytester, block).assert_outcomes(passed=1)
+    run(pytester, block, {}).assert_outcomes(passed=1)
 
 
-def run(pytester: pytest.Pytester, block: str, *arguments: str) -> pytest.RunResult:
+def run(pytester: pytest.Pytester, block: str, imported: dict[str, str]) -> pytest.RunResult:
     """Run an example as a test file, with a client that represents the reader's own."""
     pytester.makepyfile(my_app=getsource(my_app))
-    pytester.makepyfile(block)
+    for name, text in {**imported, named(block) or "test_example": block}.items():
+        pytester.makepyfile(**{name: text})
     used = [name for name in ("anyio", "asyncio") if f"mark.{name}" in block]
     unused = [option for option in ALONE if not option.endswith(tuple(used))]
     loop = ["-oasyncio_default_fixture_loop_scope=function"] if "asyncio" in used else []
-    return pytester.runpytest_inprocess("-Werror", *unused, *loop, *arguments)
+    with patch.dict(os.environ):  # Django's settings are named there.
+        return pytester.runpytest_inprocess("-Werror", *unused, *loop)
 
 
-def followed(language: str) -> list[Any]:
-    """Return each block in a language with the output block that follows it."""
-    found = []
-    for page in PAGES:
-        text = page.read_text(encoding="utf-8")
-        pattern = rf"^```{language}\n([^`]*)^```\n\n```text\n([^`]*)^```"
-        for match in re.finditer(pattern, text, re.MULTILINE):
-            line = text[: match.start()].count("\n") + 1
-            found.append(pytest.param(match[1], match[2], id=f"{page.relative_to(ROOT)}:{line}"))
-    assert found
-    return found
+def test_a_file_in_the_manual_is_followed_by_its_tests() -> None:
+    last = {str(example.id).rpartition(":")[0]: example.values for example in EXAMPLES}
+    used = [page for page, (_, imported) in last.items() if imported]
+    assert used
+    assert [page for page in used if "def test_" not in str(last[page][0])] == []
 
 
 def comparable(output: str) -> str:
@@ -147,11 +173,18 @@ def comparable(output: str) -> str:
     return re.sub(r"-{3,}", "---", output)
 
 
-@pytest.mark.parametrize(("block", "output"), followed("python fails"))
+FAILURES = [
+    pytest.param(match[1], files(before), match[2], id=place)
+    for match, before, place in found(r"^```python fails\n([^`]*)^```\n\n```text\n([^`]*)^```")
+]
+assert FAILURES
+
+
+@pytest.mark.parametrize(("block", "imported", "output"), FAILURES)
 def test_an_example_that_fails_has_the_report_that_is_shown(
-    block: str, output: str, pytester: pytest.Pytester
+    block: str, imported: dict[str, str], output: str, pytester: pytest.Pytester
 ) -> None:
-    result = run(pytester, block)
+    result = run(pytester, block, imported)
     result.assert_outcomes(failed=1)
     assert comparable(output) in comparable(result.stdout.str())
 

@@ -34,7 +34,7 @@ def refresh(server, refresh_token="MOCK_REFRESH_TOKEN", client="TENANT_CLIENT"):
 
 
 # Other people's plugins, which take a second to load.
-ALONE = [f"-pno:{name}" for name in ("hypothesispytest", "anyio", "asyncio")]
+ALONE = [f"-pno:{name}" for name in ("hypothesispytest", "anyio", "asyncio", "respx")]
 
 
 def run(pytester: pytest.Pytester, tests: str, *arguments: str) -> pytest.RunResult:
