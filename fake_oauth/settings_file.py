@@ -73,7 +73,9 @@ class _Writer:
         if isinstance(value, Rule | Fault):
             return _rule(value if isinstance(value, Rule) else Rule(value))
         if isinstance(value, Dialect) or (isinstance(value, type) and issubclass(value, Dialect)):
-            return _dialect(value)
+            if (name := dialect_name(value)) is None:
+                raise _UnwritableError(f"the class {_class_of(value).__qualname__}")
+            return name
         if is_dataclass(value):
             return dict(self._table(_changed(value), path))
         if isinstance(value, Mapping):
@@ -114,19 +116,23 @@ def _require_writable(value: Any) -> None:
         _scalar(value)
 
 
-def _dialect(dialect: Dialect | type[Dialect]) -> str:
-    """Return the name of a dialect that a file can name."""
-    kind = dialect if isinstance(dialect, type) else type(dialect)
+def dialect_name(dialect: Dialect | type[Dialect] | str) -> str | None:
+    """Return the name of a dialect that a file can have; None if it is defined in a function."""
+    if isinstance(dialect, str):
+        return dialect
+    kind = _class_of(dialect)
     for name, shipped in DIALECTS.items():
         if type(shipped) is kind:
             return name
     name = f"{kind.__module__}:{kind.__qualname__}"
     try:
-        if type(load_dialect(name)) is kind:
-            return name
+        return name if type(load_dialect(name)) is kind else None
     except FakeOAuthError:
-        pass  # It is defined in a function, or in a script.
-    raise _UnwritableError(f"the class {kind.__qualname__}")
+        return None
+
+
+def _class_of(dialect: Dialect | type[Dialect]) -> type[Dialect]:
+    return dialect if isinstance(dialect, type) else type(dialect)
 
 
 def _scalar(value: Any) -> Any:

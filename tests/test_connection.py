@@ -306,3 +306,14 @@ def test_a_pause_ends_when_the_client_resets_the_connection() -> None:
     assert ended.wait(20)
     listener.stop()
     assert listener.failures == []
+
+
+def test_a_pause_ends_at_once_after_a_client_did_not_read() -> None:
+    near, far = socket.socketpair()
+    with near, far:
+        near.settimeout(0.01)
+        connection = Connection(near, ("127.0.0.1", 1), Server(App()))
+        assert connection.pause(0.001)
+        near.settimeout(0.01)
+        connection.send(b"x" * 2**23)
+        assert not connection.pause(0.001)

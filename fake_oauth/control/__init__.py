@@ -5,6 +5,9 @@ access     who may use it
 arguments  what a request passes to a function
 exchanges  the journal as data
 trees      the token families as data
+curl       an exchange as a shell command
+snippets   an exchange as a test
+source     values as Python source
 events     a stream that says when something has changed
 pages      the console, a page for people
 """

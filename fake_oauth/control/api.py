@@ -20,7 +20,7 @@ from fake_oauth.control import PREFIX, pages
 from fake_oauth.control.access import refusal_of
 from fake_oauth.control.arguments import RefusedError, arguments
 from fake_oauth.control.events import Facts, Streams, once
-from fake_oauth.control.exchanges import moment, read_journal
+from fake_oauth.control.exchanges import moment, read_exchange, read_journal
 from fake_oauth.control.trees import read_expiry, read_families, read_keys, read_login
 from fake_oauth.faults.base import Rule
 from fake_oauth.faults.tables import plain
@@ -359,6 +359,7 @@ CONTROLS: Final[Mapping[tuple[str, str], Row]] = {
     ("PUT", "/users"): replace_users,
     ("GET", "/auth_sources"): list_auth_sources,
     ("GET", "/journal"): read_journal,
+    ("GET", "/exchange"): read_exchange,
     ("GET", "/families"): read_families,
     ("GET", "/violations"): list_violations,
     ("GET", "/login"): read_login,

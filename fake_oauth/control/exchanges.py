@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from fake_oauth.journal import Exchange
 from fake_oauth.parameters import kind_of
@@ -40,6 +41,29 @@ def read_journal(
         "exchanges": [exchange_data(exchange, brief=brief) for exchange in shown],
         "forgotten": server.journal.forgotten,
     }
+
+
+def read_exchange(server: FakeOAuth, number: int) -> dict[str, Any]:
+    """Return one exchange, with a command and a test that repeat it."""
+    from fake_oauth.control.curl import curl  # only a person asks for it
+    from fake_oauth.control.snippets import pytest_file
+
+    found = server.journal.after(number - 1)[:1]
+    if not found or found[0].number != number:
+        first, last = server.journal.forgotten + 1, server.journal.latest_number
+        known = f"the journal has {first} to {last}" if last else "the journal is empty"
+        raise SettingsError([Problem("$.number", f"no exchange {number}; {known}")])
+    exchange = found[0]
+    url = server.url if server.is_running else _origin(server.issuer)
+    return exchange_data(exchange) | {
+        "curl": curl(exchange, url),
+        "pytest": pytest_file(server, exchange),
+    }
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def exchange_data(exchange: Exchange, *, brief: bool = False) -> dict[str, Any]:

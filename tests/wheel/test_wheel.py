@@ -52,6 +52,7 @@ def test_it_carries_what_it_should_and_nothing_else() -> None:
     assert carried >= {
         "py.typed",
         "provider/pem/next.pem",
+        "control/console/console.html",
         "http/templates/base.html",
         "http/templates/login.html",
         "provider/pem/signing.pem",
@@ -62,11 +63,14 @@ def test_it_carries_what_it_should_and_nothing_else() -> None:
         "fixtures/rfc/introspect/introspect.unknown.toml",
     }
     assert {Path(name).suffix for name in carried} == {
+        ".css",
         ".html",
+        ".js",
         ".json",
         ".md",
         ".pem",
         ".py",
+        ".svg",
         ".toml",
         ".typed",
     }
