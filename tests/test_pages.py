@@ -685,7 +685,9 @@ def test_whatever_an_error_page_shows_is_escaped() -> None:
 
 
 class Odd(CIAM):
-    """A server whose words are not HTML and no format."""
+    """A server whose words are not HTML and no format, and whose statuses nobody knows."""
+
+    statuses: ClassVar[Mapping[str | None, int]] = {None: 499}
 
     def error_members(self, error: Any) -> dict[str, str]:
         return {"code": "1", "error_description": f"100% {EVIL} %(x)s"}
@@ -694,7 +696,8 @@ class Odd(CIAM):
 def test_the_words_of_a_dialect_of_ones_own_are_escaped() -> None:
     browser = Browser(FakeOAuth(SETTINGS.changed(dialect=Odd)))
     refused = browser.get("/oauth2/authorize", headers=OF_PERSON)
-    assert refused.mimetype == "text/html"
+    assert (refused.status_code, refused.mimetype) == (499, "text/html")
+    assert '<pre lang="en">499 Unknown\n' in refused.text
     assert f"100% {EVIL} %(x)s" in text_of(refused.text).replace('\\"', '"')
     assert "<script" not in refused.text
     asked = {"response_type": "code", "client_id": "web", "redirect_uri": CALLBACK}

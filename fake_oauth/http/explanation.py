@@ -1,6 +1,6 @@
 """The page of an error: what a program gets, why, and what a person can do about it.
 
-`_BY_CAUSE` and `_BY_PARAMETER` have the explanations. To explain another refusal, add a row. Every
+`_BY_CAUSE` and `_BY_PARAMETER` have the explanations. To explain another refused, add a row. Every
 `Text` here has a Chinese one in `languages`.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -19,7 +18,7 @@ from fake_oauth.http.request import HTTPRequest
 from fake_oauth.provider.errors import Cause, OAuthError
 from fake_oauth.provider.realm import Realm
 from fake_oauth.provider.request import Parameters
-from fake_oauth.reply import Reply
+from fake_oauth.reply import Reply, Response
 
 VARY: Final = ("Vary", "Accept, Accept-Language")
 """The header of a page that programs get as something else."""
@@ -44,7 +43,7 @@ class Explanation:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RefusedRequest:
     """A request that was refused."""
 
     realm: Realm
@@ -69,7 +68,7 @@ def error_page(
     if "ui_locales" in realm.dialect.authorization_parameters:
         locales = _parameters(request).get("ui_locales")
     explained = (
-        _method(request, reply) if error is None else explain(Refusal(realm, request, error))
+        _method(request, reply) if error is None else explain(RefusedRequest(realm, request, error))
     )
     made = page(
         "error.html",
@@ -79,7 +78,7 @@ def error_page(
         ui_locales=locales,
         status=reply.status,
         explained=explained,
-        status_line=f"{reply.status} {HTTPStatus(reply.status).phrase}",
+        status_line=Response(reply.status, (), b"").status_line,
         answered=[*reply.headers, *([("Content-Type", reply.content_type)] if body else [])],
         body=body,
     )
@@ -87,10 +86,10 @@ def error_page(
     return replace(made, headers=headers, cause=reply.cause, data=reply.data)
 
 
-def explain(refusal: Refusal) -> Explanation:
+def explain(refused: RefusedRequest) -> Explanation:
     """Return what the page of an error says."""
-    error = refusal.error
-    times = len(_parameters(refusal.request).all(error.parameter or ""))
+    error = refused.error
+    times = len(_parameters(refused.request).all(error.parameter or ""))
     if times > 1:
         values: dict[str, str | int] = {"parameter": str(error.parameter), "times": times}
         return Explanation(
@@ -98,16 +97,16 @@ def explain(refusal: Refusal) -> Explanation:
             remedies=(Text("Send <code>%(parameter)s</code> once.", values),),
         )
     row = _BY_CAUSE.get(error.cause) or _BY_PARAMETER.get(error.parameter or "", _OTHER)
-    return row if isinstance(row, Explanation) else row(refusal)
+    return row if isinstance(row, Explanation) else row(refused)
 
 
 def _parameters(request: HTTPRequest) -> Parameters:
     return request.form if request.method == "POST" else request.query
 
 
-def _client(refusal: Refusal) -> Explanation:
+def _client(refused: RefusedRequest) -> Explanation:
     """Explain a client that is missing, unknown, or disabled, or that another one is named for."""
-    sent, clients = refusal.sent, refusal.realm.clients
+    sent, clients = refused.sent, refused.realm.clients
     title = Text("The clients that are registered here")
     known = tuple(clients)[:LISTED]
     if sent is None:
@@ -118,7 +117,7 @@ def _client(refusal: Refusal) -> Explanation:
             known=known,
         )
     values = {"client_id": short(sent)}
-    if refusal.error.client is not None:
+    if refused.error.client is not None:
         return Explanation(
             title=Text("The client <code>%(client_id)s</code> is disabled", values),
             remedies=(
@@ -148,9 +147,9 @@ def _client(refusal: Refusal) -> Explanation:
     )
 
 
-def _redirect_uri(refusal: Refusal) -> Explanation:
+def _redirect_uri(refused: RefusedRequest) -> Explanation:
     """Explain a redirect URI of a login or of a logout."""
-    client, parameter, sent = refusal.error.client, str(refusal.error.parameter), refusal.sent
+    client, parameter, sent = refused.error.client, str(refused.error.parameter), refused.sent
     field = "redirect_uris" if parameter == "redirect_uri" else "logout_redirect_uris"
     registered: tuple[str, ...] = () if client is None else tuple(getattr(client, field))
     client_id = "" if client is None else client.client_id
@@ -190,8 +189,8 @@ def _redirect_uri(refusal: Refusal) -> Explanation:
     )
 
 
-def _request_uri(refusal: Refusal) -> Explanation:
-    values = {"seconds": refusal.realm.pushed.seconds}
+def _request_uri(refused: RefusedRequest) -> Explanation:
+    values = {"seconds": refused.realm.pushed.seconds}
     return Explanation(
         title=Text("This <code>request_uri</code> cannot be used"),
         remedies=(
@@ -204,9 +203,9 @@ def _request_uri(refusal: Refusal) -> Explanation:
     )
 
 
-def _path(refusal: Refusal) -> Explanation:
-    path, served = refusal.request.path, refusal.realm.paths.values()
-    below = path.removeprefix(urlsplit(refusal.realm.issuer).path.rstrip("/"))
+def _path(refused: RefusedRequest) -> Explanation:
+    path, served = refused.request.path, refused.realm.paths.values()
+    below = path.removeprefix(urlsplit(refused.realm.issuer).path.rstrip("/"))
     return Explanation(
         title=Text("There is nothing at <code>%(path)s</code>", {"path": short(path)}),
         nearest=nearest(below, served, cutoff=0.4),
@@ -267,7 +266,7 @@ _OTHER: Final = Explanation(
     remedies=(Text("Correct the request in the application, and start again there."),),
 )
 
-_Row = Explanation | Callable[[Refusal], Explanation]
+_Row = Explanation | Callable[[RefusedRequest], Explanation]
 
 _BY_CAUSE: Final[Mapping[Cause, _Row]] = {
     "path_unknown": _path,

@@ -120,8 +120,8 @@ CHINESE: Final[Mapping[str, str]] = {
     # Errors
     "The reason in the journal:": "日志中的原因：",
     "This request in the console": "在控制台中查看此请求",
-    "Sent": "实际发送",
-    "The nearest one": "最接近的",
+    "Sent": "发送的值",
+    "The nearest one": "最接近的值",
     "Why they do not match": "不匹配的原因",
     "What to do": "如何处理",
     "What a program gets": "程序收到的响应",
@@ -248,7 +248,7 @@ CHINESE: Final[Mapping[str, str]] = {
         "它像真实的服务器一样颁发签名的令牌、拒绝有误的请求。它的私钥是公开的，因此它的令牌"
         "不能证明任何身份。"
     ),
-    "Issuer": "Issuer",
+    "Issuer": "颁发者（Issuer）",
     "Dialect": "方言（dialect）",
     "Clock": "时钟",
     "Where to go": "从这里开始",
