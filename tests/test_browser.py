@@ -482,7 +482,8 @@ def take(new_context: Callable[..., BrowserContext], url: str, name: str, **view
 @pytest.mark.oauth_server(
     users=[
         User(sub="u-alice", username="alice"),
-        User(sub="u-bob", username="bob", status="frozen"),
+        User(sub="u-bob", username="bob"),
+        User(sub="u-carol", username="carol", status="frozen"),
     ]
 )
 def test_its_picture_is_taken_for_the_docs(
