@@ -59,9 +59,8 @@ class Introspection:
 
     async def verify_token(self, token: str) -> AccessToken | None:
         """Return what an active access token says; None for another one."""
-        async with httpx2.AsyncClient(trust_env=False) as client:
-            auth = None if self._auth is None else httpx2.BasicAuth(*self._auth)
-            response = await client.post(self._endpoint, data={"token": token}, auth=auth)
+        async with httpx2.AsyncClient(trust_env=False, auth=self._auth) as client:
+            response = await client.post(self._endpoint, data={"token": token})
         claims = response.raise_for_status().json()
         return _access_token(token, claims) if claims["active"] else None
 
