@@ -19,7 +19,7 @@ def add(commands: Any) -> None:
     parser.set_defaults(run=_run)
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace) -> int:  # noqa: ARG001
     from fake_oauth.schema import settings_schema  # most commands need none
 
     print(json.dumps(settings_schema(), ensure_ascii=False, indent=2))
