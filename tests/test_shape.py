@@ -26,7 +26,7 @@ FLOORS = [
     ["dialects", "reply"],
     ["journal"],
     ["faults", "behavior"],
-    ["http"],
+    ["http", "explain"],
     ["settings"],
     ["schema"],
     ["control"],

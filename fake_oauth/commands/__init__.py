@@ -7,6 +7,7 @@ starter    the settings files that init writes
 serve      fake-oauth serve
 output     what serve prints while it runs
 reload     fake-oauth serve --reload
+explain    fake-oauth explain
 openapi    fake-oauth openapi
 schema     fake-oauth schema
 
