@@ -26,7 +26,7 @@ FLOORS = [
     ["dialects", "reply"],
     ["journal"],
     ["faults", "behavior", "families"],
-    ["http"],
+    ["http", "explain"],
     ["settings"],
     ["schema", "settings_file"],
     ["control"],

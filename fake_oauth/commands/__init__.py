@@ -2,9 +2,12 @@
 
 program    main, and the parser with every command
 parser     how each command is described: its purpose, its options, and examples
+init       fake-oauth init
+starter    the settings files that init writes
 serve      fake-oauth serve
 output     what serve prints while it runs
 reload     fake-oauth serve --reload
+explain    fake-oauth explain
 openapi    fake-oauth openapi
 schema     fake-oauth schema
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fake_oauth import __version__
-from fake_oauth.commands import openapi, schema, serve
+from fake_oauth.commands import explain, init, openapi, schema, serve
 from fake_oauth.commands.parser import Parser
 from fake_oauth.contract.options import add_commands
 from fake_oauth.journal import printable
@@ -53,11 +53,13 @@ def program() -> Parser:
         prog="fake-oauth",
         description="A fake OAuth 2.0 / OpenID Connect server for tests.",
         examples=(
+            ("fake-oauth init", "write a settings file, after a few questions"),
             ("fake-oauth serve", "run a stub server at http://127.0.0.1:8080"),
             (
                 "fake-oauth check http://127.0.0.1:8080 --spend",
                 "test that server, or another one, against the documented exchanges",
             ),
+            ("fake-oauth explain invalid_grant", "say what an error code, or a token, means"),
             ("fake-oauth serve --help", "list the options of a command, with examples"),
         ),
     )
@@ -81,7 +83,9 @@ def _record(options: argparse.Namespace) -> int:
 
 
 COMMANDS: Final[Sequence[Callable[[Any], None]]] = (
+    init.add,
     serve.add,
+    explain.add,
     partial(add_commands, check=_check, record=_record),
     openapi.add,
     schema.add,
