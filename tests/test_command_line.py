@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
+import shlex
 import signal
 import socket
 import webbrowser
@@ -22,9 +24,13 @@ from fake_oauth import Client, FakeOAuth, FakeOAuthError, Settings, User
 from fake_oauth.__main__ import main
 from fake_oauth.commands import serve
 from fake_oauth.commands.output import Output
+from fake_oauth.commands.program import program
+from fake_oauth.commands.starter import PURPOSES
 from tests.support.client import claims
 from tests.support.stub import COMMANDS, Stub, stub
 from tests.test_documented_moment import DOCUMENTED_BODY, without_signatures
+
+PAGE = (Path(__file__).parent.parent / "docs/reference/command-line.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -226,6 +232,62 @@ def test_wrong_arguments_are_told(
         main(arguments)
     assert caught.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def commands() -> dict[str, list[str]]:
+    """Return the options of each command; an argument has its name in capitals."""
+    (action,) = (
+        action for action in program()._actions if isinstance(action, argparse._SubParsersAction)
+    )
+    return {
+        name: [
+            option
+            for argument in parser._actions
+            for option in argument.option_strings or [argument.metavar or argument.dest.upper()]
+            if option not in ("-h", "--help")
+        ]
+        for name, parser in action.choices.items()
+    }
+
+
+def test_every_command_and_option_is_in_the_manual() -> None:
+    listed = re.findall(r"^\| \[`(\w+)`\]", PAGE, re.MULTILINE)
+    assert sorted(listed) == sorted(commands())
+    # Those of the others are on pages that other tests compare.
+    for name in ("init", "explain", "openapi", "schema", "completion"):
+        section = PAGE.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+        table = section.partition("\n| Option |")[2].partition("\n\n")[0]
+        cells = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+        options = [text.split()[0] for cell in cells for text in re.findall(r"`(.+?)`", cell)]
+        assert options == commands()[name], name
+
+
+def test_every_command_has_a_verb_a_description_and_examples_that_parse(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("", *commands()):
+        with pytest.raises(SystemExit):
+            main([*name.split(), "--help"])
+        lines = capsys.readouterr().out.splitlines()
+        assert lines.index("examples:") > lines.index("")
+        for line in lines[lines.index("examples:") + 1 :: 2]:
+            assert len(line) <= 80
+            words = shlex.split(line.partition("fake-oauth ")[2].partition(" > ")[0].rstrip(')"'))
+            if "--help" not in words:
+                assert program().parse_args(words).run
+
+
+def test_the_purposes_of_init_are_shown_as_they_are_asked() -> None:
+    for number, (name, purpose) in enumerate(PURPOSES.items(), 1):
+        assert f"\n  {number}  {name:8} {purpose.title}\n" in PAGE
+
+
+def test_the_example_of_explain_is_real(capsys: pytest.CaptureFixture[str]) -> None:
+    (command, shown) = re.findall(
+        r"^\$ fake-oauth (explain .*)\n((?:.*\n)*?)```", PAGE, re.MULTILINE
+    )[0]
+    assert main(shlex.split(command)) == 0
+    assert capsys.readouterr().out == shown
 
 
 def test_it_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -83,6 +83,13 @@ def test_every_name_is_explained_in_80_columns(
         assert (ROOT / page).exists()
 
 
+def test_without_a_name_all_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain"]) == 0
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 80
+    assert set(re.findall(r"\w+", out)) >= set(NAMES)
+
+
 def test_an_error_code_says_what_clients_do_and_which_fault_makes_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -163,6 +170,12 @@ def test_an_unknown_name_has_a_hint_and_is_not_repeated(
     assert capsys.readouterr().err == (
         "fake-oauth: explain: neither a known name nor a file; did you mean 'invalid_grant'? (for "
         "a token or a response, pass - and paste it)\n"
+    )
+    assert main(["explain", "response.json"]) == 2
+    assert "neither a known name nor a file; there is no such file (" in capsys.readouterr().err
+    assert main(["explain", "xyzzy"]) == 2
+    assert f"expected one of the {len(set(NAMES))} names in fake-oauth explain" in (
+        capsys.readouterr().err
     )
     secret = "tGzv3JOkF0XG5Qx2TlKWIA" * 20
     assert main(["explain", secret]) == 2

@@ -10,6 +10,7 @@ reload     fake-oauth serve --reload
 explain    fake-oauth explain
 openapi    fake-oauth openapi
 schema     fake-oauth schema
+completion fake-oauth completion
 
 `fake-oauth check` and `fake-oauth record` are in `fake_oauth.contract`.
 """

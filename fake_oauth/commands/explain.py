@@ -39,6 +39,7 @@ def add(commands: Any) -> None:
         "what is in a response, a token, or a whole HTTP response, such as the output of curl -v. "
         "A token stays in this process: it is not sent, not logged, and not repeated in errors.",
         examples=(
+            ("fake-oauth explain", "list the names that can be explained"),
             ("fake-oauth explain invalid_grant", "say what an error code means"),
             ("curl -v http://… 2>&1 | fake-oauth explain -", "explain a response"),
             ("fake-oauth explain -", "explain what you paste; then press Ctrl-D"),
@@ -50,9 +51,10 @@ def add(commands: Any) -> None:
     )
     parser.add_argument(
         "what",
+        nargs="?",
         metavar="WHAT",
         help="name of an error code, cause, check, or fault; or a file; or - for standard input; "
-        "or the text itself",
+        "or the text itself (default: list the names)",
     )
     parser.add_argument(
         "--server",
@@ -86,7 +88,7 @@ def _run(options: argparse.Namespace) -> int:
     from fake_oauth.explain import names, pasted, responses
     from fake_oauth.explain.page import layout
 
-    sections = names.explained(options.what)
+    sections = names.listed() if options.what is None else names.explained(options.what)
     if sections is None:
         text = _text(options.what)
         transport = None if options.server is None else _transport(options, options.server)
@@ -112,7 +114,9 @@ def _text(what: str) -> str:
         return decoded(_bounded(_bytes(path), what))
     if looks_pasted(what):
         return what
-    hint = suggestion(what, NAMES, page="fake-oauth explain --help")
+    hint = suggestion(what, NAMES, page="fake-oauth explain")
+    if {".", "/"} & set(what):
+        hint = "there is no such file"
     raise FakeOAuthError(
         f"explain: neither a known name nor a file; {hint} (for a token or a response, pass - and "
         "paste it)"

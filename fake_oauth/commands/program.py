@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fake_oauth import __version__
-from fake_oauth.commands import explain, init, openapi, schema, serve
+from fake_oauth.commands import completion, explain, init, openapi, schema, serve
 from fake_oauth.commands.parser import Parser
 from fake_oauth.contract.options import add_commands
 from fake_oauth.journal import printable
@@ -65,6 +65,7 @@ def program() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"fake-oauth {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
+    parser.set_defaults(program=parser)
     for add in COMMANDS:
         add(commands)
     return parser
@@ -89,5 +90,6 @@ COMMANDS: Final[Sequence[Callable[[Any], None]]] = (
     partial(add_commands, check=_check, record=_record),
     openapi.add,
     schema.add,
+    completion.add,
 )
 """What adds each command to the parser, in the order of `--help`."""

@@ -112,6 +112,7 @@ CODES: Final[Mapping[str, ErrorCode]] = {
             "otp_recipient",
             "user_code",
         ),
+        page="docs/explained/invalid-grant.md",
     ),
     "unauthorized_client": ErrorCode(
         meaning="The client may not use this grant type, or this response type.",

@@ -21,6 +21,16 @@ NAMES: Final[Sequence[str]] = (*CODES, *CAUSES, *CHECKS, *KINDS)
 Explanation = list[Section | Verbatim]
 
 
+def listed() -> Explanation:
+    """Return every name, by what it names."""
+    return [
+        Section("Error codes", [", ".join(CODES)]),
+        Section("Causes, in the journal and the console", [", ".join(CAUSES)]),
+        Section("Checks of client behavior", [", ".join(CHECKS)]),
+        Section("Faults", [", ".join(KINDS)]),
+    ]
+
+
 def explained(name: str) -> Explanation | None:
     """Return the explanation of a name; None if it is not known."""
     for cause in CAUSES:
