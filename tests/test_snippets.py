@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from base64 import b64encode
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -190,6 +191,29 @@ def a_frozen_user(server: FakeOAuth) -> None:
     token = server.issue_tokens("alice", "web").refresh_token
     server.freeze_user("alice")
     refresh(server, token)
+
+
+@scenario(users=[User(sub="u-alice", username="alice", status="locked")])
+def a_locked_user(server: FakeOAuth) -> None:
+    refresh(server, server.issue_tokens("alice", "web").refresh_token)
+
+
+@scenario(refresh_policy="okta")
+def a_replay_in_the_grace_period(server: FakeOAuth) -> None:
+    token = server.issue_tokens("alice", "web").refresh_token
+    for _ in range(2):
+        refresh(server, token)
+
+
+@scenario()
+def an_authorization_request_of_an_unknown_client(server: FakeOAuth) -> None:
+    server.replace_clients([APP])
+    an_authorization_request(server)
+
+
+@scenario(clients=[replace(WEB, enabled=False)])
+def an_authorization_request_of_a_disabled_client(server: FakeOAuth) -> None:
+    an_authorization_request(server)
 
 
 @scenario()

@@ -35,7 +35,7 @@ _NEEDLESS: Final = frozenset(
 )
 # With more clients or users than this, those that have nothing to do with the request are left out.
 _FEW: Final = 5
-# A longer lifetime is not waited for; the token is expired.
+# The clock is not moved any further; a token that lives longer is expired.
 _LONG_SECONDS: Final = 10**8
 # What a request has that means nothing to another server, or at another time.
 _UNREPEATABLE: Final = {
@@ -47,6 +47,7 @@ _UNREPEATABLE: Final = {
     "otp_token": "The OTP that it has was sent by another server.",
     "user_code": "The device that it is about is not in the test.",
 }
+# Of these, what a server refuses if it does not know the value.
 _REFERENCES: Final = frozenset({"p_state", "request_uri", "user_code"})
 _EXPIRED: Final = re.compile(r"expired (\d+) s ago")
 _LIFETIMES: Final = {
@@ -96,7 +97,7 @@ class Circumstances:
             return "The server did not respond as a server does."
         is_refused = exchange.status is not None and exchange.status >= 400
         for name, why in _UNREPEATABLE.items():
-            # Another server knows none of its values, and so refuses it just the same.
+            # Another server does not know the value either.
             if (name in exchange.form or name in exchange.query) and not (
                 name in _REFERENCES and is_refused
             ):
@@ -158,9 +159,9 @@ class Circumstances:
         known = self._server.settings.clients
         clients = [one for one in known if len(known) <= _FEW or one.client_id in involved]
         clients += [one for one in self._server.registered_clients if one.client_id in involved]
-        if exchange.cause == "client_unknown":
+        if f"client {exchange.client_id} unknown" in self._reason:
             clients = [one for one in clients if one.client_id != exchange.client_id]
-        enabled = exchange.cause != "client_disabled"
+        enabled = f"client {exchange.client_id} disabled" not in self._reason
         return tuple(
             replace(one, enabled=enabled) if one.client_id == exchange.client_id else one
             for one in clients
@@ -172,7 +173,7 @@ class Circumstances:
         form = self._exchange.form
         names = {*(f.sub for f in families), form.get("username"), form.get("sub")}
         users = [
-            replace(user, status="active")
+            replace(user, status="locked" if self._is("locked", user) else "active")
             for user in known.values()
             if len(known) <= _FEW or names & {user.sub, user.username, user.phone, user.email}
         ]
@@ -184,6 +185,10 @@ class Circumstances:
                 if sub not in known
             ),
         )
+
+    def _is(self, status: str, user: User) -> bool:
+        """Return whether the reason of the response is the status of a user."""
+        return f"user {user.login_name} is {status}" in self._reason
 
     def _client(self, client_id: str) -> Client | None:
         clients = () if self.settings is None else self.settings.clients
@@ -252,9 +257,8 @@ class Circumstances:
         known = {*client.scopes}
         if self._terms(client).issue_refresh_tokens == "offline_access":
             known.add("offline_access")
-        scopes = [
-            scope for scope in family.scopes if scope in known
-        ]  # The client can have lost some.
+        # The client can have lost some since.
+        scopes = [scope for scope in family.scopes if scope in known]
         if set(scopes) != known:
             arguments.append(f"scope={literal(' '.join(scopes))}")
         return arguments
@@ -292,7 +296,7 @@ class Circumstances:
     def _after(self, value: str, kind: str, client: Client) -> str:
         """Write what became of a token before the request. Return the value that is presented."""
         reason = self._reason
-        if "used by request" in reason or "polled" in reason:
+        if any(words in reason for words in ("used by request", "polled", "refreshed again")):
             self.repeats = 1
         elif "rotated by request" in reason:
             refresh = self._refreshed(client)
@@ -346,7 +350,7 @@ class Circumstances:
         subs = {family.sub for family in self._families()}
         for user in self.settings.users:
             name = literal(user.login_name)
-            if f"user {user.login_name} is frozen" in reason:
+            if self._is("frozen", user):
                 self.steps.append(f"oauth_server.freeze_user({name})")
             elif user.sub in subs and self._exchange.cause in ("user_deleted", "bearer_user"):
                 self.steps.append(f"oauth_server.delete_user({name})")
