@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from fake_oauth import Client, FakeOAuth, RefreshPolicy, Settings, User, faults
-from fake_oauth.families import Family, FamilyToken
+from fake_oauth.families.tree import Family, FamilyToken
+from fake_oauth.faults import Rule
 from tests.support.client import ask
 from tests.test_control import control_of, members, problems
 
 SOURCE = "MOCK_USERNAME_PASSWORD_AUTH_SOURCE_ID"
+CODE_FIELD = b'<input name="code" value="\xff">'
 START = 1_800_000_000
 ALICE, BOB = User(sub="u-alice", username="alice", password="pw"), User(sub="u-bob", username="bob")
 WEB = Client(
@@ -231,6 +233,20 @@ def test_a_code_has_the_request_that_issued_it() -> None:
         (family,) = fake.families()
         assert edges(family) == {"c1": (2, "")}
         assert (family.state, family.tokens[0].kind) == ("active", "code")
+
+
+def test_a_response_that_a_fault_made_up_has_no_code() -> None:
+    from werkzeug.test import Client as WSGIClient
+
+    fake = server(dialect="rfc", auto_login="alice")
+    fake.script(
+        Rule(faults.Status(302, location="http://[?code=%FF"), endpoint="authorize"),
+        Rule(faults.Change(lambda r: r.changed(CODE_FIELD)), endpoint="authorize"),
+    )
+    for _ in range(2):
+        WSGIClient(fake).get("/authorize?client_id=web&response_type=code")
+    (family,) = fake.families()
+    assert edges(family) == {"c1": (2, "")}, "the second request issued it"
 
 
 def test_a_device_code_is_in_the_family_of_the_user_who_allows_it() -> None:

@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from fake_oauth.control.source import call, literal, post
-from fake_oauth.families import Family
+from fake_oauth.families.tree import Family
 from fake_oauth.faults.base import Fault, Rule
 from fake_oauth.faults.responses import Change, Combined
 from fake_oauth.journal import Exchange, printable
