@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from fake_oauth.behavior.assertions import ClientAssertions
     from fake_oauth.behavior.checks import Violation
     from fake_oauth.control.api import Control
-    from fake_oauth.families import Expiry, Families
+    from fake_oauth.families.tree import Expiry, Families
 
 _ONE_PROCESS: Final = (
     "fake_oauth: this WSGI server runs several processes, and each would have its own tokens. Run "
@@ -378,14 +378,14 @@ class FakeOAuth:
         its codes and tokens, with their states, the requests that presented them, and the token
         that led to each. Its text is the tree, with one line for each token.
         """
-        from fake_oauth.families import families  # most tests look at no tree
+        from fake_oauth.families.reading import families  # most tests look at no tree
 
         return families(self._realm, self.journal, latest, tokens=tokens)
 
     @property
     def next_expiry(self) -> Expiry | None:
         """The active token that expires next: its name as `token`, and when as `at`."""
-        from fake_oauth.families import next_expiry
+        from fake_oauth.families.reading import next_expiry
 
         return next_expiry(self._realm)
 

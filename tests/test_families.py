@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
+from werkzeug.test import Client as WSGIClient
 
 from fake_oauth import Client, FakeOAuth, RefreshPolicy, Settings, User, faults
-from fake_oauth.families import Family, FamilyToken
+from fake_oauth.families.tree import Family, FamilyToken
+from fake_oauth.faults import Rule
 from tests.support.client import ask
 from tests.test_control import control_of, members, problems
 
 SOURCE = "MOCK_USERNAME_PASSWORD_AUTH_SOURCE_ID"
+CODE_FIELD = b'<input name="code" value="\xff">'
 START = 1_800_000_000
 ALICE, BOB = User(sub="u-alice", username="alice", password="pw"), User(sub="u-bob", username="bob")
 WEB = Client(
@@ -54,8 +58,6 @@ def refresh(fake: FakeOAuth, token: str | None, **form: str) -> str:
 
 def rfc(fake: FakeOAuth, path: str = "/token", **form: str) -> dict[str, Any]:
     """Send a request to a server of the dialect rfc, and return the members of the response."""
-    from werkzeug.test import Client as WSGIClient
-
     response = WSGIClient(fake).post(path, data={**SECRET, **form})
     members: dict[str, Any] = response.get_json(silent=True) or {}
     return members
@@ -220,8 +222,6 @@ def test_a_preconfigured_token_has_no_access_token_of_its_own() -> None:
 
 
 def test_a_code_has_the_request_that_issued_it() -> None:
-    from werkzeug.test import Client as WSGIClient
-
     for mode in ("query", "fragment", "form_post"):
         fake = server(dialect="rfc", auto_login="alice")
         asked = {"client_id": "web", "response_type": "code", "response_mode": mode}
@@ -231,6 +231,18 @@ def test_a_code_has_the_request_that_issued_it() -> None:
         (family,) = fake.families()
         assert edges(family) == {"c1": (2, "")}
         assert (family.state, family.tokens[0].kind) == ("active", "code")
+
+
+def test_a_response_that_a_fault_made_up_has_no_code() -> None:
+    fake = server(dialect="rfc", auto_login="alice")
+    fake.script(
+        Rule(faults.Status(302, location="http://[?code=%FF"), endpoint="authorize"),
+        Rule(faults.Change(lambda r: r.changed(CODE_FIELD)), endpoint="authorize"),
+    )
+    for _ in range(2):
+        WSGIClient(fake).get("/authorize?client_id=web&response_type=code")
+    (family,) = fake.families()
+    assert edges(family) == {"c1": (2, "")}, "the second request issued it"
 
 
 def test_a_device_code_is_in_the_family_of_the_user_who_allows_it() -> None:
@@ -297,8 +309,6 @@ def test_the_tokens_of_a_client_have_no_user() -> None:
     ids=str,
 )
 def test_tokens_of_a_lost_response_are_in_the_tree(fault: Any, *, forgets: bool) -> None:
-    import httpx
-
     with server(refresh_policy="rotate", journal_limit=1 if forgets else 1000) as fake:
         fake.script(fault)
         first = fake.issue_tokens().refresh_token
@@ -317,6 +327,18 @@ def test_tokens_of_a_lost_response_are_in_the_tree(fault: Any, *, forgets: bool)
             "r2": (1, "r1"),
             "a2": (1, "r1"),
         }
+
+
+def test_an_access_token_of_a_lost_response_has_its_request() -> None:
+    with server() as fake:
+        fake.script(faults.HangUp(after_commit=True))
+        first = fake.issue_tokens().refresh_token
+        form = {**SECRET, "grant_type": "refresh_token", "refresh_token": first}
+        with pytest.raises(httpx.TransportError):
+            httpx.post(fake.token_url, data=form)
+        (family,) = fake.families()
+        assert edges(family) == {"r1": (None, ""), "a1": (None, ""), "a2": (1, "r1")}
+        assert fake.journal[0].lost == ("alice/1 r1", "alice/1 a2")
 
 
 def test_what_the_store_has_forgotten_is_named_but_not_listed() -> None:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from base64 import b64encode
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -190,6 +191,29 @@ def a_frozen_user(server: FakeOAuth) -> None:
     token = server.issue_tokens("alice", "web").refresh_token
     server.freeze_user("alice")
     refresh(server, token)
+
+
+@scenario(users=[User(sub="u-alice", username="alice", status="locked")])
+def a_locked_user(server: FakeOAuth) -> None:
+    refresh(server, server.issue_tokens("alice", "web").refresh_token)
+
+
+@scenario(refresh_policy="okta")
+def a_replay_in_the_grace_period(server: FakeOAuth) -> None:
+    token = server.issue_tokens("alice", "web").refresh_token
+    for _ in range(2):
+        refresh(server, token)
+
+
+@scenario()
+def an_authorization_request_of_an_unknown_client(server: FakeOAuth) -> None:
+    server.replace_clients([APP])
+    an_authorization_request(server)
+
+
+@scenario(clients=[replace(WEB, enabled=False)])
+def an_authorization_request_of_a_disabled_client(server: FakeOAuth) -> None:
+    an_authorization_request(server)
 
 
 @scenario()
@@ -572,7 +596,10 @@ def a_refresh_token_for_offline_access(server: FakeOAuth) -> None:
 
 @scenario(dialect="mcp")
 def a_registration(server: FakeOAuth) -> None:
-    httpx.post(server.url_of("register"), json={"redirect_uris": [URI], "client_name": "[ü"})
+    httpx.post(
+        server.url_of("register"),
+        json={"redirect_uris": [URI], "client_name": "[ü", "software_id": "x"},
+    )
 
 
 @scenario(cors_origins=["https://app.example"])
@@ -925,28 +952,31 @@ HOSTILE: Final = [
 
 
 @needs_curl
-@pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_text_is_only_text(text: str, pytester: pytest.Pytester) -> None:
+def test_hostile_text_is_only_text(pytester: pytest.Pytester) -> None:
     texts = []
-    with FakeOAuth(SETTINGS) as server:
-        form = {"client_id": text, "client_secret": text, "grant_type": text, text: text}
-        sent: list[Callable[[], Any]] = [
-            lambda: httpx.post(server.token_url, data=form, params={text: text}),
-            lambda: httpx.post(server.token_url, data={"scope": text}, auth=("web", text)),
-            lambda: httpx.post(server.token_url, files={"client_id": (None, text)}),
-            lambda: httpx.get(f"{server.url}/{quote(text, safe='')}"),
-            lambda: with_token(server, b64encode(text.encode()).decode()),
-        ]  # fmt: skip
-        for request in sent:
-            request()
-            exchange = server.journal[-1]
-            data = exchange_data(server)
-            shell(data["curl"], pytester.path)
-            assert_same(exchange, server.journal[-1])
-            texts.append(data["pytest"])
+    for text in HOSTILE:
+        with FakeOAuth(SETTINGS) as server:
+            for request in hostile_requests(server, text):
+                request()
+                exchange = server.journal[-1]
+                data = exchange_data(server)
+                shell(data["curl"], pytester.path)
+                assert_same(exchange, server.journal[-1])
+                texts.append(data["pytest"])
     run(pytester, *texts)
     assert not (pytester.path / "canary").exists()
-    assert not (pytester.path / "o canary").exists()
+    assert not (pytester.path / " canary").exists()
+
+
+def hostile_requests(server: FakeOAuth, text: str) -> list[Callable[[], Any]]:
+    form = {"client_id": text, "client_secret": text, "grant_type": text, text: text}
+    return [
+        lambda: httpx.post(server.token_url, data=form, params={text: text}),
+        lambda: httpx.post(server.token_url, data={"scope": text}, auth=("web", text)),
+        lambda: httpx.post(server.token_url, files={"client_id": (None, text)}),
+        lambda: httpx.get(f"{server.url}/{quote(text, safe='')}"),
+        lambda: with_token(server, b64encode(text.encode()).decode()),
+    ]
 
 
 @needs_curl

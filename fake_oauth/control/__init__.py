@@ -1,15 +1,16 @@
 """The control API: tests in another process, or in another language, control a running server.
 
-api        CONTROLS, the table of what can be controlled, and the functions
-access     who may use it
-arguments  what a request passes to a function
-exchanges  the journal as data
-trees      the token families as data
-curl       an exchange as a shell command
-snippets   an exchange as a test
-source     values as Python source
-events     a stream that says when something has changed
-pages      the console, a page for people
+api            CONTROLS, the table of what can be controlled, and the functions
+access         who may use it
+arguments      what a request passes to a function
+exchanges      the journal as data
+trees          the token families as data
+curl           an exchange as a shell command
+snippets       an exchange as a test
+circumstances  the state before an exchange, for its test
+source         values as Python source
+events         a stream that says when something has changed
+pages          the console, a page for people
 """
 
 from typing import Final

@@ -26,6 +26,20 @@ def call(function: str, arguments: Iterable[str]) -> str:
     return _enclosed(f"{function}(", list(arguments), ")")
 
 
+def post(url: str, members: Mapping[str, str]) -> str:
+    """Return a request of httpx that posts a form."""
+    return call("httpx.post", [url, f"data={mapping(members)}"])
+
+
+def mapping(members: Mapping[str, str]) -> str:
+    """Return a dict of expressions."""
+    line = f"{{{', '.join(f'{name}: {value}' for name, value in members.items())}}}"
+    if len(line) <= 70 and "\n" not in line:
+        return line
+    inside = "".join(f"    {name}: {value},\n" for name, value in members.items())
+    return f"{{\n{inside}}}"
+
+
 def expression(value: Any) -> str:
     """Return the expression that makes a value: a client, a user, a policy, a fault, or data."""
     if isinstance(value, str):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from fake_oauth.control.exchanges import moment
-from fake_oauth.families import Family, FamilyToken
+from fake_oauth.families.tree import Family, FamilyToken
 from fake_oauth.provider.errors import SettingsError
 from fake_oauth.structure import Problem
 
