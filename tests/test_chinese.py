@@ -1,7 +1,8 @@
-"""The Chinese pages: their commands run in order, and print what is shown."""
+"""The Chinese pages: their code is that of the English pages, and their commands run."""
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shlex
@@ -11,6 +12,7 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from textwrap import dedent
 from urllib.parse import urlsplit
 
 import httpx
@@ -27,6 +29,41 @@ def blocks(page: str) -> Iterator[tuple[str, str]]:
     """Yield the language and the text of each fenced block, with long commands on one line."""
     for match in re.finditer(r"^```([^\n]+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
         yield match[1], match[2].replace("\\\n", "")
+
+
+def code(page: str) -> list[tuple[str, str]]:
+    """Return the blocks of a page without comments and docstrings."""
+    return [(language, without_words(language, text)) for language, text in blocks(page)]
+
+
+def without_words(language: str, text: str) -> str:
+    if language == "sh":
+        return re.sub(r" *#.*", "", text)
+    if not language.startswith("python"):
+        return text
+    module = ast.parse(dedent(text))
+    for node in ast.walk(module):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            has_docstring = ast.get_docstring(node) is not None
+            node.body = node.body[has_docstring:]
+    return ast.unparse(module)
+
+
+def test_the_code_of_the_tutorial_is_the_same_in_both_languages() -> None:
+    english, chinese = (
+        code((ROOT / "docs" / name).read_text(encoding="utf-8"))
+        for name in ("tutorial.md", "zh/tutorial.md")
+    )
+    assert len(english) > 50
+    assert chinese == english
+
+
+def test_the_code_of_the_chinese_readme_is_in_the_english_one() -> None:
+    english, chinese = (
+        code((ROOT / name).read_text(encoding="utf-8")) for name in ("README.md", "README.zh.md")
+    )
+    assert len(chinese) > 6
+    assert [block for block in chinese if block not in english] == []
 
 
 def is_shown(shown: str, output: str) -> bool:
