@@ -9,20 +9,30 @@ import shlex
 import shutil
 import subprocess
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from http import HTTPStatus
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from fake_oauth import FakeOAuth, Settings
+from fake_oauth.contract.cases import cases, select
+from fake_oauth.contract.placeholders import fill
 from fake_oauth.control import PREFIX
+from tests.support.contract import fake_target
+from tests.test_pytest_plugin import ALONE
 
 ROOT = Path(__file__).parent.parent
-STUB = (ROOT / "docs/zh/stub-server.md").read_text(encoding="utf-8")
+STUB, TOKEN = (
+    (ROOT / "docs/zh" / name).read_text(encoding="utf-8") for name in ("stub-server.md", "token.md")
+)
+# What a reader replaces in the example above a table of errors.
+MARK = "  # 换成下表中的任意一行"
 
 
 def blocks(page: str) -> Iterator[tuple[str, str]]:
@@ -67,10 +77,12 @@ def test_the_code_of_the_chinese_readme_is_in_the_english_one() -> None:
 
 
 def is_shown(shown: str, output: str) -> bool:
-    """Return whether a text shows the output; `…` leaves out a part of it."""
-    parts = shown.rstrip("\n").split("…")
-    pattern = ".*".join(re.escape(part) for part in parts)
-    return re.fullmatch(pattern, output.rstrip("\n"), re.DOTALL) is not None
+    """Return whether a text shows the output; `…` leaves out lines, or a part of a line."""
+    lines = (
+        r"(?:.*\n)*" if line == "…" else ".*".join(map(re.escape, line.split("…"))) + r"\n"
+        for line in shown.rstrip("\n").split("\n")
+    )
+    return re.fullmatch("".join(lines), output.rstrip("\r\n").replace("\r", "") + "\n") is not None
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
@@ -108,3 +120,78 @@ def test_the_controls_on_the_stub_servers_page_do_what_their_examples_ask_for() 
             example = None if body == "–" else json.loads(body.strip("`"))
             response = httpx.request(method, server.url + path, json=example)
             assert response.status_code == 200, (path, response.text)
+
+
+def in_http(first: str, headers: Mapping[str, str], body: str) -> str:
+    return "\n".join([first, *(f"{name}: {value}" for name, value in headers.items()), "", body])
+
+
+def documented() -> list[Any]:
+    """Return the request and the response of each case on the page of the token endpoint."""
+    found, request = [], ""
+    for language, text in blocks(TOKEN):
+        if language == "http":
+            request = text
+        elif language.startswith("http case="):
+            name = language.removeprefix("http case=")
+            found.append(pytest.param(name, request, text, id=name))
+            request = ""
+    return found
+
+
+@pytest.mark.parametrize(("name", "request_", "response"), documented())
+def test_a_documented_request_gets_the_response_that_is_shown(
+    name: str, request_: str, response: str
+) -> None:
+    (case,) = select([name], cases("ciam"))
+    target = fake_target()
+    with target.prepare(case) as values:
+        received = target.send(fill(case.request, values))
+    status = HTTPStatus(received.status)
+    headers = {"Content-Type": received.fields["content-type"]}
+    sent = in_http(f"HTTP/1.1 {status} {status.phrase}", headers, received.body.decode())
+    assert is_shown(response, sent), sent
+    if request_:
+        first = f"{case.request.method} {case.request.path} HTTP/1.1"
+        headers = {"Host": "localhost:8080", **case.request.headers}
+        assert request_.strip() == in_http(first, headers, (case.request.body or "").strip())
+
+
+def tables_of_errors() -> list[Any]:
+    """Return the example above each table of errors, and the rows of the table."""
+    pattern = r"^```python\n([^`]*)^```\n(?:\n[^\n]+\n)?\n\| 复现方法 [^\n]*\n[^\n]*\n((?:\|.*\n)+)"
+    found = []
+    for match in re.finditer(pattern, TOKEN, re.MULTILINE):
+        rows = re.findall(r"^\| `(.+?)` \| (.+?) \| `(.+?)` \| .+ \|$", match[2], re.MULTILINE)
+        assert len(rows) == len(match[2].splitlines())
+        (name,) = re.findall(r"def test_(\w+)", match[1])
+        found.append(pytest.param(match[1], rows, id=name))
+    assert len(found) == TOKEN.count("\n| 复现方法 |")
+    return found
+
+
+@pytest.mark.parametrize(("example", "rows"), tables_of_errors())
+def test_an_error_happens_as_its_row_says(
+    example: str, rows: list[tuple[str, str, str]], pytester: pytest.Pytester
+) -> None:
+    """Each row has the line that a reader writes into the example, and what comes of it."""
+    beginning, _, _ = example.partition(MARK)
+    setup, _, function = beginning.rpartition("\n\n\n")
+    function = function.rpartition("\n")[0]
+    tests = [setup]
+    for number, (line, response, reason) in enumerate(rows):
+        shown = re.fullmatch(r"(\d+)(?:，响应体为空| `(\w+)`(?:，`(.+)`)?)", response)
+        assert shown is not None, response
+        expected = (int(shown[1]), shown[2], shown[3], reason)
+        tests.append(
+            f"{function.replace('(oauth_server)', f'_{number}(oauth_server)')}\n"
+            f"    {line}\n"
+            "    response = httpx.post(oauth_server.token_url, data=form)\n"
+            "    body = response.json() if response.content else {}\n"
+            '    said = (body.get("error"), body.get("error_description"))\n'
+            "    reason = oauth_server.journal[-1].reason\n"
+            f"    assert (response.status_code, *said, reason) == {expected!r}\n"
+        )
+    pytester.makepyfile("\n\n".join(tests))
+    result = pytester.runpytest_inprocess("-Werror", *ALONE)
+    result.assert_outcomes(passed=len(rows))
