@@ -159,14 +159,14 @@ def test_a_documented_request_gets_the_response_that_is_shown(
 
 def tables_of_errors() -> list[Any]:
     """Return the example above each table of errors, and the rows of the table."""
-    pattern = r"^```python\n([^`]*)^```\n(?:\n[^\n]+\n)?\n\| 复现方法 [^\n]*\n[^\n]*\n((?:\|.*\n)+)"
+    pattern = r"^```python\n([^`]*)^```\n(?:\n[^\n]+\n)?\n\| 原因 [^\n]*\n[^\n]*\n((?:\|.*\n)+)"
     found = []
     for match in re.finditer(pattern, TOKEN, re.MULTILINE):
-        rows = re.findall(r"^\| `(.+?)` \| (.+?) \| `(.+?)` \| .+ \|$", match[2], re.MULTILINE)
+        rows = re.findall(r"^\| .+ \| (\d.+?) \| `(.+?)` \| `(.+)` \|$", match[2], re.MULTILINE)
         assert len(rows) == len(match[2].splitlines())
         (name,) = re.findall(r"def test_(\w+)", match[1])
         found.append(pytest.param(match[1], rows, id=name))
-    assert len(found) == TOKEN.count("\n| 复现方法 |")
+    assert len(found) == TOKEN.count("\n| 原因 |")
     return found
 
 
@@ -179,7 +179,7 @@ def test_an_error_happens_as_its_row_says(
     setup, _, function = beginning.rpartition("\n\n\n")
     function = function.rpartition("\n")[0]
     tests = [setup]
-    for number, (line, response, reason) in enumerate(rows):
+    for number, (response, reason, line) in enumerate(rows):
         shown = re.fullmatch(r"(\d+)(?:，响应体为空| `(\w+)`(?:，`(.+)`)?)", response)
         assert shown is not None, response
         expected = (int(shown[1]), shown[2], shown[3], reason)
