@@ -69,12 +69,27 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "CHANGELOG.md",
+    ROOT / "README.zh.md",
     *sorted((ROOT / "docs").glob("**/*.md")),
 ]
 # Their blocks are run by tests of their own.
 OTHERS = [ROOT / "fixtures" / "README.md", *sorted((ROOT / "examples").glob("*/README.md"))]
-README, CONTRIBUTING, CHANGELOG = (page.read_text(encoding="utf-8") for page in PAGES[:3])
-BEHAVIOR, CONTROL, DIALECT_PAGE, ENDPOINT_PAGE, FAULTS, INDEX, SERVER, SETTINGS, STUB, TESTING = (
+README, CONTRIBUTING, CHANGELOG, README_ZH = (
+    page.read_text(encoding="utf-8") for page in PAGES[:4]
+)
+(
+    BEHAVIOR,
+    CONTROL,
+    DIALECT_PAGE,
+    ENDPOINT_PAGE,
+    FAULTS,
+    INDEX,
+    SERVER,
+    SETTINGS,
+    STUB,
+    STUB_ZH,
+    TESTING,
+) = (
     (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
     for name in (
         "reference/behavior",
@@ -86,9 +101,15 @@ BEHAVIOR, CONTROL, DIALECT_PAGE, ENDPOINT_PAGE, FAULTS, INDEX, SERVER, SETTINGS,
         "reference/server",
         "reference/settings",
         "howto/stub-server",
+        "zh/stub-server",
         "reference/testing",
     )
 )
+
+
+# The README and the page of the stub server, in English and in Chinese.
+in_both_readmes = pytest.mark.parametrize("readme", [README, README_ZH], ids=["en", "zh"])
+in_both_stubs = pytest.mark.parametrize("stub", [STUB, STUB_ZH], ids=["en", "zh"])
 
 
 def found(pattern: str) -> Iterator[tuple[re.Match[str], str, str]]:
@@ -232,25 +253,29 @@ def test_an_ini_example_names_our_options(block: str, pytestconfig: pytest.Confi
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
-def test_the_readmes_curl_command_returns_the_documented_body_and_is_logged_as_shown() -> None:
-    (command,) = re.findall(r"^\$ (curl .*?[^\\])$", README, re.MULTILINE | re.DOTALL)
+@in_both_readmes
+def test_the_readmes_curl_command_returns_the_documented_body_and_is_logged_as_shown(
+    readme: str,
+) -> None:
+    (command,) = re.findall(r"^\$ (curl .*?[^\\])$", readme, re.MULTILINE | re.DOTALL)
     with FakeOAuth(Settings.documented()) as server:
         command = command.replace("http://127.0.0.1:8080", server.url).replace("\\\n", "")
         body = subprocess.run(
             shlex.split(command), check=True, capture_output=True, text=True
         ).stdout
         (heading,) = re.findall(
-            r"^\$ fake-oauth serve --doc.*\n((?:.+\n)+?)```", README, re.MULTILINE
+            r"^\$ fake-oauth serve --doc.*\n((?:.+\n)+?)```", readme, re.MULTILINE
         )
         printed = serve_heading(server).replace(server.url, "http://127.0.0.1:8080").splitlines()
         assert [line for line in heading.splitlines() if line not in (*printed, "…")] == []
-    (shown,) = re.findall(r"^\$ curl .*?(^\{.*?^\})", README, re.MULTILINE | re.DOTALL)
+    (shown,) = re.findall(r"^\$ curl .*?(^\{.*?^\})", readme, re.MULTILINE | re.DOTALL)
     pattern = ".*?".join(re.escape(part) for part in shown.split("…"))
     assert re.fullmatch(pattern, body, re.DOTALL)
-    assert f"```text\n{server.journal[0]}\n```" in README
+    assert f"```text\n{server.journal[0]}\n```" in readme
 
 
-def test_the_readmes_failure_report_is_real() -> None:
+@in_both_readmes
+def test_the_readmes_failure_report_is_real(readme: str) -> None:
     with FakeOAuth(Settings(start_time=1636449231, freeze_time=True)) as server:
         refresh_token = server.issue_tokens().refresh_token
         assert refresh_token is not None
@@ -260,7 +285,7 @@ def test_the_readmes_failure_report_is_real() -> None:
         with pytest.raises(my_app.LoggedOut):
             session.refresh()
     title = f"{' fake_oauth http://127.0.0.1:43210 ':-^83}"
-    assert f"```text\n{title}\n{server.journal}\n```" in README
+    assert f"```text\n{title}\n{server.journal}\n```" in readme
 
 
 def test_the_problems_of_a_settings_file_are_real(
@@ -363,9 +388,10 @@ def test_the_transcript_of_a_lost_response_is_real() -> None:
     assert f"```text\n{comparable(str(server.journal))}\n```" in comparable(FAULTS)
 
 
-def test_the_stub_servers_output_is_real() -> None:
+@in_both_stubs
+def test_the_stub_servers_output_is_real(stub: str) -> None:
     (shown,) = re.findall(
-        r"^\$ fake-oauth serve --seed 1\n(.*?)```", STUB, re.MULTILINE | re.DOTALL
+        r"^\$ fake-oauth serve --seed 1\n(.*?)```", stub, re.MULTILINE | re.DOTALL
     )
     client = {"client_id": "TENANT_CLIENT_ID", "client_secret": "TENANT_CLIENT_SECRET"}
     with FakeOAuth(Settings(seed=1, control=True)) as server:
@@ -509,11 +535,12 @@ def test_every_page_has_its_place_in_the_reading_order() -> None:
     assert sorted(toctrees()) == sorted(page.relative_to(ROOT).as_posix() for page in pages)
 
 
-def test_the_options_of_serve_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+@in_both_stubs
+def test_the_options_of_serve_are_listed(stub: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["serve", "--help"])
     options = re.findall(r"^  (?:-h, )?(--[\w-]+)", capsys.readouterr().out, re.MULTILINE)
-    rows = re.findall(r"^\| `(--[\w-]+)[ \w]*` \|", STUB, re.MULTILINE)
+    rows = re.findall(r"^\| `(--[\w-]+)[ \w]*` \|", stub, re.MULTILINE)
     assert rows == [option for option in options if option != "--help"]
 
 
@@ -635,9 +662,16 @@ def test_what_a_dialect_changes_is_listed(before: str, dialect: str) -> None:
     assert f"```diff\n{shown}```" in section
 
 
-def test_the_readmes_install_lines_name_what_there_is() -> None:
+@pytest.mark.parametrize(
+    ("readme", "heading", "python"),
+    [(README, "Install", "Python {} or later"), (README_ZH, "安装", "Python {} 或更高版本")],
+    ids=["en", "zh"],
+)
+def test_the_readmes_install_lines_name_what_there_is(
+    readme: str, heading: str, python: str
+) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    section = README.partition("\n## Install\n")[2].partition("\n## ")[0]
+    section = readme.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     extras = set(project["optional-dependencies"]) - {"dev", "docs"}
     assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == extras
     assert set(re.findall(r"\[(\w+)\]", section)) <= extras
@@ -645,17 +679,12 @@ def test_the_readmes_install_lines_name_what_there_is() -> None:
     runs = re.findall(r"^uvx --from (\S+) (\S+) (\w+)", section, re.MULTILINE)
     assert {run[0] for run in runs} == {".", project["name"]}
     assert {run[1] for run in runs} == set(project["scripts"])
-    assert f"Python {project['requires-python'].removeprefix('>=')} or later" in section
+    assert python.format(project["requires-python"].removeprefix(">=")) in section
 
 
 def test_the_readmes_in_both_languages_begin_with_links_to_each_other() -> None:
-    chinese = ROOT / "README.zh.md"
-    if chinese.exists():
-        for page, link in (
-            (README, "](README.zh.md)"),
-            (chinese.read_text("utf-8"), "](README.md)"),
-        ):
-            assert link in "".join(page.splitlines()[:6])
+    assert "[中文](README.zh.md)" in README.splitlines()[:3]
+    assert "[English](README.md)" in README_ZH.splitlines()[:3]
 
 
 def test_every_policy_is_described_with_its_fields_and_defaults() -> None:

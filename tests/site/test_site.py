@@ -3,6 +3,7 @@
 Run by `make docs` after the build, not with the other tests: its environment has no test tools.
 """
 
+import json
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -41,6 +42,20 @@ def test_the_site_is_built() -> None:
     assert len(PAGES) > 30
     assert (SITE / "searchindex.js").exists()
     assert (SITE / "genindex.html").exists()
+
+
+def test_the_pages_in_chinese_say_so() -> None:
+    said = {path for path in PAGES if '<html class="no-js" lang="zh-CN"' in path.read_text("utf-8")}
+    assert said == {SITE / "README.zh.html", *(SITE / "docs/zh").glob("*.html")}
+
+
+@pytest.mark.parametrize("word", ["令牌", "时钟", "轮换", "应用"])
+def test_the_search_knows_a_chinese_word(word: str) -> None:
+    text = (SITE / "searchindex.js").read_text(encoding="utf-8")
+    index = json.loads(text[text.index("{") : text.rindex("}") + 1])
+    pages = index["terms"].get(word, [])
+    found = [index["docnames"][page] for page in ([pages] if isinstance(pages, int) else pages)]
+    assert [name for name in found if name.startswith("docs/zh/")]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(SITE).as_posix())
