@@ -267,11 +267,11 @@ def test_the_filter_finds_text_errors_and_faults(
     expect(rows).to_have_text(["3", "2", "1"])
     console.get_by_text("Errors", exact=True).click()
     expect(rows).to_have_text(["3", "2"])
-    console.locator("#exchanges").get_by_text("Faults", exact=True).click()
+    console.locator("#section-exchanges").get_by_text("Faults", exact=True).click()
     expect(rows).to_have_text(["2"])
     expect(console.get_by_text("1 of 3 exchanges")).to_be_visible()
     console.get_by_text("All", exact=True).first.click()
-    filter_text = console.locator("#exchanges").get_by_label("Filter by text")
+    filter_text = console.locator("#section-exchanges").get_by_label("Filter by text")
     filter_text.fill("ROTATED alice/1")
     expect(rows).to_have_text(["1"])
     filter_text.fill("nothing of the kind")
@@ -325,7 +325,7 @@ def test_a_thousand_exchanges_and_a_hundred_users_stay_quick(
     expect(page.get_by_text("1 earlier no longer kept")).to_be_visible()
     go(page, "Users")
     expect(page.locator("#user-list tbody tr")).to_have_count(100)
-    page.locator("#users").get_by_label("Filter by text").fill("u-42")
+    page.locator("#section-users").get_by_label("Filter by text").fill("u-42")
     expect(page.locator("#user-list tbody tr")).to_have_count(1)
 
 
@@ -532,7 +532,7 @@ def test_secrets_are_hidden_until_they_are_asked_for(open_console: Open) -> None
     page = open_console("clients")
     web = page.get_by_role("row", name="web")
     expect(web).to_contain_text("Web shop")
-    expect(page.locator("#clients")).not_to_contain_text("s3cret")
+    expect(page.locator("#section-clients")).not_to_contain_text("s3cret")
     web.get_by_role("button", name="Show the secret of web").click()
     expect(web).to_contain_text("s3cret")
     expect(page.get_by_role("row", name="mobile")).to_contain_text("public")
@@ -625,7 +625,7 @@ def test_violations_name_their_requests(
     first = oauth_server.issue_tokens(client="web").refresh_token
     clients.refresh(first)
     clients.refresh(first)
-    broken = page.locator("#violations li").filter(has_text="never presented a spent token")
+    broken = page.locator("#section-violations li").filter(has_text="never presented a spent token")
     broken.get_by_role("link", name="Request 2").click()
     expect(disclosure(page, 2)).to_be_focused()
 
@@ -761,7 +761,7 @@ def test_whatever_it_shows_is_text(open_console: Open, oauth_server: FakeOAuth) 
     for section in SECTIONS:
         go(page, section.title())
         if section not in ("keys", "outbox"):
-            expect(page.locator(f"#{section}")).to_contain_text(HOSTILE)
+            expect(page.locator(f"#section-{section}")).to_contain_text(HOSTILE)
         expect(page.locator("main img, main script")).to_have_count(0)
 
 
@@ -863,7 +863,7 @@ def test_its_pictures_are_taken_for_the_docs(open_console: Open, oauth_settings:
             take(page, folder / f"console-{scheme}.png")
         take(shown("exchanges", size=(390, 700)), folder / "console-phone.png")
         take(shown("tokens", size=(1280, 980)), folder / "token-tree.png")
-        page = shown("faults", size=(1280, 970))
+        page = shown("faults", size=(1280, 990))
         page.get_by_label("code required").fill("42")
         page.get_by_role("button", name="Add to the script").click()
         expect(page.locator("[aria-invalid=true]")).to_be_visible()

@@ -629,7 +629,7 @@ function render() {
   renderServer();
   renderClock();
   renderErrors();
-  for (const name of Object.keys(SECTIONS)) byId(name).hidden = name !== section;
+  for (const name of Object.keys(SECTIONS)) byId(`section-${name}`).hidden = name !== section;
   for (const item of document.querySelectorAll("nav a")) {
     if (item.getAttribute("href") === `#${section}`) item.setAttribute("aria-current", "page");
     else item.removeAttribute("aria-current");
