@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from typing import Final
 import pytest
 
 from tests.clients.conftest import HERE, PACKAGES, node_program
+from tests.clients.test_go import GOPATH, require_go
 
 ROOT: Final = HERE.parent.parent
 PATIENCE_SECONDS: Final = 120
@@ -102,4 +104,26 @@ def test_the_tests_of_a_node_backend_pass(reader: Reader) -> None:
     with_node(reader)
     written = "".join(reader.files.values()).count("\ntest(")
     assert written == 6
-    assert f"# pass {written}\n" in reader.runs("node --test")
+    output = reader.runs("node --test")
+    # Versions of Node, and terminals, have another reporter.
+    assert re.search(rf"^(#|ℹ) pass {written}$", output, re.MULTILINE), output
+
+
+@reads("go.md")
+def test_the_tests_of_a_go_backend_pass(reader: Reader) -> None:
+    """Debian's libraries have no modules, and nothing is fetched."""
+    require_go()
+    package = reader.folder / "src" / "session"
+    package.mkdir(parents=True)
+    for name in reader.files:
+        shutil.move(reader.folder / name, package)
+    reader.folder = package
+    path = f"{package.parent.parent}{os.pathsep}{GOPATH}"
+    reader.environment |= {"GO111MODULE": "off", "GOPATH": path, "GOFLAGS": "-v"}
+    if "HOME" not in os.environ and "GOCACHE" not in os.environ:
+        reader.environment["GOCACHE"] = str(package.parent.parent / "cache")
+    written = re.findall(r"^func (Test\w+)\(t ", "".join(reader.files.values()), re.MULTILINE)
+    assert len(written) == 5
+    output = reader.runs("go test")
+    passed = re.findall(r"^--- PASS: (\w+)", output, re.MULTILINE)
+    assert sorted(passed) == sorted(written)
