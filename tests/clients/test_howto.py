@@ -17,11 +17,27 @@ from typing import Final
 
 import pytest
 
+from fake_oauth import FakeOAuth, Settings
 from tests.clients.conftest import HERE, PACKAGES, node_program
 from tests.clients.test_go import GOPATH, require_go
 
 ROOT: Final = HERE.parent.parent
 PATIENCE_SECONDS: Final = 120
+# Where Debian's packages put the libraries of Java, and those that JUnit 5 needs.
+JARS: Final = Path("/usr/share/java")
+JUNIT: Final = (
+    "apiguardian-api",
+    "junit-jupiter-api",
+    "junit-jupiter-engine",
+    "junit-platform-commons",
+    "junit-platform-console",
+    "junit-platform-engine",
+    "junit-platform-launcher",
+    "junit-platform-reporting",
+    "opentest4j",
+    "opentest4j-reporting-events",
+    "picocli",
+)
 # The ports of the pages; each is a free one here.
 PORTS: Final = ("3000", "8000", "8080", "8443")
 
@@ -65,6 +81,10 @@ class Reader:
     def runs(self, command: str) -> str:
         """Run a command of the page, and return its output."""
         assert re.search(rf"^(\$ )?{re.escape(command)}$", self.page, re.MULTILINE), command
+        return self.run(command)
+
+    def run(self, command: str) -> str:
+        """Run a command, and return its output."""
         done = subprocess.run(
             ["sh", "-ec", self.own(command)],
             check=False,
@@ -127,3 +147,64 @@ def test_the_tests_of_a_go_backend_pass(reader: Reader) -> None:
     output = reader.runs("go test")
     passed = re.findall(r"^--- PASS: (\w+)", output, re.MULTILINE)
     assert sorted(passed) == sorted(written)
+
+
+def require_java(oldest: int = 17) -> None:
+    """Skip the test without this version of Java's compiler, or a later one."""
+    if shutil.which("javac") is None:
+        pytest.skip("no Java: javac is not on PATH (apt-get install default-jdk-headless)")
+    version = subprocess.check_output(["javac", "-version"], text=True, stderr=subprocess.STDOUT)
+    found = re.search(r"javac (\d+)", version)
+    if found is None or int(found[1]) < oldest:
+        pytest.skip(f"Java {oldest} or later is needed, and this is {version.strip()}")
+
+
+@reads("java.md")
+def test_the_program_of_a_java_backend_prints_what_is_shown(reader: Reader) -> None:
+    require_java()
+    reader.runs("javac FakeOAuth.java Session.java")
+    output = reader.runs("java -cp . Refresh.java")
+    assert f"$ java -cp . Refresh.java\n{output}```" in reader.page
+
+
+@reads("java.md")
+def test_the_junit_tests_of_a_java_backend_pass(reader: Reader) -> None:
+    require_java()
+    jars = [JARS / f"{name}.jar" for name in JUNIT]
+    if missing := [jar.name for jar in jars if not jar.exists()]:
+        pytest.skip(f"no {missing[0]}: {JARS} does not have it (apt-get install junit5)")
+    classpath = f"-cp .:{':'.join(map(str, jars))}"
+    reader.run(f"javac -Xlint:all,-path,-processing,-serial -Werror {classpath} *.java")
+    launcher = "org.junit.platform.console.ConsoleLauncher --include-engine junit-jupiter"
+    output = reader.run(f"java {classpath} {launcher} --scan-classpath .")
+    assert reader.page.count("@Test\n") == 2
+    assert "2 tests successful" in output
+    # It prints the journal of a test that fails.
+    broken = reader.folder / "Session.java"
+    text = broken.read_text(encoding="utf-8")
+    broken.write_text(text.replace("invalid_grant", "invalid_grants"), encoding="utf-8")
+    reader.run(f"javac {classpath} *.java")
+    output = reader.run(f"java {classpath} {launcher} --scan-classpath . || true")
+    assert "2 tests failed" in output
+    assert "refresh token rotated by request 1" in output
+
+
+@reads("java.md")
+def test_the_discovery_document_has_the_members_that_spring_requires(reader: Reader) -> None:
+    """Those that its ClientRegistrations reads, and OpenID Connect Discovery 1.0 section 3."""
+    settings = Settings.from_toml(reader.folder / "fake.toml")
+    with FakeOAuth(settings) as server:
+        metadata = server.metadata()
+    assert metadata["issuer"] == server.issuer
+    assert "client_secret_basic" in metadata["token_endpoint_auth_methods_supported"]
+    assert "authorization_code" in metadata["grant_types_supported"]
+    assert "RS256" in metadata["id_token_signing_alg_values_supported"]
+    members = ("authorization_endpoint", "jwks_uri", "token_endpoint", "userinfo_endpoint")
+    assert [name for name in members if not metadata[name].startswith(server.issuer)] == []
+    assert metadata["subject_types_supported"]
+    properties = r"^ +(client-id|client-secret|scope): (.*)$"
+    registered = dict(re.findall(properties, reader.page, re.MULTILINE))
+    (client,) = settings.clients
+    assert registered["client-id"] == client.client_id
+    assert registered["client-secret"] == client.client_secret
+    assert set(registered["scope"].split(", ")) == set(client.scopes)
