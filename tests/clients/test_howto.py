@@ -129,6 +129,18 @@ def test_the_tests_of_a_node_backend_pass(reader: Reader) -> None:
     assert re.search(rf"^(#|ℹ) pass {written}$", output, re.MULTILINE), output
 
 
+@reads("spa.md")
+def test_the_tests_of_a_single_page_application_pass(reader: Reader) -> None:
+    with_node(reader)
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no Chromium: apt-get install chromium")
+    reader.environment |= {"CHROMIUM": chromium, "CI": "true", "NO_COLOR": "1"}
+    written = "".join(reader.files.values()).count("\ntest(")
+    assert written == 4
+    assert f"{written} passed" in reader.runs("npx playwright test")
+
+
 @reads("go.md")
 def test_the_tests_of_a_go_backend_pass(reader: Reader) -> None:
     """Debian's libraries have no modules, and nothing is fetched."""
