@@ -219,6 +219,9 @@ def test_for_tests_without_a_browser_a_user_is_logged_in_everywhere(fake: FakeOA
     assert "code" in answer(authorize(Browser(fake)))
     fake.logout()
     assert "/portal/login?" in authorize(Browser(fake)).headers["Location"]
+    assert fake.journal[-1].reason == (
+        "no user is logged in: the login page follows, which login() or auto_login skips"
+    )
 
 
 def test_a_browser_can_log_in_when_the_user_of_everywhere_is_gone(fake: FakeOAuth) -> None:

@@ -236,7 +236,8 @@ def login_for(
                 target=request.target,
             )
         if login is None or login is not everywhere or request.hinted_sub not in (None, login.sub):
-            return None, str(flaw)
+            skipped = "" if login is not None else ", which login() or auto_login skips"
+            return None, f"{flaw}: the login page follows{skipped}"
         realm.logged_in_everywhere = Login(login.sub, now)
         name = realm.users[login.sub].login_name
         return realm.logged_in_everywhere, f"{flaw}; {name} logged in again"

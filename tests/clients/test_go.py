@@ -24,15 +24,21 @@ LIBRARIES: Final = {
 }
 
 
-@pytest.fixture(scope="session")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the compiled client."""
+def require_go() -> str:
+    """Return the path of Go. Skip the test if Go or a library is not installed."""
     go = shutil.which("go")
     if go is None:
         pytest.skip("no Go: go is not on PATH (apt-get install golang-go)")
     for library, package in LIBRARIES.items():
         if not (GOPATH / "src" / library).is_dir():
             pytest.skip(f"no {library}: {GOPATH} does not have it (apt-get install {package})")
+    return go
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the compiled client."""
+    go = require_go()
     folder = tmp_path_factory.mktemp("go")
     # Debian's libraries have no modules; and nothing is fetched.
     settings = {"GO111MODULE": "off", "GOPATH": str(GOPATH), "GOFLAGS": ""}
