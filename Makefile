@@ -11,6 +11,7 @@ FOUND := $(foreach version,$(VERSIONS),$(if $(call find,$(version)),$(version)))
 # Development uses the first; a machine whose Pythons have no version in their name, its python3.
 MAIN := $(or $(firstword $(FOUND)),python3)
 ALL := $(or $(FOUND),python3)
+LAST := $(lastword $(ALL))
 python_of = $(if $(filter python3,$(1)),python3,$(call find,$(1)))
 
 BIN := .venv/$(MAIN)/bin
@@ -19,7 +20,7 @@ ARGS ?=
 # Made on the way to something else, and worth keeping.
 .PRECIOUS: .venv/%/ready .venv/clients-%/ready
 
-.PHONY: serve test check format lint types docs wheel clients fuzz fuzz-quick soak soak-quick bench clean
+.PHONY: serve test check environments format lint types docs wheel clients fuzz fuzz-quick soak soak-quick bench clean
 
 serve: .venv/serve/ready
 	.venv/serve/bin/fake-oauth serve $(ARGS)
@@ -27,8 +28,16 @@ serve: .venv/serve/ready
 test: .venv/$(MAIN)/ready
 	$(BIN)/python -m pytest $(ARGS)
 
-# The tests run with the first and the last Python; `make test-3.12` runs them with another.
-check: lint types docs coverage-$(MAIN) $(patsubst %,test-%,$(filter-out $(MAIN),$(lastword $(ALL)))) wheel clients fuzz-quick soak-quick
+# Side by side: the environments, and the gates that use one processor each. One after the other: the
+# tests, which use all of them, and the soak, which measures. The tests run with the first and the
+# last Python; `make test-3.12` runs them with another.
+check:
+	$(MAKE) --no-print-directory -j4 environments
+	$(MAKE) --no-print-directory lint types coverage-$(MAIN) $(patsubst %,test-%,$(filter-out $(MAIN),$(LAST)))
+	$(MAKE) --no-print-directory -j2 -Otarget docs wheel clients fuzz-quick
+	$(MAKE) --no-print-directory soak-quick
+
+environments: $(patsubst %,.venv/%/ready,$(sort $(MAIN) $(LAST)) docs fuzz clients-$(LAST)) tests/clients/node_modules/ready
 
 format: .venv/$(MAIN)/ready
 	$(BIN)/ruff format
@@ -68,9 +77,8 @@ wheel: .venv/$(MAIN)/ready
 	.venv/wheel/bin/python -I -m pytest -q -c tests/wheel/pytest.ini tests/wheel/test_contract.py
 	.venv/wheel/bin/python -I -m pytest -q -c tests/wheel/pytest.ini tests/wheel/test_container.py
 
-# Clients that others wrote, unmodified, with the first and the last Python; those whose tools are
-# missing are skipped.
-clients: $(sort $(MAIN:%=clients-%) $(lastword $(ALL:%=clients-%)))
+# Clients that others wrote, unmodified; those whose tools are missing are skipped.
+clients: clients-$(LAST)
 
 clients-%: .venv/clients-%/ready tests/clients/node_modules/ready
 	.venv/clients-$*/bin/python -m pytest -q -c tests/clients/pytest.ini -n auto tests/clients $(ARGS)
