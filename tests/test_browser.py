@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from inspect import getsource
+from io import StringIO
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -16,10 +19,15 @@ import httpx
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 from pytest_httpserver import HTTPServer
+from rich.console import Console
+from rich.terminal_theme import MONOKAI
+from rich.text import Text
 
 from fake_oauth import Client, FakeOAuth, Settings, User
+from tests import my_app
 from tests.support.browser import browser, needs_browser, new_context, page, playwright
 from tests.support.client import claims
+from tests.test_pytest_plugin import ALONE
 
 __all__ = ["browser", "new_context", "page", "playwright"]
 
@@ -503,3 +511,37 @@ def test_the_picture_of_an_error_is_taken_for_the_docs(
     sent = {"client_id": "spa", "redirect_uri": "http://localhost:5173/callback/"}
     url = f"{oauth_server.url}/oauth2/authorize?{urlencode(sent)}"
     take(new_context, url, "authorization-error", width=800, height=800)
+
+
+RESTORED = """
+import pytest
+from my_app import Session
+
+
+@pytest.mark.oauth_server(refresh_policy="rfc9700", freeze_time=True, start_time=1636449231)
+def test_a_restored_session_is_still_logged_in(oauth_server):
+    stored = oauth_server.issue_tokens().refresh_token
+    Session(oauth_server.token_url, stored).refresh()
+    oauth_server.clock.advance(300)
+    Session(oauth_server.token_url, stored).refresh()
+"""
+TERMINAL = (
+    "<pre style='margin: 0; padding: 20px; width: max-content; background: #0c0c0c; "
+    "color: #d9d9d9; font: 14px/1.45 monospace'>{code}</pre>"
+)
+
+
+@pictures
+def test_the_picture_of_a_failure_report_is_taken_for_the_docs(
+    page: Page, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    pytester.makepyfile(test_session=RESTORED, my_app=getsource(my_app))
+    report = pytester.runpytest_subprocess("-q", "--tb=short", "--color=yes", *ALONE)
+    terminal = Console(width=120, record=True, file=StringIO())
+    terminal.print(Text.from_ansi("\n".join(report.outlines)))
+    page.set_viewport_size({"width": 1100, "height": 700})
+    page.set_content(terminal.export_html(theme=MONOKAI, inline_styles=True, code_format=TERMINAL))
+    # pytester has its own folder.
+    folder = Path(__file__).parents[1] / os.environ["FAKE_OAUTH_SCREENSHOTS"]
+    page.locator("pre").first.screenshot(path=folder / "failure-report.png")
