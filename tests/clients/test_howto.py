@@ -12,6 +12,8 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -67,9 +69,10 @@ class Reader:
         # The package of this checkout, whatever is installed.
         programs = folder / "programs"
         programs.mkdir()
-        command = programs / "fake-oauth"
-        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m fake_oauth "$@"\n')
-        command.chmod(0o755)
+        for name, arguments in (("fake-oauth", "-m fake_oauth "), ("python", "")):
+            command = programs / name
+            command.write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments}"$@"\n')
+            command.chmod(0o755)
         self.environment["PATH"] = f"{programs}{os.pathsep}{os.environ['PATH']}"
         self.environment["PYTHONPATH"] = str(ROOT)
         self.environment["NO_PROXY"] = "*"
@@ -83,8 +86,8 @@ class Reader:
         assert re.search(rf"^(\$ )?{re.escape(command)}$", self.page, re.MULTILINE), command
         return self.run(command)
 
-    def run(self, command: str) -> str:
-        """Run a command, and return its output."""
+    def run(self, command: str, code: int = 0) -> str:
+        """Run a command that ends with this code, and return its output."""
         done = subprocess.run(
             ["sh", "-ec", self.own(command)],
             check=False,
@@ -96,9 +99,29 @@ class Reader:
             encoding="utf-8",
             timeout=PATIENCE_SECONDS,
         )
-        if done.returncode:
+        if done.returncode != code:
             pytest.fail(f"{command} ended with {done.returncode}:\n{done.stdout}", pytrace=False)
         return done.stdout
+
+    @contextmanager
+    def serving(self, command: str) -> Iterator[None]:
+        """Run `fake-oauth serve` of the page until the end of the block."""
+        assert re.search(rf"^(\$ )?{re.escape(command)}$", self.page, re.MULTILINE), command
+        if "--port" not in command:
+            command += " --port 8080"
+        with subprocess.Popen(
+            ["sh", "-c", f"exec {self.own(command)}"],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+        ) as process:
+            try:
+                assert process.stdout is not None
+                assert any("listening on" in line for line in process.stdout)
+                yield
+            finally:
+                process.kill()
 
 
 @pytest.fixture
@@ -220,3 +243,64 @@ def test_the_discovery_document_has_the_members_that_spring_requires(reader: Rea
     assert registered["client-id"] == client.client_id
     assert registered["client-secret"] == client.client_secret
     assert set(registered["scope"].split(", ")) == set(client.scopes)
+
+
+SERVE_HTTPS: Final = "fake-oauth serve --tls --ca-file ca.pem"
+JWKS: Final = "https://127.0.0.1:8080/oauth2/jwks"
+
+
+def says(reader: Reader, client: str) -> str:
+    """Return the symptom of a client that does not trust the certificate, as the page has it."""
+    (symptom,) = re.findall(
+        rf"^\| `(.*)` \| (?:.*, )?{client}(?:, .*)? \|$", reader.page, re.MULTILINE
+    )
+    return str(symptom)
+
+
+@reads("https.md")
+def test_curl_and_python_trust_the_certificate(reader: Reader) -> None:
+    with reader.serving(SERVE_HTTPS):
+        reader.runs(
+            "curl --fail --cacert ca.pem https://127.0.0.1:8080/.well-known/openid-configuration"
+        )
+        assert says(reader, "curl") in reader.run(f"curl --silent --show-error {JWKS}", code=60)
+        plain = JWKS.replace("https", "http")
+        said = reader.run(f"curl --silent --show-error {plain} || true")
+        assert re.search("Empty reply from server|Connection reset by peer", said), said
+        for variable, library in (("SSL_CERT_FILE", "httpx"), ("REQUESTS_CA_BUNDLE", "requests")):
+            code = f'import {library}; print({library}.get("{JWKS}"))'
+            assert "200" in reader.runs(f"{variable}=ca.pem python -c '{code}'")
+            assert says(reader, "Python") in reader.run(f"python -c '{code}'", code=1)
+
+
+@reads("https.md")
+def test_node_trusts_the_certificate(reader: Reader) -> None:
+    with_node(reader)
+    with reader.serving(SERVE_HTTPS):
+        assert reader.runs("NODE_EXTRA_CA_CERTS=ca.pem node check.mjs") == "200\n"
+        assert says(reader, "Node") in reader.run("node check.mjs", code=1)
+
+
+@reads("https.md")
+def test_go_trusts_the_certificate(reader: Reader) -> None:
+    require_go()
+    reader.environment |= {"GO111MODULE": "off", "GOFLAGS": ""}
+    if "HOME" not in os.environ and "GOCACHE" not in os.environ:
+        reader.environment["GOCACHE"] = str(reader.folder / "cache")
+    with reader.serving(SERVE_HTTPS):
+        assert reader.runs("go run check.go") == "200\n"
+        program = reader.folder / "check.go"
+        trusting = program.read_text(encoding="utf-8")
+        program.write_text(trusting.replace("RootCAs: pool", ""), encoding="utf-8")
+        assert reader.run("SSL_CERT_FILE=ca.pem go run check.go") == "200\n"
+        assert says(reader, "Go") in reader.run("go run check.go", code=1)
+
+
+@reads("https.md")
+def test_java_trusts_the_certificate(reader: Reader) -> None:
+    require_java()
+    with reader.serving(SERVE_HTTPS):
+        lines = re.findall(r"^\$ (keytool .*|java .*)$", reader.page, re.MULTILINE)
+        outputs = [reader.runs(line) for line in lines]
+        assert outputs[1] == "200\n"
+        assert says(reader, "Java") in reader.run("java Check.java", code=1)
