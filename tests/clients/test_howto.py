@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import httpx
 import pytest
 
 from fake_oauth import FakeOAuth, Settings
-from tests.clients.conftest import HERE, PACKAGES, node_program
+from tests.clients.conftest import HERE, PACKAGES, form_in, node_program
 from tests.clients.test_go import GOPATH, require_go
 
 ROOT: Final = HERE.parent.parent
@@ -38,6 +42,8 @@ JUNIT: Final = (
     "opentest4j-reporting-events",
     "picocli",
 )
+# It is not on everybody's PATH.
+NGINX: Final = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 # The ports of the pages; each is a free one here.
 PORTS: Final = ("3000", "8000", "8080", "8443")
 
@@ -67,9 +73,10 @@ class Reader:
         # The package of this checkout, whatever is installed.
         programs = folder / "programs"
         programs.mkdir()
-        command = programs / "fake-oauth"
-        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m fake_oauth "$@"\n')
-        command.chmod(0o755)
+        for name, arguments in (("fake-oauth", "-m fake_oauth "), ("python", "")):
+            command = programs / name
+            command.write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments}"$@"\n')
+            command.chmod(0o755)
         self.environment["PATH"] = f"{programs}{os.pathsep}{os.environ['PATH']}"
         self.environment["PYTHONPATH"] = str(ROOT)
         self.environment["NO_PROXY"] = "*"
@@ -83,8 +90,8 @@ class Reader:
         assert re.search(rf"^(\$ )?{re.escape(command)}$", self.page, re.MULTILINE), command
         return self.run(command)
 
-    def run(self, command: str) -> str:
-        """Run a command, and return its output."""
+    def run(self, command: str, code: int = 0) -> str:
+        """Run a command that ends with this code, and return its output."""
         done = subprocess.run(
             ["sh", "-ec", self.own(command)],
             check=False,
@@ -96,9 +103,30 @@ class Reader:
             encoding="utf-8",
             timeout=PATIENCE_SECONDS,
         )
-        if done.returncode:
+        if done.returncode != code:
             pytest.fail(f"{command} ended with {done.returncode}:\n{done.stdout}", pytrace=False)
         return done.stdout
+
+    @contextmanager
+    def serving(self, command: str) -> Iterator[str]:
+        """Run `fake-oauth serve` of the page, and yield what it prints first."""
+        assert re.search(rf"^(\$ )?{re.escape(command)}$", self.page, re.MULTILINE), command
+        if "--port" not in command:
+            command += " --port 8080"
+        with subprocess.Popen(
+            shlex.split(self.own(command)),
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+        ) as process:
+            try:
+                assert process.stdout is not None
+                heading = "".join(iter(process.stdout.readline, "Press Ctrl-C to stop.\n"))
+                assert process.poll() is None, heading
+                yield heading
+            finally:
+                process.kill()
 
 
 @pytest.fixture
@@ -220,3 +248,238 @@ def test_the_discovery_document_has_the_members_that_spring_requires(reader: Rea
     assert registered["client-id"] == client.client_id
     assert registered["client-secret"] == client.client_secret
     assert set(registered["scope"].split(", ")) == set(client.scopes)
+
+
+SERVE_HTTPS: Final = "fake-oauth serve --tls --ca-file ca.pem"
+JWKS: Final = "https://127.0.0.1:8080/oauth2/jwks"
+
+
+def says(reader: Reader, client: str) -> str:
+    """Return the symptom of a client that does not trust the certificate, as the page has it."""
+    (symptom,) = re.findall(
+        rf"^\| `(.*)` \| (?:.*, )?{client}(?:, .*)? \|$", reader.page, re.MULTILINE
+    )
+    return str(symptom)
+
+
+@reads("https.md")
+def test_curl_and_python_trust_the_certificate(reader: Reader) -> None:
+    with reader.serving(SERVE_HTTPS):
+        reader.runs(
+            "curl --fail --cacert ca.pem https://127.0.0.1:8080/.well-known/openid-configuration"
+        )
+        assert says(reader, "curl") in reader.run(f"curl --silent --show-error {JWKS}", code=60)
+        plain = JWKS.replace("https", "http")
+        said = reader.run(f"curl --silent --show-error {plain} || true")
+        assert re.search("Empty reply from server|Connection reset by peer", said), said
+        for variable, library in (("SSL_CERT_FILE", "httpx"), ("REQUESTS_CA_BUNDLE", "requests")):
+            code = f'import {library}; print({library}.get("{JWKS}"))'
+            assert "200" in reader.runs(f"{variable}=ca.pem python -c '{code}'")
+            assert says(reader, "Python") in reader.run(f"python -c '{code}'", code=1)
+
+
+@reads("https.md")
+def test_node_trusts_the_certificate(reader: Reader) -> None:
+    with_node(reader)
+    with reader.serving(SERVE_HTTPS):
+        assert reader.runs("NODE_EXTRA_CA_CERTS=ca.pem node check.mjs") == "200\n"
+        assert says(reader, "Node") in reader.run("node check.mjs", code=1)
+
+
+@reads("https.md")
+def test_go_trusts_the_certificate(reader: Reader) -> None:
+    require_go()
+    reader.environment |= {"GO111MODULE": "off", "GOFLAGS": ""}
+    if "HOME" not in os.environ and "GOCACHE" not in os.environ:
+        reader.environment["GOCACHE"] = str(reader.folder / "cache")
+    with reader.serving(SERVE_HTTPS):
+        assert reader.runs("go run check.go") == "200\n"
+        program = reader.folder / "check.go"
+        trusting = program.read_text(encoding="utf-8")
+        program.write_text(trusting.replace("RootCAs: pool", ""), encoding="utf-8")
+        assert reader.run("SSL_CERT_FILE=ca.pem go run check.go") == "200\n"
+        assert says(reader, "Go") in reader.run("go run check.go", code=1)
+
+
+@reads("https.md")
+def test_java_trusts_the_certificate(reader: Reader) -> None:
+    require_java()
+    with reader.serving(SERVE_HTTPS):
+        lines = re.findall(r"^\$ (keytool .*|java .*)$", reader.page, re.MULTILINE)
+        outputs = [reader.runs(line) for line in lines]
+        assert outputs[1] == "200\n"
+        assert says(reader, "Java") in reader.run("java Check.java", code=1)
+
+
+# Around the file of a page: nothing outside of the folder, and no process besides this one.
+NGINX_CONF: Final = """
+daemon off; master_process off; pid nginx.pid; error_log stderr;
+events {}
+http {
+    access_log off;
+    client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3;
+    uwsgi_temp_path t4; scgi_temp_path t5;
+    include %s;
+}
+"""
+
+
+@contextmanager
+def nginx(reader: Reader, configuration: str, port: str) -> Iterator[None]:
+    """Run nginx with a file of the page, which listens on a port of the page."""
+    if NGINX is None:
+        pytest.skip("no nginx: apt-get install nginx")
+    path = reader.folder / "nginx.conf"
+    path.write_text(NGINX_CONF % configuration, encoding="utf-8")
+    command = [NGINX, "-p", str(reader.folder), "-c", str(path), "-e", "stderr"]
+    with subprocess.Popen(command, cwd=reader.folder) as process:
+        try:
+            while process.poll() is None:
+                try:
+                    socket.create_connection(("127.0.0.1", int(reader.ports[port]))).close()
+                except ConnectionRefusedError:
+                    continue
+                break
+            assert process.poll() is None, "nginx ended early"
+            yield
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("slash", ["", "/"], ids=["kept", "removed"])
+@reads("proxy.md")
+def test_a_path_is_served_behind_a_proxy(reader: Reader, slash: str, browser: httpx.Client) -> None:
+    """The proxy keeps the path of the issuer, or removes it."""
+    configuration = reader.folder / "path.conf"
+    text = re.sub(r"(proxy_pass http://[^;]*)", rf"\1{slash}", reader.files["path.conf"])
+    configuration.write_text(text, encoding="utf-8")
+    command = "fake-oauth serve --dialect rfc --issuer http://localhost:8000/auth"
+    with reader.serving(command), nginx(reader, "path.conf", "8000"):
+        output = reader.runs("curl -s http://localhost:8000/auth/.well-known/openid-configuration")
+        (shown,) = re.findall(r"^({.*),…$", reader.page, re.MULTILINE)
+        assert output.startswith(reader.own(shown))
+        issuer = reader.own("http://localhost:8000/auth")
+        # What the page says of these headers.
+        forged = {"Host": "evil.example", "X-Forwarded-Prefix": "/evil"}
+        forged |= {"X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example"}
+        forged["X-Forwarded-Proto"] = "https"
+        document = f"{issuer}/.well-known/openid-configuration"
+        assert browser.get(document, headers=forged).text == output
+        query = {"response_type": "code", "client_id": "TENANT_CLIENT_ID", "scope": "openid"}
+        query["redirect_uri"] = "https://example.com/callback"
+        login = browser.get(f"{issuer}/authorize", params=query).headers["Location"]
+        login_url = httpx.URL(issuer).join(login)
+        form = form_in(browser.get(login_url).raise_for_status().text)
+        target = login_url.join(form["url"])
+        assert target.path == "/auth/login"
+        chosen = {**form["fields"], "sub": "MOCK_USERNAME"}
+        back = browser.post(target, data=chosen).headers["Location"]
+        assert httpx.URL(back).host == "example.com"
+        assert "code" in httpx.URL(back).params
+        for path in ("/_fake/", "/auth/_fake/"):
+            assert browser.get(httpx.URL(issuer).join(path)).status_code == 404
+
+
+@reads("proxy.md")
+def test_the_metadata_of_rfc_8414_are_outside_of_the_path(reader: Reader) -> None:
+    (location,) = re.findall(
+        r"^```nginx\n(location .*?)^```", reader.page, re.MULTILINE | re.DOTALL
+    )
+    configuration = reader.folder / "path.conf"
+    text = reader.files["path.conf"].replace("location /auth/ {", f"{location}location /auth/ {{")
+    configuration.write_text(reader.own(text), encoding="utf-8")
+    command = "fake-oauth serve --dialect rfc --issuer http://localhost:8000/auth"
+    with reader.serving(command), nginx(reader, "path.conf", "8000"):
+        url = "http://localhost:8000/.well-known/oauth-authorization-server/auth"
+        assert reader.own('"issuer":"http://localhost:8000/auth"') in reader.run(f"curl -s {url}")
+
+
+@reads("proxy.md")
+def test_the_port_in_an_issuer_is_the_server_s(reader: Reader) -> None:
+    with reader.serving("fake-oauth serve --port 0 --issuer http://fake.test:{port}") as heading:
+        (port,) = re.findall(r"listening on http://127\.0\.0\.1:(\d+)$", heading, re.MULTILINE)
+        assert f"  issuer http://fake.test:{port}\n" in heading
+
+
+@reads("proxy.md")
+def test_a_proxy_terminates_tls(reader: Reader) -> None:
+    (certificate,) = re.findall(r"^openssl .*$", reader.page, re.MULTILINE)
+    reader.runs(certificate)
+    command = "fake-oauth serve --dialect rfc --issuer https://localhost:8443"
+    with reader.serving(command), nginx(reader, "tls.conf", "8443"):
+        url = "https://localhost:8443/.well-known/openid-configuration"
+        output = reader.run(f"curl -s --fail --cacert cert.pem {url}")
+        assert reader.own('"issuer":"https://localhost:8443"') in output
+
+
+SERVE_FILE: Final = "fake-oauth serve --settings fake.toml"
+
+
+def journal(reader: Reader) -> list[tuple[int, str | None]]:
+    """Return the status and the reason of each exchange with the server itself."""
+    url = reader.own("http://127.0.0.1:8080/_fake/journal")
+    exchanges = httpx.get(url, trust_env=False).json()["exchanges"]
+    return [(exchange["status"], exchange["reason"]) for exchange in exchanges]
+
+
+@reads("proxy.md")
+def test_a_proxy_loses_a_response(reader: Reader) -> None:
+    first, second = re.findall(r"^\$ (curl .*/token .*)$", reader.page, re.MULTILINE)
+    assert first == second
+    with reader.serving(SERVE_FILE), nginx(reader, "drops.conf", "8000"):
+        lost = reader.run(f"{first} -sS", code=52)
+        assert f"{lost}$ curl" in reader.page
+        (shown,) = re.findall(r'^({"error":.*)…$', reader.page, re.MULTILINE)
+        assert reader.run(f"{second} -s").startswith(shown)
+        (_, was_lost), (_, refused) = journal(reader)
+        assert "the response was lost" in str(was_lost)
+        assert refused == "refresh token rotated by request 1"
+
+
+@reads("proxy.md")
+def test_a_proxy_sends_a_request_twice(reader: Reader) -> None:
+    """Without `non_idempotent`, it does not."""
+    command, _ = re.findall(r"^\$ (curl .*/token .*)$", reader.page, re.MULTILINE)
+    with reader.serving(SERVE_FILE), nginx(reader, "retries.conf", "8000"):
+        assert "invalid_grant" in reader.run(f"{command} -s")
+        reasons = [reason for _, reason in journal(reader)]
+        assert len(reasons) == 2
+        assert f"`{reasons[1]}`" in reader.page
+    configuration = reader.folder / "retries.conf"
+    text = configuration.read_text(encoding="utf-8")
+    configuration.write_text(text.replace(" non_idempotent", ""), encoding="utf-8")
+    with reader.serving(SERVE_FILE), nginx(reader, "retries.conf", "8000"):
+        assert "504" in reader.run(f"{command} -s")
+        assert len(journal(reader)) == 1
+
+
+BEHIND_NGINX: Final = {
+    "HangUp(after_commit=True)": {"fault": "HangUp", "after_commit": True},
+    "Reset(after_commit=True)": {"fault": "Reset", "after_commit": True},
+    "Hang(after_commit=True)": {"fault": "Hang", "after_commit": True},
+    "Truncated(at=20)": {"fault": "Truncated", "at": 20},
+    "Status(503)": {"fault": "Status", "code": 503},
+    "Down()": {"fault": "Down", "seconds": 60},
+}
+
+
+@reads("proxy.md")
+def test_a_proxy_changes_what_a_client_sees_of_a_fault(reader: Reader) -> None:
+    rows = re.findall(r"^\| (`\w+\(.*\)`) \| (\d{3}),? ?(.*) \|$", reader.page, re.MULTILINE)
+    described = {name: row[1:] for row in rows for name in re.findall(r"`(.*?)`", row[0])}
+    assert list(described) == list(BEHIND_NGINX)
+    passes = reader.files["drops.conf"].replace("error_page", "# error_page")
+    (reader.folder / "drops.conf").write_text(passes, encoding="utf-8")
+    command, _ = re.findall(r"^\$ (curl .*/token .*)$", reader.page, re.MULTILINE)
+    with reader.serving(SERVE_FILE), nginx(reader, "drops.conf", "8000"):
+        for name, fault in BEHIND_NGINX.items():
+            status, what = described[name]
+            control = reader.own("http://127.0.0.1:8080/_fake/")
+            httpx.post(f"{control}reset", json={}, trust_env=False).raise_for_status()
+            script = {"faults": [fault]}
+            httpx.put(f"{control}faults", json=script, trust_env=False).raise_for_status()
+            output = reader.run(f"{command} -s -w '%{{http_code}} %{{exitcode}}' || true")
+            # curl's code for a response that is shorter than it says.
+            code = 18 if "closes too early" in what else 0
+            assert output.endswith(f"{status} {code}"), name
+            assert ("<html>" in output) == (status in ("502", "504")), name
