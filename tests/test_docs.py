@@ -514,6 +514,16 @@ def test_the_defaults_in_the_tables_are_true(kind: Any) -> None:
             assert rows[field.name] == shown(field.default), field.name
 
 
+def test_the_default_client_and_user_are_shown_as_they_are() -> None:
+    section = SETTINGS.partition("\n### The default client and the default user\n")[2]
+    text = section.partition("```toml\n")[2].partition("```")[0]
+    data = tomllib.loads(text)
+    assert set(data) == {"clients", "users", "refresh_tokens", "auth_sources"}
+    settings = Settings.from_mapping(data)
+    for name in data:
+        assert list(getattr(settings, name)) == list(getattr(Settings(), name))
+
+
 def test_the_kinds_of_ids_are_listed() -> None:
     section = SETTINGS.partition("\n## Ids\n")[2].partition("\n#")[0]
     cells = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
