@@ -228,8 +228,8 @@ def test_a_recipe_is_short_and_catches_a_naive_client(
     assert not re.search(r"^E +(Type|Attribute|Name|Import)Error", output, re.MULTILINE), output
 
 
-def test_there_are_recipes_for_the_eight_cases() -> None:
-    assert len(RECIPES) == 9, "the lost response has two"
+def test_there_are_recipes_for_the_nine_cases() -> None:
+    assert len(RECIPES) == 10, "the lost response has two"
 
 
 @pytest.mark.parametrize("block", blocks("toml"))
