@@ -228,8 +228,8 @@ def test_a_recipe_is_short_and_catches_a_naive_client(
     assert not re.search(r"^E +(Type|Attribute|Name|Import)Error", output, re.MULTILINE), output
 
 
-def test_there_are_recipes_for_the_eight_cases() -> None:
-    assert len(RECIPES) == 9, "the lost response has two"
+def test_there_are_recipes_for_the_nine_cases() -> None:
+    assert len(RECIPES) == 10, "the lost response has two"
 
 
 @pytest.mark.parametrize("block", blocks("toml"))
@@ -512,6 +512,16 @@ def test_the_defaults_in_the_tables_are_true(kind: Any) -> None:
         plain = field.default is not MISSING and not isinstance(field.default, tuple)
         if plain and field.name in rows:
             assert rows[field.name] == shown(field.default), field.name
+
+
+def test_the_default_client_and_user_are_shown_as_they_are() -> None:
+    section = SETTINGS.partition("\n### The default client and the default user\n")[2]
+    text = section.partition("```toml\n")[2].partition("```")[0]
+    data = tomllib.loads(text)
+    assert set(data) == {"clients", "users", "refresh_tokens", "auth_sources"}
+    settings = Settings.from_mapping(data)
+    for name in data:
+        assert list(getattr(settings, name)) == list(getattr(Settings(), name))
 
 
 def test_the_kinds_of_ids_are_listed() -> None:
