@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import shlex
 import signal
 import socket
+import subprocess
+import sys
 import webbrowser
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
 from queue import SimpleQueue
+from typing import IO
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -167,7 +172,11 @@ def test_a_settings_file_is_served(tmp_path: Path) -> None:
     assert code == 0
 
 
-def test_it_serves_on_when_nobody_reads_its_lines_any_more() -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_it_serves_on_when_nobody_reads_its_lines_any_more(
+    unbuffered: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     with stub() as running:
         assert running.process.stdout is not None
         running.process.stdout.close()
@@ -175,6 +184,62 @@ def test_it_serves_on_when_nobody_reads_its_lines_any_more() -> None:
         running.refresh()
         running.process.send_signal(signal.SIGTERM)
         assert running.process.wait(timeout=30) == 0
+
+
+@contextmanager
+def closed_pipe() -> Iterator[IO[bytes]]:
+    """Yield a pipe that its reader has closed."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as closed:
+        yield closed
+
+
+def printed_into(output: IO[bytes], *arguments: str, buffered: bool) -> tuple[int, str]:
+    """Return the exit code and the messages of a command whose output goes into a file."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "fake_oauth", *arguments],
+        stdout=output,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "" if buffered else "1"},
+        text=True,
+        check=False,
+    )
+    return ended.returncode, ended.stderr
+
+
+@pytest.mark.parametrize("buffered", [True, False])
+@pytest.mark.parametrize("command", ["explain", "schema", "openapi", "completion bash"])
+def test_it_ends_silently_when_the_reader_closes_the_pipe(command: str, *, buffered: bool) -> None:
+    """`fake-oauth … | head -1`: a shell reports 141 for a program that SIGPIPE ended."""
+    with closed_pipe() as closed:
+        assert printed_into(closed, *command.split(), buffered=buffered) == (141, "")
+
+
+def test_help_and_the_table_of_check_end_silently_too() -> None:
+    with closed_pipe() as closed, FakeOAuth(Settings(control=True)) as server:
+        assert printed_into(closed, "--help", buffered=True) == (141, "")
+        assert printed_into(closed, "check", server.url, buffered=True) == (141, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_one_clear_line() -> None:
+    message = "fake-oauth: No space left on device\n"
+    with Path("/dev/full").open("wb") as full:
+        assert printed_into(full, "explain", buffered=True) == (2, message)
+        assert printed_into(full, "explain", buffered=False) == (2, message)
+
+
+def test_an_error_is_shown_although_the_output_is_closed() -> None:
+    with closed_pipe() as closed:
+        code, err = printed_into(closed, "explain", "xyzzy", buffered=True)
+    assert code == 2
+    assert "neither a known name nor a file" in err
+
+
+def test_it_can_run_without_any_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    assert main(["explain"]) == 0
 
 
 def test_a_wrong_file_gets_all_its_problems_at_once_and_nothing_is_started(

@@ -545,6 +545,13 @@ def test_tokens_can_be_issued_without_a_login(fake: FakeOAuth, control: Control)
     )
     assert claims(tokens["access_token"])["sub"] == "u-bob"
     assert refresh(fake, tokens["refresh_token"], "app").status_code == 200
+    # A member that does not apply is left out, as in a token response.
+    assert set(tokens) == {
+        *("access_token", "refresh_token", "scope", "id_token", "token_type", "expires_in")
+    }
+    without = members(control("POST", "/tokens", {"user": "bob", "client": "app", "scope": ""}))
+    assert "id_token" not in without
+    assert None not in without.values()
     default = members(control("POST", "/tokens"))
     assert claims(default["access_token"])["sub"] == "u-alice"
     response = control("POST", "/tokens", {"client": "nobody"})

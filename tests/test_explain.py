@@ -10,12 +10,14 @@ import re
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from time import process_time
 from typing import Any, get_args
 
+import httpx
 import pytest
 
 import fake_oauth
-from fake_oauth import FakeOAuth, Settings, faults
+from fake_oauth import Client, FakeOAuth, Settings, faults
 from fake_oauth.__main__ import main
 from fake_oauth.dialects import DIALECTS
 from fake_oauth.explain import pasted
@@ -24,6 +26,7 @@ from fake_oauth.explain.codes import CODES
 from fake_oauth.explain.moments import duration
 from fake_oauth.explain.names import NAMES
 from fake_oauth.explain.page import Section, layout
+from fake_oauth.explain.recorded import RecordedJournal
 from fake_oauth.provider.errors import Cause
 from fake_oauth.provider.keys import shipped_key
 from fake_oauth.provider.tokens import encode
@@ -243,22 +246,45 @@ def test_a_jwt_can_be_a_file_or_the_argument(
         ("e30.e30", "It has 2 segments."),
         ("eyJhbGciOiJkaXIifQ.a.b.c.d", "An encrypted JWT (JWE, RFC 7516): five segments"),
         ("2YotnFZFEjr1zCsicMWpAA", "It has no dot: it is opaque."),
-        ("", "there is no text."),
-        ("two words of prose, and more", "it is neither a JSON object, nor an HTTP response"),
-        ("<html>", "it is HTML or XML"),
-        ("{'a': 1}", "it is not JSON: Expecting property name enclosed in double quotes at line 1"),
-        ('{"a": 1', "it is not JSON: Expecting ',' delimiter at line 1, column 8."),
-        ("[1]", "it is JSON, but not an object"),
-        ('{"a": ' * 100_000, "nested too deeply"),
-        ('{"a": ' + "1" * 5000 + "}", "a number with too many digits"),
-        ("error {oops}", "it is neither a JSON object"),
-        ("http://[x?error=a", "it is neither a JSON object"),
     ],
 )
 def test_what_is_not_a_token_is_said_with_the_reason(
     text: str, shown: str, explain: Callable[..., str]
 ) -> None:
     assert shown in " ".join(explain(text).split())
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "there is no text; expected a JSON object, an HTTP"),
+        ("two words of prose, and more", "it has none of the forms that are known; expected"),
+        ("<html>", "it is HTML or XML"),
+        ("{'a': 1}", "it is not JSON: Expecting property name enclosed in double quotes at line 1"),
+        ('{"a": 1', "it is not JSON: Expecting ',' delimiter at line 1, column 8;"),
+        ("[1]", "it is JSON, but not an object"),
+        ('{"a": ' * 100_000, "nested too deeply"),
+        ('{"a": ' + "1" * 5000 + "}", "a number with too many digits"),
+        ("error {oops}", "it has none of the forms"),
+        ("http://[x?error=a", "it has none of the forms"),
+    ],
+)
+def test_what_is_not_understood_is_an_error_that_says_what_is_accepted(
+    text: str, problem: str, explain: Callable[..., str]
+) -> None:
+    err = explain(text, code=2)
+    assert err.startswith("fake-oauth: explain: not understood: ")
+    assert problem in err
+    assert err.endswith("a token, or lines of the server's log\n")
+    assert len(err.splitlines()) == 1
+
+
+def test_a_response_whose_body_is_not_understood_is_still_explained(
+    explain: Callable[..., str],
+) -> None:
+    out = explain(http("503 x", body="<html>"))
+    assert "wait, retry a few times" in out
+    assert "Its body is not understood\n  it is HTML or XML" in out
 
 
 def test_padding_is_pointed_out(explain: Callable[..., str]) -> None:
@@ -625,7 +651,229 @@ def test_a_person_at_a_terminal_is_told_what_to_do(
     monkeypatch.setattr(stdin, "isatty", lambda: True, raising=False)
     monkeypatch.setattr("sys.stdin", stdin)
     assert main(["explain", "-"]) == 0
-    assert "Paste a response or a token" in capsys.readouterr().err
+    assert "a token, or a line of the log, then press Enter" in capsys.readouterr().err
+
+
+# The journal of a running fake
+
+
+@pytest.fixture(scope="module")
+def refusing() -> Iterator[FakeOAuth]:
+    """Return a server that has refused requests in several ways."""
+    web = Client(client_id="web", client_secret="s", redirect_uris=("http://a.example/cb",))
+    settings = Settings(dialect="rfc", control=True, freeze_time=True, clients=[web])
+    with FakeOAuth(settings) as fake:
+        token = str(fake.issue_tokens().refresh_token)
+        fake.expire(token)
+        for value in ("unknown", token, "later"):
+            refreshed(fake, value)
+        httpx.get(fake.url_of("userinfo"))
+        httpx.get(fake.url_of("userinfo"), headers={"Authorization": "Bearer SECRET"})
+        query = {"client_id": "web", "response_type": "code", "prompt": "none"}
+        httpx.get(fake.url_of("authorize"), params=query)
+        fake.script(faults.Refuse("invalid_scope"), faults.Status(503))
+        refreshed(fake, "x")
+        refreshed(fake, "x")
+        yield fake
+
+
+def refreshed(fake: FakeOAuth, token: str) -> httpx.Response:
+    form = {"grant_type": "refresh_token", "refresh_token": token, "client_id": "web"}
+    return httpx.post(fake.url_of("token"), data={**form, "client_secret": "s"})
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            '{"error": "invalid_grant"}',
+            "Here: request 3 was refused, because refresh token unknown line #3 ",
+        ),
+        (
+            '{"error": "invalid_grant"}',
+            "cause refresh_token_unknown: this server did not issue the refresh token, or was",
+        ),
+        ('HTTP/1.1 400 x\n\n{"error": "invalid_grant"}', "Here: request 3 was refused"),
+        (
+            'HTTP/1.1 401 x\n\n{"error": "invalid_grant"}',
+            "Here: none of the latest 8 exchanges of {url} has invalid_grant and status 401 The",
+        ),
+        ('{"error": "invalid_target"}', "latest 8 exchanges of {url} has invalid_target The"),
+        ('{"error": "of_nobody"}', "latest 8 exchanges of {url} has of_nobody The response"),
+        (
+            "HTTP/1.1 401 x\nWWW-Authenticate: Bearer realm=x\n\n",
+            "Here: request 4 was refused, because no bearer token",
+        ),
+        (
+            'HTTP/1.1 401 x\nWWW-Authenticate: Bearer error="invalid_token"\n\n',
+            "Here: request 5 was refused, because not an access token of this server",
+        ),
+        ("http://a.example/cb?error=login_required", "Here: request 6 was refused, because "),
+        (
+            '{"error": "invalid_scope"}',
+            "request 7 was refused, because the script says so: step 1 Refuse('invalid_scope')",
+        ),
+        ('{"error": "invalid_scope"}', "cause scripted: a fault of the script fault step 1"),
+        (
+            "HTTP/1.1 503 x\n\n<html>",
+            "request 8 was refused, because the script says so: step 2 Status(503)",
+        ),
+        ("HTTP/1.1 502 x\n\n", "8 exchanges of {url} has no error code and status 502 The"),
+    ],
+)
+def test_a_refusal_begins_with_the_request_that_the_server_refused(
+    text: str, shown: str, explain: Callable[..., str], refusing: FakeOAuth
+) -> None:
+    out = explain(text, "--server", refusing.url)
+    assert shown.replace("{url}", refusing.url) in " ".join(out.split())
+    assert out.startswith("Here: ")
+    assert "SECRET" not in out
+
+
+def test_a_known_cause_makes_the_list_of_causes_superfluous(
+    explain: Callable[..., str], refusing: FakeOAuth
+) -> None:
+    text = '{"error": "invalid_grant"}'
+    assert "Causes that this server knows" in explain(text)
+    out = explain(text, "--server", refusing.url)
+    assert "Causes that this server knows" not in out
+    assert "fake-oauth explain invalid_grant, for its other causes" in out
+    text = '{"error": "invalid_target"}'
+    assert "Causes that this server knows" in explain(text, "--server", refusing.url)
+
+
+def test_a_response_of_success_is_not_looked_for(
+    explain: Callable[..., str], refusing: FakeOAuth
+) -> None:
+    for text in ('{"active": true}', "HTTP/1.1 302 x", '{"error": 1}'):
+        assert "Here" not in explain(text, "--server", refusing.url)
+
+
+def test_a_refusal_with_a_scripted_challenge_is_found(
+    explain: Callable[..., str], server: FakeOAuth
+) -> None:
+    server.script(faults.Rule(faults.Refuse("insufficient_scope"), endpoint="userinfo"))
+    response = httpx.get(server.url_of("userinfo"), headers={"Authorization": "Bearer x"})
+    challenge = f"WWW-Authenticate: {response.headers['WWW-Authenticate']}"
+    out = explain(http(f"{response.status_code} x", challenge), "--server", server.url)
+    assert "was refused, because the script says so: step" in " ".join(out.split())
+
+
+def test_what_another_server_sends_as_its_journal_is_not_relied_on() -> None:
+    odd = {"number": "x", "line": "\x1b[2J", "status": "400", "error": 5, "cause": "of nobody"}
+    journal = RecordedJournal.read("http://x", {"exchanges": [odd, 1, {}]})
+    assert [one.number for one in journal.exchanges] == [0, 0]
+    out = layout([journal.exchanges[0].section()])
+    assert out == "Here: request 0 was refused\n  line  \\x1b[2J"
+    assert journal.latest("invalid_grant", None, ()) is None
+    assert RecordedJournal.read("http://x", {"exchanges": 1}).exchanges == []
+
+
+def test_a_journal_with_long_lines_is_read(explain: Callable[..., str]) -> None:
+    web = Client(client_id="web", client_secret="s")
+    with FakeOAuth(Settings(dialect="rfc", control=True, clients=[web])) as fake:
+        for _ in range(20):
+            form = {"grant_type": "x", "scope": "s" * 20_000, "client_id": "web"}
+            response = httpx.post(fake.url_of("token"), data={**form, "client_secret": "s"})
+        out = explain(response.text, "--server", fake.url)
+    assert out.startswith("Here: request 20 was refused, because ")
+
+
+# Lines of the log
+
+
+LINE = (
+    "#8 11:20:01 POST /oauth2/token -> 400 invalid_grant [refresh_token, web] refresh token "
+    "expired 1 s ago; refresh_token=alice/1 r1 client_secret=***"
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        (
+            LINE,
+            "Request 8 was refused (invalid_grant, status 400), because refresh token expired 1 s "
+            "ago The cause is not in a line With --server URL,",
+        ),
+        (LINE, "invalid_grant: an OAuth error code"),
+        (LINE, "refresh_token_expired the refresh token has expired"),
+        (f"fake-1  | {LINE}", "Request 8 was refused (invalid_grant"),
+        (f"\x1b[31mE       {LINE}\x1b[0m", "Request 8 was refused (invalid_grant"),
+        (f"[api] {LINE}", "Request 8 was refused (invalid_grant"),
+        (
+            "#1 00:00:00 GET /userinfo -> 400 no bearer token",
+            "Request 1 was refused (status 400), because no bearer token The cause",
+        ),
+        (
+            "#2 00:00:00 POST /t -> 401 invalid_client [web] client_secret does not match; it does "
+            "without form-urldecoding; issued a/1 r1; bearer=x",
+            "because client_secret does not match; it does without form-urldecoding The cause",
+        ),
+        (
+            "#3 00:00:00 POST /t -> 400 of_mine [w[b]] {step 1 Refuse('of_mine', members={'a': 1})}"
+            " scripted; scope=a",
+            "Request 3 was refused (of_mine, status 400), because the script says so: step 1 "
+            "Refuse('of_mine', members={'a': 1}) The cause",
+        ),
+        ("#3 00:00:00 POST /t -> 400 of_mine {step 1 Refuse('x')}", "error code that is not known"),
+        ("#4 00:00:00 POST /t -> no response {always Reset()} scripted", "Request 4 got no respo"),
+        ("#5 00:00:00 POST /t -> 500", "Request 5 was refused (status 500) The cause"),
+        ("#5 00:00:00 POST /t -> 500 [web] scope=a", "Request 5 was refused (status 500) The"),
+        (
+            "#6 00:00:00 POST /t -> 200 [web] {step 1 Slow(1)} refreshed; issued a/1 a2; x=y",
+            "none has a refusal request 6 status 200, with the fault step 1 Slow(1): refreshed",
+        ),
+        ("#7 00:00:00 GET /jwks -> 200", "none has a refusal request 7 status 200"),
+        ("#7 00:00:00 GET /\x1b]0;x\x07 -> 400 bad \x1b[2J\u202e", "because bad \\x1b[2J\\u202e"),
+    ],
+)
+def test_a_line_of_the_log_is_explained(
+    line: str, shown: str, explain: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = explain(line)
+    assert shown in " ".join(out.split())
+    assert out.replace("\n", "").isprintable()
+    assert main(["explain", line]) == 0
+    assert capsys.readouterr().out == out
+
+
+def test_a_scripted_refusal_needs_no_list_of_causes(explain: Callable[..., str]) -> None:
+    line = "#3 00:00:00 POST /t -> 400 invalid_grant {step 1 Refuse('invalid_grant')} scripted"
+    assert "Causes that this server knows" not in explain(line)
+    assert "Causes that this server knows" in explain(f"{line}\n{LINE}")
+
+
+def test_the_report_of_a_failed_test_is_explained_with_the_journal(
+    explain: Callable[..., str], refusing: FakeOAuth
+) -> None:
+    title = f" fake_oauth {refusing.url} ".center(80, "-")
+    report = f"E   assert 400 == 200\n{title}\n{refusing.journal}\n{LINE}\n"
+    out = " ".join(explain(report, "--server", refusing.url).split())
+    assert "Here: request 2 was refused, because refresh token expired 0 s ago line #2 " in out
+    assert "cause refresh_token_expired: the refresh token has expired" in out
+    # Another server's line has the number of one here.
+    assert f"None of the latest 8 exchanges of {refusing.url} has this line" in out
+    assert "The cause is not in a line" not in out
+    assert out.count("invalid_grant: an OAuth error code") == 1
+    # A redirect is no refusal, as far as a line says.
+    assert "request 6 was" not in out
+
+
+def test_of_a_long_log_the_latest_refusals_are_explained(explain: Callable[..., str]) -> None:
+    log = "\n".join(f"#{n} 00:00:00 GET /x -> 404 unknown path" for n in range(1, 5001))
+    out = explain(log)
+    assert out.startswith("The latest 10 refusals; 4990 came before\n")
+    assert "Request 5000 was refused" in out
+    assert len(out) < 2000
+
+
+def test_a_line_made_to_be_slow_to_read_is_not(explain: Callable[..., str]) -> None:
+    started = process_time()
+    explain("#1 00:00:00 GET / " * 50_000, code=2)
+    explain("#1 00:00:00 GET / -> 400" + " [a" * 300_000)
+    explain("#1 00:00:00 GET / -> 400" + " {step 1 )" * 90_000)
+    assert process_time() - started < 5
 
 
 # A token stays in the process
@@ -669,10 +917,44 @@ def test_what_is_sent_to_a_server_has_nothing_of_the_token(
     explain(json.dumps({"access_token": token, "id_token": token}), "--server", server.url)
     requests = [data for data in sent if data.startswith((b"GET", b"POST"))]
     assert len(requests) == 4
+    assert not any(b"/_fake/journal" in data for data in requests)
     for part in token.split("."):
         assert not any(part.encode() in data for data in sent)
         assert part not in caplog.text
         assert part not in str(server.journal[before:])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"error": "invalid_grant", "error_description": "SECRET", "state": "SECRET"}',
+        'HTTP/1.1 401 SECRET\nWWW-Authenticate: Bearer realm="SECRET", error="SECRET"\n\n<SECRET>',
+        "https://SECRET.example/cb?error=SECRET&state=SECRET",
+        "#12 11:20:01 POST /SECRET -> 400 invalid_grant [SECRET] SECRET; code=SECRET",
+    ],
+)
+def test_the_journal_is_read_without_a_word_of_the_text(
+    text: str, explain: Callable[..., str], server: FakeOAuth, sent: list[bytes]
+) -> None:
+    before = len(server.journal)
+    explain(text, "--server", server.url)
+    requests = [data for data in sent if data.startswith((b"GET", b"POST"))]
+    targets = [data.split(b" ", 2)[1] for data in requests]
+    assert sorted(targets) == [b"/_fake/clock", b"/_fake/journal?brief=true&latest=200"]
+    for word in (b"SECRET", b"invalid_grant", b"401"):
+        assert not any(word in data for data in requests)
+    assert len(server.journal) == before, "to explain a refusal leaves no exchange"
+
+
+def test_a_token_in_an_error_does_not_leave_the_process(
+    explain: Callable[..., str], server: FakeOAuth, sent: list[bytes]
+) -> None:
+    token = server.issue_tokens().access_token
+    sent.clear()
+    text = json.dumps({"access_token": token, "error": token, "error_description": token})
+    explain(text, "--server", server.url)
+    for part in token.split("."):
+        assert not any(part.encode() in data for data in sent)
 
 
 def test_no_module_of_it_can_open_a_connection_or_log() -> None:

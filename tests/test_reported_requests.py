@@ -50,7 +50,7 @@ def test_basic_can_be_refused_for_a_refresh_only(oauth_server: FakeOAuth) -> Non
 
 NOT_ENCODED = (
     "client_secret does not match; it does without form-urldecoding, so the client has to encode "
-    "it (RFC 6749 section 2.3.1)"
+    "it (RFC 6749 section 2.3.1), or set accept_raw_basic"
 )
 
 

@@ -1,4 +1,4 @@
-"""`fake-oauth explain`: say what a name, a response, or a token means.
+"""`fake-oauth explain`: say what a name, a response, a token, or a line of the log means.
 
 A pasted text stays in this process. Requests are only sent for `--server` and `--jwks URL`, to this
 machine, and have nothing of the text.
@@ -24,10 +24,13 @@ if TYPE_CHECKING:
     from fake_oauth.contract.client import HTTPTransport
     from fake_oauth.explain.jwts import JWKS
     from fake_oauth.explain.moments import Now
+    from fake_oauth.explain.recorded import RecordedJournal
 
 _LIMIT: Final = 1024 * 1024
 _TIMEOUT_SECONDS: Final = 10
 _STDIN: Final = "-"
+# The exchanges in which a refusal is looked for.
+_LATEST: Final = 200
 
 
 def add(commands: Any) -> None:
@@ -36,13 +39,18 @@ def add(commands: Any) -> None:
         "explain",
         help="say what an error code, a response, or a token means",
         description="Say what an error code, a cause in the journal, a check, or a fault means; or "
-        "what is in a response, a token, or a whole HTTP response, such as the output of curl -v. "
+        "what is in a response, a token, a whole HTTP response, such as the output of curl -v, or "
+        "a line of the server's log. "
         "A token stays in this process: it is not sent, not logged, and not repeated in errors.",
         examples=(
             ("fake-oauth explain", "list the names that can be explained"),
             ("fake-oauth explain invalid_grant", "say what an error code means"),
             ("curl -v http://… 2>&1 | fake-oauth explain -", "explain a response"),
             ("fake-oauth explain -", "explain what you paste; then press Ctrl-D"),
+            (
+                "fake-oauth explain - --server http://127.0.0.1:8080",
+                "say why a running fake refused the request, by its journal",
+            ),
             (
                 "fake-oauth explain token.txt --server http://127.0.0.1:8080",
                 "explain a token by the keys and the clock of a running fake",
@@ -59,7 +67,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--server",
         metavar="URL",
-        help="running fake on this machine, whose keys and clock are used",
+        help="running fake on this machine, whose journal, keys, and clock are used",
     )
     parser.add_argument(
         "--control-token",
@@ -90,10 +98,14 @@ def _run(options: argparse.Namespace) -> int:
 
     sections = names.listed() if options.what is None else names.explained(options.what)
     if sections is None:
-        text = _text(options.what)
+        found = pasted.read(_text(options.what))
         transport = None if options.server is None else _transport(options, options.server)
         now = _now(options.now, transport)
-        sections = responses.explained(pasted.read(text), now, _jwks(options, transport))
+        asks_journal = bool(found.lines) or responses.is_refusal(found)
+        journal = _journal(transport) if transport is not None and asks_journal else None
+        # To read the keys of a server adds to its journal, so that only happens for a token.
+        keys = _jwks(options, transport if responses.has_token(found) else None)
+        sections = responses.explained(found, now, keys, journal)
     print(layout(sections))
     return 0
 
@@ -108,7 +120,8 @@ def _text(what: str) -> str:
 
     if what == _STDIN:
         if sys.stdin.isatty():
-            print("Paste a response or a token, then press Enter and Ctrl-D:", file=sys.stderr)
+            paste = "Paste a response, a token, or a line of the log"
+            print(f"{paste}, then press Enter and Ctrl-D:", file=sys.stderr)
         return decoded(_bounded(sys.stdin.buffer.read(_LIMIT + 1), "the input"))
     if _is_there(path := Path(what)):
         return decoded(_bounded(_bytes(path), what))
@@ -180,6 +193,14 @@ def _now(text: str | None, transport: HTTPTransport | None) -> Now:
     return Now(seconds=seconds, clock=f"the clock of {transport.url}")
 
 
+def _journal(transport: HTTPTransport) -> RecordedJournal:
+    """Return the latest exchanges of a fake."""
+    from fake_oauth.explain.recorded import RecordedJournal
+
+    data = _read(transport, f"{PREFIX}/journal?brief=true&latest={_LATEST}")
+    return RecordedJournal.read(transport.url, data)
+
+
 def _moment(where: str, text: str) -> float:
     try:
         try:
@@ -236,16 +257,18 @@ def _served_jwks(transport: HTTPTransport) -> Any:
 def _read(transport: HTTPTransport, path: str) -> dict[str, Any]:
     """Return a JSON object of a server. Raise FakeOAuthError if it sends none."""
     from fake_oauth.contract.cases import Request
+    from fake_oauth.contract.placeholders import parse_json
 
     response = transport.send(Request(method="GET", path=path))
+    data = parse_json(response.body.decode(errors="backslashreplace"))
     if response.status == 401 and path.startswith(PREFIX):
         raise FakeOAuthError(
             f"{transport.url}{PREFIX}/ did not accept the control token; pass the token that the "
             "fake printed at startup as --control-token"
         )
-    if response.status != 200 or not isinstance(response.json, dict):
+    if response.status != 200 or not isinstance(data, dict):
         raise FakeOAuthError(
             f"{transport.url}{path}: expected status 200 and a JSON object, got status "
             f"{response.status}; is it a fake with the control API, such as fake-oauth serve?"
         )
-    return response.json
+    return data

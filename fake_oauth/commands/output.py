@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import deque
+from contextlib import suppress
 from threading import Condition, Thread
 from typing import Final
 
@@ -56,4 +58,12 @@ class Output:
             try:
                 print(line, end="", flush=True)
             except (OSError, ValueError):
-                return  # The reader closed the pipe; keep serving without output.
+                # The reader closed the pipe; keep serving without output.
+                with suppress(OSError, ValueError):
+                    discard_output()
+                return
+
+
+def discard_output() -> None:
+    """Let nothing more be printed: not even what is left at exit, which would fail there."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -6,7 +6,6 @@ To add a command, write a module with `add(commands)` here, and add that to `COM
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,6 +14,7 @@ from typing import Any, Final
 
 from fake_oauth import __version__
 from fake_oauth.commands import completion, explain, init, openapi, schema, serve
+from fake_oauth.commands.output import discard_output
 from fake_oauth.commands.parser import Parser
 from fake_oauth.contract.options import add_commands
 from fake_oauth.journal import printable
@@ -25,7 +25,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `fake-oauth`. Return its exit code.
 
     0: success. 1: a server differs from the contract. 2: a problem that you can fix. 130: Ctrl-C.
+    141: the reader of the output has closed it, such as `| head -1`. That is what a shell reports
+    for a program that SIGPIPE ended, and 1 would say that a server differs.
     """
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            # A short output is only written here. At exit, Python would print a failure itself.
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        discard_output()
+        return 141
+    except OSError as error:  # From printing: files have messages of their own.
+        discard_output()
+        print(f"fake-oauth: {error.strerror or error}", file=sys.stderr)
+        return 2
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    """Run a command. Return its exit code. Raise OSError if its output cannot be written."""
     options = program().parse_args(arguments)
     # `--dialect package.module:Class` names a module of the caller's project.
     sys.path.insert(0, str(Path.cwd()))
@@ -35,11 +55,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A message can quote a file or another server.
         lines = "\n".join(map(printable, str(error).split("\n")))
         print(f"fake-oauth: {lines}", file=sys.stderr)
-        return 2
-    except OSError as error:  # From printing: files have messages of their own.
-        # Nothing more can be printed, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        print(f"fake-oauth: {error.strerror or error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("fake-oauth: interrupted", file=sys.stderr)

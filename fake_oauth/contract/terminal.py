@@ -101,7 +101,12 @@ def show(
     from rich.console import Console  # takes 60 ms, so it is not imported with the module
     from rich.table import Table
 
-    console = Console(highlight=False)
+    class Output(Console):
+        def on_broken_pipe(self) -> None:
+            """Leave it to the program, which ends alike for every command."""
+            raise BrokenPipeError
+
+    console = Output(highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _WIDTH
     outcomes = [one for one in report.outcomes if only in (None, one.verdict)]

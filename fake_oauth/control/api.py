@@ -228,8 +228,12 @@ def issue_tokens(
     scope: str | None = None,
     dpop_jkt: str | None = None,
 ) -> dict[str, Any]:
-    """Return tokens, as if a user had just logged in at a client; by default the first ones."""
-    return asdict(server.issue_tokens(user, client, scope, dpop_jkt=dpop_jkt))
+    """Return tokens, as if a user had just logged in at a client; by default the first ones.
+
+    A member that does not apply is left out, as in a token response.
+    """
+    tokens = asdict(server.issue_tokens(user, client, scope, dpop_jkt=dpop_jkt))
+    return {name: value for name, value in tokens.items() if value is not None}
 
 
 def issue_code(

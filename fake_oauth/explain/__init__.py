@@ -7,6 +7,8 @@ codes       CODES, the OAuth error codes
 causes      CAUSES, the reasons for which this server refuses
 members     claims, header parameters, and members of responses
 names       the explanation of a name
+recorded    what the journal of a running fake has about a refusal
+lines       lines of the server's log
 pasted      what a pasted text is
 moments     dates and durations in words
 jwts        the explanation of a JWT

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import MISSING, Field, fields
 from typing import Any, Final
 
@@ -44,15 +44,32 @@ def explained(name: str) -> Explanation | None:
     return None if kind is None else _fault(kind)
 
 
-def code(name: str) -> Explanation:
-    """Return the explanation of a known error code."""
+def error(name: str, *, lists_causes: bool = True) -> Explanation:
+    """Return the explanation of any error code."""
+    if name in CODES:
+        return code(name, lists_causes=lists_causes)
+    text = "It is not a registered OAuth error code. Clients treat it as a refusal."
+    return [Section("An error code that is not known here", [text])]
+
+
+def causes_of(name: str) -> Collection[str]:
+    """Return the causes of an error code in any dialect; none if the code is not known."""
+    if name not in CODES:
+        return ()
+    return {*CODES[name].causes, *(cause for cause, _ in _moved(name))}
+
+
+def code(name: str, *, lists_causes: bool = True) -> Explanation:
+    """Return the explanation of a known error code, without its causes if one is known."""
     row = CODES[name]
     causes = Section("Causes that this server knows; its journal and console name them")
-    causes.rows += [(cause, CAUSES[cause]) for cause in row.causes]
-    causes.rows += _moved(name)
+    if lists_causes:
+        causes.rows += [(cause, CAUSES[cause]) for cause in row.causes]
+        causes.rows += _moved(name)
     step = f'faults.Refuse("{name}")'
     if row.endpoint != "token":
         step = f'faults.Rule({step}, endpoint="{row.endpoint}")'
+    others = [] if lists_causes else [f"fake-oauth explain {name}, for its other causes"]
     toml = ["[[faults]]", 'fault = "Refuse"', f'error = "{name}"']
     toml += [] if row.endpoint == "token" else [f'endpoint = "{row.endpoint}"']
     return [
@@ -61,7 +78,7 @@ def code(name: str) -> Explanation:
         *([causes] if causes.rows else []),
         Verbatim("Make it happen, in a test", [f"server.script({step})"]),
         Verbatim("Make it happen, in a settings file", toml),
-        Section("Read on", [row.page, "docs/reference/faults.md"]),
+        Section("Read on", [*others, row.page, "docs/reference/faults.md"]),
     ]
 
 

@@ -1,4 +1,4 @@
-"""What a pasted text is: an HTTP response, a JSON object, a form, a URL, or a token.
+"""What a pasted text is: an HTTP response, a JSON object, a form, a URL, a token, or a log.
 
 People paste what they have: with quotes, with `Bearer`, with line breaks of a terminal, or all that
 `curl -v` has printed. Everything that is not the content is removed.
@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
+
+from fake_oauth.explain.lines import LogLine, read_lines
 
 _STATUS: Final = re.compile(r"^HTTP/[\d.]+ +(\d{3})\b", re.MULTILINE)
 _VERBOSE: Final = re.compile(r"^< HTTP/", re.MULTILINE)
@@ -45,8 +47,10 @@ class Pasted:
     """What follows the JSON."""
     token: str | None = None
     """A text that can be a token, whether a JWT or not."""
+    lines: Sequence[LogLine] = ()
+    """Lines of the server's log."""
     problem: str | None = None
-    """Why the text is neither JSON nor a token. It quotes nothing of the text."""
+    """Why the text is none of these. It quotes nothing of the text."""
 
     def header(self, name: str) -> str | None:
         """Return the value of a header; None if there is none."""
@@ -101,7 +105,11 @@ def _headers(head: str) -> Iterator[tuple[str, str]]:
 def _content(text: str, *, is_response: bool) -> Pasted:
     if not text:
         return Pasted(problem=None if is_response else "there is no text")
-    if text.startswith(("{", "[")):
+    if text.startswith("{"):
+        return _json(text)
+    if not is_response and (lines := list(read_lines(text))):
+        return Pasted(lines=lines)
+    if text.startswith("["):
         return _json(text)
     if text.startswith("<"):
         return Pasted(problem="it is HTML or XML, as a gateway or a login page sends it")
@@ -115,7 +123,7 @@ def _content(text: str, *, is_response: bool) -> Pasted:
         found = _json(text[text.index("{") :])
         if found.members is not None:
             return found
-    return Pasted(problem="it is neither a JSON object, nor an HTTP response, nor a token")
+    return Pasted(problem="it has none of the forms that are known")
 
 
 def _json(text: str) -> Pasted:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final
 
-from fake_oauth.explain import jwts, names
+from fake_oauth.explain import jwts, lines, names
 from fake_oauth.explain.codes import CODES
 from fake_oauth.explain.jwts import JWKS, claim_rows, shown
 from fake_oauth.explain.members import MEMBERS
 from fake_oauth.explain.moments import Now, duration
+from fake_oauth.explain.names import causes_of
 from fake_oauth.explain.page import Row, Section, Verbatim
 from fake_oauth.explain.pasted import Pasted
+from fake_oauth.explain.recorded import RecordedJournal
+from fake_oauth.provider.errors import FakeOAuthError
 
 Explanation = list[Section | Verbatim]
 
@@ -20,11 +23,65 @@ _TOKENS: Final = ("access_token", "refresh_token", "id_token")
 # Values that a screen should not show.
 _HIDDEN: Final = frozenset({*_TOKENS, "code", "client_secret", "device_code", "request_uri"})
 _UNKNOWN: Final = "not one of OAuth's; clients ignore it (RFC 6749 section 5.1)"
+_EXPECTED: Final = (
+    "a JSON object, an HTTP response such as the output of curl -v, a redirect with its "
+    "parameters, a token, or lines of the server's log"
+)
 _PARAMETER: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
-def explained(pasted: Pasted, now: Now, jwks: JWKS | None = None) -> Explanation:
-    """Return the explanation of what was pasted. A text that is nothing has its problem."""
+def has_token(pasted: Pasted) -> bool:
+    """Return whether keys can be needed: there is a token, or a member that has one."""
+    return pasted.token is not None or any(name in _TOKENS for name in pasted.members or ())
+
+
+def is_refusal(pasted: Pasted) -> bool:
+    """Return whether the journal can say why: it is a response with an error, or of a failure."""
+    if _error_code(pasted) is not None:
+        return True
+    return (pasted.status or 0) >= 400 and not has_token(pasted)
+
+
+def explained(
+    pasted: Pasted,
+    now: Now,
+    jwks: JWKS | None = None,
+    journal: RecordedJournal | None = None,
+) -> Explanation:
+    """Return the explanation of what was pasted: first of all, what the journal has about it.
+
+    Raise FakeOAuthError if nothing is understood.
+    """
+    if pasted.problem is not None and pasted.status is None:
+        raise FakeOAuthError(f"explain: not understood: {pasted.problem}; expected {_EXPECTED}")
+    if pasted.lines:
+        return lines.explained(pasted.lines, journal)
+    if journal is None or not is_refusal(pasted):
+        return _response(pasted, now, jwks, lists_causes=True)
+    error = _error_code(pasted)
+    found = journal.latest(error, pasted.status, _possible_causes(pasted, error))
+    here = journal.without(error, pasted.status) if found is None else found.section()
+    return [here, *_response(pasted, now, jwks, lists_causes=found is None)]
+
+
+def _error_code(pasted: Pasted) -> str | None:
+    """Return the error code of the body, or of the challenge; None if neither has one."""
+    code = (pasted.members or {}).get("error")
+    if not isinstance(code, str):
+        code = dict(_PARAMETER.findall(pasted.header("WWW-Authenticate") or "")).get("error")
+    return code
+
+
+def _possible_causes(pasted: Pasted, error: str | None) -> Collection[str]:
+    """Return the causes that an exchange can have whose error code is not in its body."""
+    scheme = (pasted.header("WWW-Authenticate") or "").partition(" ")[0].lower()
+    if scheme in ("bearer", "dpop") and error in (None, "invalid_request"):
+        # Without a token, RFC 6750 section 3.1 has no code, and some servers have this one.
+        return {"bearer_missing", *causes_of(error or "")}
+    return causes_of(error or "")
+
+
+def _response(pasted: Pasted, now: Now, jwks: JWKS | None, *, lists_causes: bool) -> Explanation:
     sections: Explanation = []
     if pasted.status is not None:
         sections.append(Section(f"HTTP response, status {pasted.status}", list(_http(pasted))))
@@ -32,15 +89,15 @@ def explained(pasted: Pasted, now: Now, jwks: JWKS | None = None) -> Explanation
         return [*sections, *jwts.explained(pasted.token, now, jwks)]
     if pasted.members is None:
         if pasted.problem is not None:
-            sections.append(Section("Not understood", [f"{pasted.problem}."]))
-        return [*sections, *_challenge(pasted)]
-    sections += _object(pasted, pasted.members, now)
+            sections.append(Section("Its body is not understood", [f"{pasted.problem}."]))
+        return [*sections, *_challenge(pasted, lists_causes=lists_causes)]
+    sections += _object(pasted, pasted.members, now, lists_causes=lists_causes)
     for name, value in pasted.members.items():
         if name in _TOKENS and isinstance(value, str) and value.count(".") == 2:
             first, *rest = jwts.explained(value, now, jwks)
             title = f"{name}: {first.title[0].lower()}{first.title[1:]}"
             sections += [Section(title, first.rows), *rest]
-    return [*sections, *_challenge(pasted)]
+    return [*sections, *_challenge(pasted, lists_causes=lists_causes)]
 
 
 # HTTP
@@ -83,7 +140,7 @@ def _body_headers(pasted: Pasted, members: Mapping[str, Any]) -> Iterator[Row]:
         yield "Cache-Control", "lacks no-store, which tokens need (RFC 6749 section 5.1)"
 
 
-def _challenge(pasted: Pasted) -> Explanation:
+def _challenge(pasted: Pasted, *, lists_causes: bool) -> Explanation:
     """Return the explanation of a WWW-Authenticate header (RFC 6750 section 3)."""
     challenge = pasted.header("WWW-Authenticate")
     if challenge is None:
@@ -95,14 +152,16 @@ def _challenge(pasted: Pasted) -> Explanation:
         rows.append("Without an error: the request had no access token (RFC 6750 section 3.1).")
     section = Section(f"WWW-Authenticate: {scheme} challenge", rows)
     if parameters.get("error") in CODES:
-        return [section, *names.code(parameters["error"])]
+        return [section, *names.code(parameters["error"], lists_causes=lists_causes)]
     return [section]
 
 
 # Objects
 
 
-def _object(pasted: Pasted, members: Mapping[str, Any], now: Now) -> Explanation:
+def _object(
+    pasted: Pasted, members: Mapping[str, Any], now: Now, *, lists_causes: bool
+) -> Explanation:
     title, _, explain = next(kind for kind in _KINDS if kind[1](members))
     sections: Explanation = [Section(title, [*explain(members, now)])]
     problems = list(_problems(pasted, members))
@@ -113,11 +172,7 @@ def _object(pasted: Pasted, members: Mapping[str, Any], now: Now) -> Explanation
         sections.append(Section("Not in the response", missing))
     error = members.get("error")
     if isinstance(error, str):
-        if error in CODES:
-            sections += names.code(error)
-        else:
-            text = "It is not a registered OAuth error code. Clients treat it as a refusal."
-            sections.append(Section("An error code that is not known here", [text]))
+        sections += names.error(error, lists_causes=lists_causes)
     return sections
 
 

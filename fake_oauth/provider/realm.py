@@ -228,7 +228,7 @@ class Realm:
             if is_raw:
                 reason += (
                     "; it does without form-urldecoding, so the client has to encode it (RFC 6749 "
-                    "section 2.3.1)"
+                    "section 2.3.1), or set accept_raw_basic"
                 )
             raise invalid_client(reason, "client_secret")
         return client
