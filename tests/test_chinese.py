@@ -24,6 +24,7 @@ from fake_oauth import FakeOAuth, Settings
 from fake_oauth.contract.cases import cases, select
 from fake_oauth.contract.placeholders import fill
 from fake_oauth.control import PREFIX
+from fake_oauth.http.languages import CHINESE
 from tests.support.contract import fake_target
 from tests.test_pytest_plugin import ALONE
 
@@ -33,6 +34,17 @@ STUB, TOKEN = (
 )
 # What a reader replaces in the example above a table of errors.
 MARK = "  # 换成下表中的任意一行"
+
+
+# Words for what the pages of this server and CIAM call otherwise.
+STRANGE = re.compile("颁发|您|端点|撤销|机密应用|一次性密码|重定向 URI|设置文件|发现文档")
+
+
+def test_the_manual_and_the_web_pages_use_the_same_words() -> None:
+    manual = [ROOT / "README.zh.md", *(ROOT / "docs/zh").iterdir()]
+    texts = {page.name: page.read_text(encoding="utf-8") for page in manual} | dict(CHINESE)
+    found = {name: STRANGE.findall(text) for name, text in texts.items()}
+    assert {name: words for name, words in found.items() if words} == {}
 
 
 def blocks(page: str) -> Iterator[tuple[str, str]]:
