@@ -7,7 +7,6 @@ its check if a type does not say everything.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from datetime import datetime
@@ -40,6 +39,7 @@ from fake_oauth.provider.policies import lifetime_problems
 from fake_oauth.provider.registration import is_document_url
 from fake_oauth.provider.resources import WELL_KNOWN, Place
 from fake_oauth.structure import Problem, json_problems, structure, suggestion, type_problems
+from fake_oauth.toml_file import read_toml
 
 _NONE_DEFINED: Final = "no {} is defined; add one, or set refresh_tokens = []"
 _TABLES: Final = (
@@ -268,13 +268,11 @@ class Settings(OwnTerms):
         """Return settings from a TOML file. Raise SettingsError with every problem."""
         path = Path(path)
         try:
-            data = tomllib.loads(path.read_text(encoding="utf-8"))
+            data = read_toml(path)
         except OSError as error:
             raise SettingsError([Problem(str(path), error.strerror or str(error))]) from None
         except ValueError as error:
-            raise SettingsError([Problem(str(path), f"not TOML: {error}")]) from None
-        except RecursionError:
-            raise SettingsError([Problem(str(path), "not TOML: nested too deeply")]) from None
+            raise SettingsError([Problem(str(path), str(error))]) from None
         return cls.from_mapping(data, source=str(path), folder=path.parent)
 
     @property

@@ -361,7 +361,7 @@ def wrong(server: FakeOAuth, application: str) -> dict[str, str]:
 
 CHINESE = [
     "模拟 OAuth 2.0 / OpenID Connect 服务器",
-    "重定向 URI 未注册",
+    "回调地址没有登记",
     "应用 wep 不存在",
     "/authorize 不存在",
     "此地址不接受 GET 请求",

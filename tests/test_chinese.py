@@ -21,18 +21,37 @@ import httpx
 import pytest
 
 from fake_oauth import FakeOAuth, Settings
+from fake_oauth.__main__ import main
 from fake_oauth.contract.cases import cases, select
 from fake_oauth.contract.placeholders import fill
 from fake_oauth.control import PREFIX
+from fake_oauth.http.languages import CHINESE
 from tests.support.contract import fake_target
 from tests.test_pytest_plugin import ALONE
 
 ROOT = Path(__file__).parent.parent
-STUB, TOKEN = (
-    (ROOT / "docs/zh" / name).read_text(encoding="utf-8") for name in ("stub-server.md", "token.md")
+README, STUB, TOKEN, TUTORIAL = (
+    (ROOT / name).read_text(encoding="utf-8")
+    for name in (
+        "README.zh.md",
+        "docs/zh/stub-server.md",
+        "docs/zh/token.md",
+        "docs/zh/tutorial.md",
+    )
 )
 # What a reader replaces in the example above a table of errors.
 MARK = "  # 换成下表中的任意一行"
+
+
+# Words for what the pages of this server and CIAM call otherwise.
+STRANGE = re.compile("颁发|您|端点|撤销|机密应用|一次性密码|重定向 URI|设置文件|发现文档")
+
+
+def test_the_manual_and_the_web_pages_use_the_same_words() -> None:
+    manual = [ROOT / "README.zh.md", *(ROOT / "docs/zh").iterdir()]
+    texts = {page.name: page.read_text(encoding="utf-8") for page in manual} | dict(CHINESE)
+    found = {name: STRANGE.findall(text) for name, text in texts.items()}
+    assert {name: words for name, words in found.items() if words} == {}
 
 
 def blocks(page: str) -> Iterator[tuple[str, str]]:
@@ -73,7 +92,57 @@ def test_the_code_of_the_chinese_readme_is_in_the_english_one() -> None:
         code((ROOT / name).read_text(encoding="utf-8")) for name in ("README.md", "README.zh.md")
     )
     assert len(chinese) > 6
+    # Each README has an init for its readers, and the rest of the block is the same.
+    english, chinese = (
+        [(language, re.sub("fake-oauth init .*", "", text)) for language, text in page]
+        for page in (english, chinese)
+    )
     assert [block for block in chinese if block not in english] == []
+
+
+@pytest.mark.parametrize("page", [README, STUB], ids=["readme", "stub-server"])
+def test_init_writes_a_file_for_ciam(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (arguments,) = re.findall(r"^fake-oauth init (.*)$", page, re.MULTILINE)
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", *shlex.split(arguments)]) == 0
+    settings = Settings.from_toml("fake_oauth.toml")
+    assert settings.dialect == "ciam"
+    assert settings.clients[0].client_id == "TENANT_CLIENT_ID"
+    assert settings.refresh_tokens[0].value == "MOCK_REFRESH_TOKEN"
+
+
+def test_a_link_to_an_english_page_says_so() -> None:
+    """The list of all pages in the README has a column for English instead."""
+    for page in (README.partition("\n## 文档\n")[0], STUB, TOKEN, TUTORIAL):
+        for line in page.splitlines()[4:]:
+            links = re.findall(r"(?<!!)\[[^\]]+\]\(([^)#:]+\.md)[^)]*\)", line)
+            english = [to for to in links if to.startswith(("../", "docs/")) and "zh" not in to]
+            assert not english or "（英文）" in line, line
+
+
+def test_the_control_api_makes_the_errors_that_the_token_page_lists() -> None:
+    """Each request makes the next refresh fail, for the reason in its row."""
+    rows = re.findall(rf"\| `([A-Z]+) ({PREFIX}/\w+)` \| `(.+)` \| `(.+)` \|$", TOKEN, re.MULTILINE)
+    (issue,) = re.findall(r"^curl (.+_fake/tokens.+)$", TOKEN, re.MULTILINE)
+    url, _, header, _, body = shlex.split(issue)
+    assert len(rows) == 6
+    for method, path, example, reason in rows:
+        with FakeOAuth(Settings(control=True, freeze_time=True, start_time=0)) as server:
+            headers = dict([header.split(": ")])
+            issued = httpx.post(server.url + urlsplit(url).path, content=body, headers=headers)
+            done = httpx.request(method, server.url + path, content=example, headers=headers)
+            assert done.status_code == 200, done.text
+            form = {
+                "grant_type": "refresh_token",
+                "refresh_token": issued.json()["refresh_token"],
+                "client_id": "TENANT_CLIENT_ID",
+                "client_secret": "TENANT_CLIENT_SECRET",
+            }
+            response = httpx.post(server.token_url, data=form)
+            assert "error" in response.json()
+            assert server.journal[-1].reason == reason
 
 
 def is_shown(shown: str, output: str) -> bool:
@@ -183,10 +252,11 @@ def test_an_error_happens_as_its_row_says(
         shown = re.fullmatch(r"(\d+)(?:，响应体为空| `(\w+)`(?:，`(.+)`)?)", response)
         assert shown is not None, response
         expected = (int(shown[1]), shown[2], shown[3], reason)
+        posted = "    response = httpx.post(oauth_server.token_url, data=form)\n"
         tests.append(
             f"{function.replace('(oauth_server)', f'_{number}(oauth_server)')}\n"
             f"    {line}\n"
-            "    response = httpx.post(oauth_server.token_url, data=form)\n"
+            f"{'' if line.startswith('response = ') else posted}"
             "    body = response.json() if response.content else {}\n"
             '    said = (body.get("error"), body.get("error_description"))\n'
             "    reason = oauth_server.journal[-1].reason\n"

@@ -742,13 +742,20 @@ def test_an_option_that_cannot_be_used_is_one_line(
     assert message in err
 
 
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"=", "not TOML: Invalid"),
+        ('title = "张三"'.encode("gbk"), "not UTF-8; save the file as UTF-8"),
+    ],
+)
 def test_a_case_that_is_not_valid_toml_is_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    content: bytes, problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "a.toml").write_text("=", encoding="utf-8")
+    (tmp_path / "a.toml").write_bytes(content)
     with FakeOAuth() as server:
         assert main(["check", server.url, "--cases", str(tmp_path)]) == 2
-    assert "a.toml: Invalid" in capsys.readouterr().err
+    assert f"a.toml: {problem}" in capsys.readouterr().err
 
 
 def test_a_check_in_which_no_case_ran_has_not_passed(

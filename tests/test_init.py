@@ -16,10 +16,12 @@ from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
+from werkzeug.test import Client as WSGIClient
 
 from fake_oauth import FakeOAuth, Settings
 from fake_oauth.__main__ import main
 from fake_oauth.commands.starter import PURPOSES, Plan, settings_text
+from fake_oauth.contract.cases import cases, select
 from fake_oauth.schema import settings_schema
 from tests.test_pytest_plugin import ALONE
 
@@ -166,6 +168,21 @@ def test_the_next_step_quotes_a_file_name(capsys: pytest.CaptureFixture[str]) ->
     assert "\x1b" not in printed
     assert "  fake-oauth serve --settings 'a b\\x1b.toml' --reload" in printed
     assert "client ID     web, client secret s3cret" in printed
+
+
+@pytest.mark.parametrize("purpose", ["backend", "pytest"])
+def test_the_documented_refresh_works_with_a_file_for_ciam(
+    purpose: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["init", "--for", purpose, "--dialect", "ciam"]) == 0
+    if purpose == "backend":
+        printed = capsys.readouterr().out
+        assert "client ID     TENANT_CLIENT_ID, client secret TENANT_CLIENT_SECRET" in printed
+    fake = FakeOAuth(Settings.from_toml("fake_oauth.toml"))
+    (case,) = select(["refresh_token.success"], cases("ciam"))
+    body, headers = case.request.body, case.request.headers
+    response = WSGIClient(fake).post(case.request.path, data=body, headers=headers)
+    assert response.get_json()["refresh_token"] == "MOCK_REFRESH_TOKEN"
 
 
 def test_what_an_mcp_server_needs_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -363,7 +363,7 @@ def test_a_posted_request_is_explained_too() -> None:
     fake = fake_of("rfc")
     sent = {"client_id": "web", "redirect_uri": "https://evil.example", "ui_locales": "zh"}
     response = look(fake, "/authorize", method="POST", data=sent)
-    assert heading(response) == "重定向 URI 未注册"
+    assert heading(response) == "回调地址没有登记"
     broken = look(fake, "/authorize", method="POST", data=b"\xff", content_type="text/plain")
     assert heading(broken) == "The client_id is missing"
     form = "application/x-www-form-urlencoded"
@@ -608,7 +608,7 @@ def test_every_page_is_in_the_language_of_the_browser() -> None:
         ("/authorize?client_id=wep", "应用 wep 不存在"),
         ("/login", "本次登录已失效"),
         ("/device", "连接设备"),
-        ("/end_session", "您已退出登录"),
+        ("/end_session", "你已退出登录"),
     ]:
         response = look(fake, path, headers=chinese)
         assert heading(response) == title
@@ -633,7 +633,7 @@ def test_ui_locales_comes_before_the_browser_where_the_dialect_reads_it() -> Non
     assert "alice" in asks.text
     fake.login("alice")
     out = browser.get("/end_session", query_string={"ui_locales": "zh"})
-    assert heading(out) == "您已退出登录"
+    assert heading(out) == "你已退出登录"
 
 
 def test_a_form_post_is_in_the_language_of_the_browser() -> None:

@@ -422,8 +422,47 @@ def test_a_file_that_is_not_there_or_is_no_toml(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"no.toml: not TOML: .*line 1"):
         Settings.from_toml(missing)
     missing.write_bytes(b"\xff")
-    with pytest.raises(SettingsError, match=r"no.toml: not TOML: .*utf-8"):
+    with pytest.raises(SettingsError, match=r"no.toml: not UTF-8; save the file as UTF-8"):
         Settings.from_toml(missing)
+
+
+NAMED = '[[users]]\nsub = "u"\nclaims = { name = "山口" }\n'
+
+
+def test_a_file_can_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "bom.toml"
+    path.write_text(NAMED, encoding="utf-8-sig")
+    assert Settings.from_toml(path).users[0].claims == {"name": "山口"}
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "utf-16", "shift_jis"])
+def test_a_file_in_another_encoding_says_what_to_do(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "other.toml"
+    path.write_text(NAMED, encoding=encoding)
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_toml(path)
+    assert str(caught.value) == f"{path}: not UTF-8; save the file as UTF-8"
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("dialect = “ciam”\n", '; “ is not a quotation mark in TOML; use "'),
+        ("seed = 1\r\ndialect = ”ciam”\r\n", '; ” is not a quotation mark in TOML; use "'),
+        ('dialect = "ciam”\nseed = 1\n', '; ” is not a quotation mark in TOML; use "'),
+        ('dialect = "ciam”', '; ” is not a quotation mark in TOML; use "'),
+        ("dialect = ‘ciam’\n", "; ‘ is not a quotation mark in TOML; use '"),
+        ("dialect = ＂ciam＂\n", '; ＂ is not a quotation mark in TOML; use "'),
+        ('# “a comment”\ndialect = "ciam\n', ""),
+        ("# “a comment”\nseed = ", ""),
+    ],
+)
+def test_quotation_marks_of_prose_have_a_hint(tmp_path: Path, text: str, hint: str) -> None:
+    path = tmp_path / "fake.toml"
+    path.write_bytes(text.encode())
+    with pytest.raises(SettingsError, match="not TOML: ") as caught:
+        Settings.from_toml(path)
+    assert str(caught.value).partition(")")[2] == hint
 
 
 def test_the_message_names_the_file_and_has_a_line_a_problem(tmp_path: Path) -> None:

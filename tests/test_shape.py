@@ -21,7 +21,7 @@ from fake_oauth.faults.kinds import KINDS
 PACKAGE = Path(fake_oauth.__file__).parent
 # A package, or a module of the top level, imports only from the rows above its own.
 FLOORS = [
-    ["parameters", "process", "structure"],
+    ["parameters", "process", "structure", "toml_file"],
     ["provider"],
     ["dialects", "reply"],
     ["journal"],

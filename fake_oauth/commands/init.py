@@ -273,8 +273,7 @@ def _next_steps(plan: Plan, path: Path) -> list[str]:
             "",
             "The fixture oauth_server then has the client and the user of the file.",
         ]
-    purpose = plan.purpose
-    secret = "no client secret" if purpose.is_public else "client secret s3cret"
+    secret = f"client secret {plan.client_secret}" if plan.client_secret else "no client secret"
     issuer = f"http://127.0.0.1:8080{load_dialect(plan.dialect).issuer_path}"
     lines = [
         "Start the server; it follows changes of the file:",
@@ -288,13 +287,13 @@ def _next_steps(plan: Plan, path: Path) -> list[str]:
             "Configure your MCP server; MCP clients register themselves:",
             "",
             f"  issuer     {issuer}",
-            f"  client ID  {purpose.client_id}, {secret}, to introspect tokens",
+            f"  client ID  {plan.client_id}, {secret}, to introspect tokens",
         ]
     return [
         *lines,
         "Configure your application:",
         "",
         f"  issuer        {issuer}",
-        f"  client ID     {purpose.client_id}, {secret}",
+        f"  client ID     {plan.client_id}, {secret}",
         f"  redirect URI  {plan.redirect_uri}",
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -11,6 +10,7 @@ from fake_oauth.provider.errors import FakeOAuthError, SettingsError
 from fake_oauth.server import FakeOAuth
 from fake_oauth.settings import Settings
 from fake_oauth.structure import Problem
+from fake_oauth.toml_file import read_toml
 
 LOOK_SECONDS: Final = 0.2
 """The pause between two looks at the file."""
@@ -94,8 +94,8 @@ def _stamp(path: Path) -> Stamp:
 def _keys(path: Path) -> Iterator[Path]:
     """Yield the key files that a settings file names. The file need not be valid otherwise."""
     try:
-        keys = tomllib.loads(path.read_text(encoding="utf-8")).get("keys")
-    except (OSError, ValueError, RecursionError):
+        keys = read_toml(path).get("keys")
+    except (OSError, ValueError):
         return
     for key in keys if isinstance(keys, list) else ():
         if isinstance(key, dict) and isinstance(key.get("path"), str):

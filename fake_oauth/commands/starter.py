@@ -74,6 +74,28 @@ class Plan:
     rotates: bool
     has_schema: bool = True
 
+    @property
+    def is_documented(self) -> bool:
+        """Whether the file has the names in CIAM's documentation, so that its examples work."""
+        return self.dialect == "ciam" and self.purpose.client_id == "web"
+
+    @property
+    def client_id(self) -> str:
+        """The `client_id` of the client in the file."""
+        return "TENANT_CLIENT_ID" if self.is_documented else self.purpose.client_id
+
+    @property
+    def client_secret(self) -> str | None:
+        """The `client_secret` of that client; None if it is public."""
+        if self.purpose.is_public:
+            return None
+        return "TENANT_CLIENT_SECRET" if self.is_documented else "s3cret"
+
+    @property
+    def refresh_token(self) -> str:
+        """The refresh token that exists from the start, if the file has one."""
+        return "MOCK_REFRESH_TOKEN" if self.is_documented else "REFRESH_TOKEN"
+
 
 def origin_of(redirect_uri: str) -> str | None:
     """Return the origin of a page (RFC 6454 section 4); None for a URI of another kind."""
@@ -182,10 +204,11 @@ claims = { name = "Alice" }
 #status = "frozen"
 """
     if plan.purpose.client_id == "web":
-        yield """
-# A refresh token that exists from the start, of the first client and user.
+        yield f"""
+# A refresh token that exists from the start, of the first client and user. It
+# does not expire unless it has a lifetime.
 [[refresh_tokens]]
-value = "REFRESH_TOKEN"
+value = "{plan.refresh_token}"
 #lifetime_seconds = 600
 """
     if plan.purpose.redirect_uri is None:
@@ -208,7 +231,7 @@ value = "REFRESH_TOKEN"
 
 def _client(plan: Plan) -> str:
     purpose = plan.purpose
-    client_id = _toml(purpose.client_id)
+    client_id = _toml(plan.client_id)
     if plan.redirect_uri is None:
         return f"""
 # Your MCP server, for introspection. MCP clients register themselves.
@@ -219,7 +242,7 @@ client_secret = "s3cret"
     uri = _toml(plan.redirect_uri)
     after = _toml(f"{origin_of(plan.redirect_uri) or 'http://localhost:3000'}/")
     kind = "Without a secret, it is public, and must use PKCE." if purpose.is_public else ""
-    secret = "" if purpose.is_public else 'client_secret = "s3cret"\n'
+    secret = "" if plan.client_secret is None else f'client_secret = "{plan.client_secret}"\n'
     more = (
         ""
         if purpose.is_public

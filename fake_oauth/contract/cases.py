@@ -7,7 +7,6 @@ dialect and endpoint. `compare` decides how a response is compared with its case
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -18,6 +17,7 @@ from typing import Any, Final, Literal
 
 from fake_oauth.provider.errors import FakeOAuthError, SettingsError
 from fake_oauth.structure import Problem, structure, suggestion, unstructure
+from fake_oauth.toml_file import read_toml
 
 Verdict = Literal["matches", "differs", "skipped"]
 """How a case ended."""
@@ -133,7 +133,7 @@ def select(names: Sequence[str], among: Sequence[Case]) -> Sequence[Case]:
 def read(path: Path) -> Case:
     """Return the case in a file. Raise SettingsError with every problem of the file."""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = read_toml(path)
     except (OSError, ValueError) as error:
         raise FakeOAuthError(f"{path}: {error}") from None
     case, problems = structure({"name": path.stem, **data}, Case)

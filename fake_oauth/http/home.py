@@ -69,6 +69,7 @@ def home_page(realm: Realm, request: HTTPRequest) -> Reply:
         has_login="authorize" in realm.paths,
         example=example(realm),
         authorize_url=realm.issuer.rstrip("/") + authorize_path,
+        token_path=realm.paths["token"],
         authorize_link=below + authorize_path.lstrip("/"),
         clients=clients[:LISTED],
         clients_left_out=max(0, len(clients) - LISTED),

@@ -60,12 +60,16 @@ CHINESE: Final[Mapping[str, str]] = {
     "Log in": "登录",
     "to %(client)s": "应用：%(client)s",
     "It asks for:": "该应用请求以下授权：",
-    "your user ID": "您的用户 ID",
-    "your name and the rest of your profile": "您的姓名和其他个人资料",
-    "your email address": "您的邮箱地址",
-    "your postal address": "您的通信地址",
-    "your phone number": "您的手机号",
-    "access while you are away, with a refresh token": "您不在时也能访问（通过刷新令牌）",
+    "<strong>%(name)s</strong> (<code>%(client_id)s</code>)": (
+        "<strong>%(name)s</strong>（<code>%(client_id)s</code>）"
+    ),
+    "<code>%(scope)s</code> – %(meaning)s": "<code>%(scope)s</code>：%(meaning)s",
+    "your user ID": "你的用户 ID",
+    "your name and the rest of your profile": "你的姓名和其他个人资料",
+    "your email address": "你的邮箱地址",
+    "your postal address": "你的通信地址",
+    "your phone number": "你的手机号",
+    "access while you are away, with a refresh token": "你不在时也能访问（通过刷新令牌）",
     "Pick a user": "选择用户",
     "Find a user": "查找用户",
     "Find": "查找",
@@ -86,9 +90,9 @@ CHINESE: Final[Mapping[str, str]] = {
     "Abnormal user status": "用户状态异常",
     "The user is not allowed to log in": "该用户不允许登录",
     "This login is over": "本次登录已失效",
-    "It was used already, took too long, or began in another browser. Go back to the "
-    "application and start again.": (
-        "本次登录已被使用、已超时，或是在另一个浏览器中发起的。请返回应用重新登录。"
+    "It was completed, took too long, or began in another browser, or the server was reset. Go "
+    "back to the application and start again.": (
+        "本次登录已完成、已超时、是在另一个浏览器中发起的，或者服务器已重置。请返回应用重新登录。"
     ),
     "Log out": "退出登录",
     "An application asks to log out <code>%(user)s</code>.": (
@@ -98,7 +102,7 @@ CHINESE: Final[Mapping[str, str]] = {
         "应用 %(client)s 请求让 <code>%(user)s</code> 退出登录。"
     ),
     "To stay logged in, close this page.": "如要保持登录，请关闭此页面。",
-    "You are logged out": "您已退出登录",
+    "You are logged out": "你已退出登录",
     "You can close this page.": "可以关闭此页面了。",
     "Connect a device": "连接设备",
     "Enter the code that your device shows.": "请输入设备上显示的代码。",
@@ -118,7 +122,9 @@ CHINESE: Final[Mapping[str, str]] = {
     "This browser runs no scripts.": "此浏览器未启用脚本。",
     "Go on to the application": "继续前往应用",
     # Errors
-    "The reason in the journal:": "日志中的原因：",
+    'The reason in the journal: <code lang="en">%(reason)s</code>': (
+        '请求日志里的原因：<code lang="en">%(reason)s</code>'
+    ),
     "This request in the console": "在控制台中查看此请求",
     "Sent": "发送的值",
     "The nearest one": "最接近的值",
@@ -133,15 +139,15 @@ CHINESE: Final[Mapping[str, str]] = {
     "Send <code>%(parameter)s</code> once.": "<code>%(parameter)s</code> 只能发送一次。",
     "The <code>client_id</code> is missing": "缺少 <code>client_id</code>",
     "Send the <code>client_id</code> of a registered client.": (
-        "请发送已注册应用的 <code>client_id</code>。"
+        "请发送已登记的应用的 <code>client_id</code>。"
     ),
-    "The clients that are registered here": "此服务器上已注册的应用",
+    "The clients that are registered here": "此服务器上登记的应用",
     "The client <code>%(client_id)s</code> is disabled": "应用 <code>%(client_id)s</code> 已停用",
     "Remove <code>enabled = false</code> from the client in the settings.": (
-        "请在设置中删除该应用的 <code>enabled = false</code>。"
+        "请在配置中删除该应用的 <code>enabled = false</code>。"
     ),
     "The ID token is of another client than <code>%(client_id)s</code>": (
-        "ID Token 不是颁发给应用 <code>%(client_id)s</code> 的"
+        "ID Token 不是签发给应用 <code>%(client_id)s</code> 的"
     ),
     "Send an <code>id_token_hint</code> that this client received, or omit it.": (
         "请发送该应用收到的 <code>id_token_hint</code>，或省略此参数。"
@@ -152,27 +158,27 @@ CHINESE: Final[Mapping[str, str]] = {
     ),
     "Or register the client here: add a <code>[[clients]]</code> table to the settings, or "
     "another <code>Client</code> in Python.": (
-        "或者在此服务器上注册该应用：在设置文件中添加 <code>[[clients]]</code>，或在 "
+        "或者在此服务器上登记该应用：在配置文件中添加 <code>[[clients]]</code>，或在 "
         "Python 中添加 <code>Client</code>。"
     ),
-    "The redirect URI is not registered": "重定向 URI 未注册",
+    "The redirect URI is not registered": "回调地址没有登记",
     "The <code>%(parameter)s</code> is missing": "缺少 <code>%(parameter)s</code>",
     "Registered for the client <code>%(client_id)s</code>": (
-        "应用 <code>%(client_id)s</code> 已注册的 URI"
+        "应用 <code>%(client_id)s</code> 已登记的回调地址"
     ),
     "Send one of the registered URIs as <code>%(parameter)s</code>.": (
-        "请用 <code>%(parameter)s</code> 发送一个已注册的 URI。"
+        "请把 <code>%(parameter)s</code> 改成一个已登记的回调地址。"
     ),
     "Or add it to <code>%(field)s</code> of the client <code>%(client_id)s</code> in the "
     "settings.": (
-        "或者在设置中把它添加到应用 <code>%(client_id)s</code> 的 <code>%(field)s</code>。"
+        "或者在配置中把它添加到应用 <code>%(client_id)s</code> 的 <code>%(field)s</code>。"
     ),
-    "URIs are compared character by character.": "URI 会逐个字符比较。",
+    "URIs are compared character by character.": "回调地址必须逐个字符完全一致。",
     "URIs are compared character by character. Only those with <code>http://127.0.0.1</code> or "
     "<code>http://[::1]</code> match on any port, and with <code>localhost</code> if the settings "
     "have <code>accept_localhost_on_any_port</code>.": (
-        "URI 会逐个字符比较。只有 <code>http://127.0.0.1</code> 和 "
-        "<code>http://[::1]</code> 可以使用任意端口；如果设置了 "
+        "回调地址必须逐个字符完全一致。只有 <code>http://127.0.0.1</code> 和 "
+        "<code>http://[::1]</code> 可以使用任意端口；如果配置了 "
         "<code>accept_localhost_on_any_port</code>，<code>localhost</code> 也可以。"
     ),
     "There is a space or a line break at an end of it.": "开头或结尾有空格或换行。",
@@ -195,13 +201,13 @@ CHINESE: Final[Mapping[str, str]] = {
     "The path differs.": "路径不同。",
     "The query differs.": "查询参数不同。",
     "It has a fragment, which a redirect URI cannot have.": (
-        "带有片段（<code>#</code> 之后的部分），而重定向 URI 不能有片段。"
+        "带有片段（<code>#</code> 之后的部分），而回调地址不能有片段。"
     ),
     "The <code>id_token_hint</code> cannot be used": "<code>id_token_hint</code> 无法使用",
     "Send an ID token that this server issued. It can have expired. An access token, or an "
     "ID token from before a restart with another issuer, is refused.": (
-        "请发送此服务器颁发的 ID Token，已过期的也可以。Access Token，以及服务器更换 "
-        "issuer 之前颁发的 ID Token 会被拒绝。"
+        "请发送此服务器签发的 ID Token，已过期的也可以。Access Token，以及服务器更换 "
+        "issuer 之前签发的 ID Token 会被拒绝。"
     ),
     "The <code>response_type</code> is not <code>code</code>": (
         "<code>response_type</code> 不是 <code>code</code>"
@@ -218,7 +224,7 @@ CHINESE: Final[Mapping[str, str]] = {
     "The <code>client_id</code> is a URL, so the server reads the client's metadata there. "
     "Correct the document, or give it in <code>client_documents</code> of the settings.": (
         "<code>client_id</code> 是一个 URL，服务器会从该地址读取应用的元数据。请更正该文档"
-        "，或在设置的 <code>client_documents</code> 中提供文档。"
+        "，或在配置的 <code>client_documents</code> 中提供文档。"
     ),
     "There is nothing at <code>%(path)s</code>": "<code>%(path)s</code> 不存在",
     "The paths that are served": "此服务器提供的路径",
@@ -245,43 +251,61 @@ CHINESE: Final[Mapping[str, str]] = {
     "A fake OAuth 2.0 / OpenID Connect server": "模拟 OAuth 2.0 / OpenID Connect 服务器",
     "It issues signed tokens and refuses requests as a real server does. Its private keys "
     "are public: its tokens prove nothing.": (
-        "它像真实的服务器一样颁发签名的令牌、拒绝有误的请求。它的私钥是公开的，因此它的令牌"
-        "不能证明任何身份。"
+        "它像真实的服务器一样签发带签名的 Token，拒绝有误的请求。它的私钥是公开的，所以它签发"
+        "的 Token 证明不了任何身份。"
     ),
-    "Issuer": "颁发者（Issuer）",
+    "Issuer": "签发者（Issuer）",
     "Dialect": "方言（dialect）",
     "Clock": "时钟",
     "Where to go": "从这里开始",
-    "The console": "控制台",
-    "watch requests, script faults, and move the clock": "查看请求、编排故障、调整时钟",
-    "the metadata, for the configuration of a client": "元数据，用于配置应用",
-    "the public keys": "公钥",
+    "%(now)s UTC (frozen)": "%(now)s UTC（已停住）",
+    '<a href="%(link)s">The console</a>: watch requests, script faults, and move the clock': (
+        '<a href="%(link)s">控制台</a>：查看请求、注入故障、拨动时钟'
+    ),
+    '<a href="%(link)s"><code>%(path)s</code></a>: the public keys': (
+        '<a href="%(link)s"><code>%(path)s</code></a>：公钥'
+    ),
+    '<a href="%(link)s"><code>%(path)s</code></a>: the metadata, for the configuration of a '
+    "client": '<a href="%(link)s"><code>%(path)s</code></a>：服务器的配置信息，供应用读取',
     "The manual is in <code>README.md</code> and <code>docs/</code> of the project. "
     "<code>fake-oauth --help</code> lists the commands.": (
-        "使用手册见项目中的 <code>README.md</code> 和 <code>docs/</code>。运行 <code>"
+        "使用手册见项目中的 <code>README.zh.md</code> 和 <code>docs/zh/</code>。运行 <code>"
         "fake-oauth --help</code> 可查看所有命令。"
     ),
-    "Log in here": "在此登录",
+    "Log in here": "试一试登录",
     "No client can log in here: add <code>redirect_uris</code> to one in the settings.": (
-        "没有可以登录的应用：请在设置中为应用添加 <code>redirect_uris</code>。"
+        "没有可以登录的应用：请在配置中为应用添加 <code>redirect_uris</code>。"
     ),
     "Send the browser to the authorization endpoint. For the client <code>%(client_id)s</code>:": (
-        "让浏览器访问授权端点。例如应用 <code>%(client_id)s</code>："
+        "让浏览器打开授权接口的地址，例如应用 <code>%(client_id)s</code>："
     ),
-    "The client then sends the code to the token endpoint.": "之后应用把授权码发送到 Token 端点。",
+    "The client then sends the code to the token endpoint, <code>%(token_path)s</code>.": (
+        "登录后，应用用授权码请求 <code>%(token_path)s</code>，换取 Token。"
+    ),
     "The client then sends the code with <code>code_verifier=%(verifier)s</code> to the "
-    "token endpoint.": (
-        "之后应用把授权码和 <code>code_verifier=%(verifier)s</code> 一起发送到 Token 端点。"
+    "token endpoint, <code>%(token_path)s</code>.": (
+        "登录后，应用用授权码和 <code>code_verifier=%(verifier)s</code> 请求 "
+        "<code>%(token_path)s</code>，换取 Token。"
     ),
-    "Endpoints": "端点",
+    "Endpoints": "接口",
     "Clients": "应用",
     "Users": "用户",
-    "public": "公开应用",
-    "confidential": "机密应用",
-    "disabled": "已停用",
+    "%(client)s (public)": (
+        "%(client)s：没有 <code>client_secret</code> 的应用（单页应用、移动 App）"
+    ),
+    "%(client)s (public, disabled)": (
+        "%(client)s：没有 <code>client_secret</code> 的应用（单页应用、移动 App），已停用"
+    ),
+    "%(client)s (confidential)": "%(client)s：有 <code>client_secret</code> 的应用（Web 应用）",
+    "%(client)s (confidential, disabled)": (
+        "%(client)s：有 <code>client_secret</code> 的应用（Web 应用），已停用"
+    ),
+    "<code>%(name)s</code> (%(sub)s)": "<code>%(name)s</code>（%(sub)s）",
+    "%(user)s, frozen": "%(user)s，已冻结",
+    "%(user)s, locked": "%(user)s，已锁定",
     "and %(count)s more": "还有 %(count)s 个",
     # What the endpoints do: the summaries of ENDPOINTS
-    "Issue tokens (RFC 6749 section 3.2)": "颁发令牌（RFC 6749 第 3.2 节）",
+    "Issue tokens (RFC 6749 section 3.2)": "签发 Token（RFC 6749 第 3.2 节）",
     "Redirect with an authorization code, after a login (RFC 6749 section 3.1)": (
         "登录后带着授权码重定向（RFC 6749 第 3.1 节）"
     ),
@@ -289,16 +313,16 @@ CHINESE: Final[Mapping[str, str]] = {
     "Return the claims of a user (OpenID Connect Core 1.0 section 5.3)": (
         "返回用户信息（OpenID Connect Core 1.0 第 5.3 节）"
     ),
-    "Revoke a token (RFC 7009)": "撤销令牌（RFC 7009）",
+    "Revoke a token (RFC 7009)": "注销 Token（RFC 7009）",
     "Register a client (RFC 7591 section 3)": "注册应用（RFC 7591 第 3 节）",
-    "Send a one-time password (CIAM 1441/67151)": "发送一次性密码（CIAM 1441/67151）",
-    "End the session of a browser (CIAM 1441/64393)": "结束浏览器的登录会话（CIAM 1441/64393）",
+    "Send a one-time password (CIAM 1441/67151)": "发送 OTP 验证码（CIAM 1441/67151）",
+    "End the session of a browser (CIAM 1441/64393)": "退出登录（CIAM 1441/64393）",
     "End the session of a browser (OpenID Connect RP-Initiated Logout 1.0)": (
-        "结束浏览器的登录会话（OpenID Connect RP-Initiated Logout 1.0）"
+        "退出登录（OpenID Connect RP-Initiated Logout 1.0）"
     ),
-    "Say whether a token is active (RFC 7662)": "查询令牌是否有效（RFC 7662）",
+    "Say whether a token is active (RFC 7662)": "查询 Token 是否有效（RFC 7662）",
     "Issue a device code and a user code (RFC 8628 section 3.1)": (
-        "颁发设备码和用户码（RFC 8628 第 3.1 节）"
+        "签发设备码和用户码（RFC 8628 第 3.1 节）"
     ),
     "Show the page on which a user allows a device (RFC 8628 section 3.3)": (
         "显示用户为设备授权的页面（RFC 8628 第 3.3 节）"
@@ -308,11 +332,11 @@ CHINESE: Final[Mapping[str, str]] = {
     ),
     "Return the public keys (RFC 7517)": "返回公钥（RFC 7517）",
     "Return the discovery document (OpenID Connect Discovery 1.0)": (
-        "返回发现文档（OpenID Connect Discovery 1.0）"
+        "返回 OpenID Provider 配置信息（OpenID Connect Discovery 1.0）"
     ),
     "Return the authorization server metadata (RFC 8414)": "返回授权服务器的元数据（RFC 8414）",
     "Stand in for an API that requires an access token (RFC 6750)": (
-        "代替需要 Access Token 的 API（RFC 6750）"
+        "示例 API，需要 Access Token 才能访问（RFC 6750）"
     ),
     "Return the metadata of a protected resource (RFC 9728)": "返回受保护资源的元数据（RFC 9728）",
 }

@@ -29,7 +29,7 @@ def log_in(realm: Realm, request: HTTPRequest) -> Reply:
     with realm.lock:
         waiting = realm.sessions.waiting(p_state, session, realm.clock.now())
     if waiting is None or p_state is None:
-        reason = "p_state is unknown, used up, or of another browser"
+        reason = "p_state is unknown, used up, of another browser, or from before a reset"
         reason = reason if request.flaw is None else request.flaw.reason
         return _login_ended(realm, request, reason)
     if not is_sent:
