@@ -302,6 +302,29 @@ def test_a_link_leads_to_an_exchange_that_is_not_on_the_page(
     expect(page.locator(".exchange")).to_have_count(250)
 
 
+@pytest.mark.parametrize("place", ["nowhere", "constructor", "__proto__", "exchanges/99", "%"])
+def test_a_link_to_nothing_shows_the_exchanges(
+    place: str, open_console: Open, clients: Clients
+) -> None:
+    clients.mobile("unknown")
+    page = open_console(place)
+    expect(row(page, 1)).to_be_visible()
+    clients.mobile("unknown")
+    expect(row(page, 2)).to_be_visible()
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_long_names_fit_a_narrow_window(
+    section: str, open_console: Open, oauth_server: FakeOAuth, clients: Clients
+) -> None:
+    oauth_server.replace_users([User(sub="u" * 300)])
+    oauth_server.script(faults.Refuse(error="e" * 300), faults.Refuse(error="f" * 300))
+    clients.refresh(oauth_server.issue_tokens().refresh_token)
+    page = open_console(section, size=(320, 640))
+    expect(page.locator("#next-expiry")).to_be_enabled()
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+
+
 def test_a_thousand_exchanges_and_a_hundred_users_stay_quick(
     open_console: Open, oauth_server: FakeOAuth, clients: Clients
 ) -> None:

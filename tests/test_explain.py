@@ -391,6 +391,7 @@ def test_a_token_response_says_what_is_missing(explain: Callable[..., str], toke
         ({"expires_in": True}, "expires_in not a number"),
         ({"expires_in": 0}, "expires_in not above 0"),
         ({"expires_in": 1.5}, "expires_in not an integer"),
+        ({"expires_in": float("inf")}, "expires_in not an integer"),
         ({"expires_in": 3600}, "3600 (the lifetime of the access token, in seconds from the"),
         ({"refresh_token": None}, "refresh_token not a string, so clients refuse"),
         ({"scope": " "}, "scope blank, so clients refuse the response"),
@@ -539,6 +540,12 @@ def test_an_object_with_many_members_and_long_ones_stays_readable(
     assert "  … and 40 more" in out
     assert max(map(len, out.splitlines())) <= 80
     assert len(out) < 60 * 4000
+
+
+def test_the_longest_object_takes_no_time(explain: Callable[..., str]) -> None:
+    started = process_time()
+    explain(json.dumps({str(n): 0 for n in range(80_000)}))
+    assert process_time() - started < 5
 
 
 def test_an_empty_text_has_its_name() -> None:

@@ -230,6 +230,21 @@ def test_a_folder_that_is_missing_is_one_clear_line(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().err == message
 
 
+def test_a_name_that_is_too_long_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", "x" * 300, "--for", "mcp", "--no-schema"]) == 2
+    message = f"fake-oauth: cannot write {'x' * 300}: File name too long\n"
+    assert capsys.readouterr().err == message
+
+
+def test_a_device_is_not_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Path, "read_bytes", pytest.fail)
+    assert main(["init", "/dev/full", "--for", "mcp", "--force", "--no-schema"]) == 2
+    message = "fake-oauth: cannot write /dev/full: No space left on device\n"
+    assert capsys.readouterr().err == message
+
+
 # Wrong answers
 
 

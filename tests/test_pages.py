@@ -327,6 +327,16 @@ def test_a_long_value_is_cut() -> None:
     assert authorize(fake_of("rfc"), client_id="y" * 60_000).status_code == 400
 
 
+def test_what_has_no_shape_is_shown_as_an_escape() -> None:
+    hidden = "\u200b\u202e\x1b"
+    fake = fake_of("rfc")
+    for sent in ({"client_id": f"web{hidden}"}, {"redirect_uri": f"https://app{hidden}.example"}):
+        html = authorize(fake, **sent).text
+        assert "\\u200b\\u202e\\x1b" in text_of(html)
+        body = html.partition("What a program gets")[0]
+        assert not set(hidden) & set(body)
+
+
 def test_what_is_listed_is_bounded() -> None:
     clients = [Client(client_id=f"c{n}") for n in range(201)]
     users = [User(sub=f"u{n}") for n in range(203)]

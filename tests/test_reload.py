@@ -110,6 +110,20 @@ def test_a_step_that_only_a_socket_can_deliver_is_a_problem_like_others(watched:
     assert watched.clients == ["first"]
 
 
+def test_only_a_file_is_read(watched: Watched) -> None:
+    watched.path.unlink()
+    watched.path.symlink_to(os.devnull)
+    assert watched.look() == []
+    watched.path.unlink()
+    os.mkfifo(watched.path)
+    assert watched.look() == []
+    assert watched.clients == ["first"]
+    watched.path.unlink()
+    watched.write(clients("second"))
+    watched.look()
+    assert watched.clients == ["second"]
+
+
 def test_a_missing_file_is_waited_for_and_said_once(watched: Watched) -> None:
     watched.path.unlink()
     assert watched.look(9) == []

@@ -8,6 +8,7 @@ import shlex
 import sys
 import tomllib
 from collections.abc import Callable
+from os.path import lexists
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -111,7 +112,8 @@ def _schema() -> str:
 def _has(path: Path, text: str) -> bool:
     """Return whether a file has this text already, as the schema often does."""
     try:
-        return path.read_bytes() == text.encode()
+        # A device has no end.
+        return path.is_file() and path.read_bytes() == text.encode()
     except OSError:
         return False
 
@@ -119,7 +121,7 @@ def _has(path: Path, text: str) -> bool:
 def _require_new(*paths: Path) -> None:
     """Raise FakeOAuthError if a file exists."""
     for path in paths:
-        if path.exists() or path.is_symlink():
+        if lexists(path):
             raise FakeOAuthError(f"{path} exists; {_EXISTS}")
 
 

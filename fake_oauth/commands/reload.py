@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from stat import S_ISREG
 from typing import Final
 
 from fake_oauth.provider.errors import FakeOAuthError, SettingsError
@@ -19,7 +20,10 @@ _PATIENCE: Final = 10
 _NEEDS_SOCKET: Final = "a change needs a new socket; stop fake-oauth serve, and start it again"
 
 Stamp = tuple[int, int, int] | None
-"""What changes with a file: its time, its size, and its inode; None is a missing file."""
+"""What changes with a file: its time, its size, and its inode; None is a missing file.
+
+A folder or a pipe is none either. Reading a pipe would wait for its writer.
+"""
 
 
 class Reloader:
@@ -87,6 +91,8 @@ def _stamp(path: Path) -> Stamp:
     try:
         found = path.stat()
     except (OSError, ValueError):  # A path in a file can have a NUL.
+        return None
+    if not S_ISREG(found.st_mode):
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino
 

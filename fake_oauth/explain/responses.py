@@ -230,7 +230,7 @@ def _lifetime_problems(members: Mapping[str, Any]) -> Iterator[Row]:
         yield "expires_in", "not a number, so clients fail or ignore it"
     elif value <= 0:
         yield "expires_in", "not above 0: the access token has expired already"
-    elif value != int(value):
+    elif isinstance(value, float) and not value.is_integer():
         yield "expires_in", "not an integer; strict clients fail"
 
 

@@ -14,6 +14,7 @@ from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from fake_oauth.http.languages import Text
+from fake_oauth.journal import printable
 
 # The comparison takes time that grows with the square of the length.
 _LONGEST: Final = 300
@@ -49,8 +50,12 @@ def difference(sent: str, known: str) -> Difference:
 
 
 def short(text: str) -> str:
-    """Return a text that a page can show; a long one without its end."""
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    """Return a text that a page can show: a long one without its end.
+
+    What has no shape, such as a zero-width space, is shown as its escape.
+    """
+    shown = printable(text[:_LONGEST])
+    return shown if len(text) <= _LONGEST else f"{shown}…"
 
 
 def _pieces(sent: str, known: str) -> tuple[tuple[Piece, ...], tuple[Piece, ...]]:
@@ -93,7 +98,7 @@ def _parts(
         values = {"sent": sent.scheme, "known": known.scheme}
         yield Text("The scheme is <code>%(sent)s</code>, not <code>%(known)s</code>.", values)
     if sent.hostname != known.hostname:
-        values = {"sent": sent.hostname or "–", "known": known.hostname or "–"}
+        values = {"sent": short(sent.hostname or "–"), "known": short(known.hostname or "–")}
         yield Text("The host is <code>%(sent)s</code>, not <code>%(known)s</code>.", values)
     if ports[0] != ports[1]:
         values = {"sent": str(ports[0] or "–"), "known": str(ports[1] or "–")}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from fake_oauth.http.request import HTTPRequest
+from fake_oauth.journal import printable
 from fake_oauth.provider.model import User
 from fake_oauth.provider.realm import Realm
 from fake_oauth.reply import HTML, Headers, Reply
@@ -55,7 +56,7 @@ def page(
         f"frame-ancestors 'none'; form-action {sources}"
     )
     shown = {
-        "reason": reason,
+        "reason": printable(reason),
         "console": console_link(realm, request),
         "home": root(request),
         **values,

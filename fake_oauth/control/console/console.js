@@ -1639,7 +1639,7 @@ let target = null;
 /** @returns {{section: string, argument: string}} */
 function route() {
   const [section, argument = ""] = location.hash.slice(1).split("/", 2);
-  return section in SECTIONS
+  return Object.hasOwn(SECTIONS, section)
     ? { section, argument: decodeOr(argument) }
     : { section: "exchanges", argument: "" };
 }
