@@ -128,9 +128,9 @@ def test_the_control_api_makes_the_errors_that_the_token_page_lists() -> None:
     (issue,) = re.findall(r"^curl (.+_fake/tokens.+)$", TOKEN, re.MULTILINE)
     url, _, header, _, body = shlex.split(issue)
     assert len(rows) == 6
-    for method, path, example, reason in rows:
-        with FakeOAuth(Settings(control=True, freeze_time=True, start_time=0)) as server:
-            headers = dict([header.split(": ")])
+    headers = dict([header.split(": ")])
+    with FakeOAuth(Settings(control=True, freeze_time=True, start_time=0)) as server:
+        for method, path, example, reason in rows:
             issued = httpx.post(server.url + urlsplit(url).path, content=body, headers=headers)
             done = httpx.request(method, server.url + path, content=example, headers=headers)
             assert done.status_code == 200, done.text
@@ -140,9 +140,9 @@ def test_the_control_api_makes_the_errors_that_the_token_page_lists() -> None:
                 "client_id": "TENANT_CLIENT_ID",
                 "client_secret": "TENANT_CLIENT_SECRET",
             }
-            response = httpx.post(server.token_url, data=form)
-            assert "error" in response.json()
+            assert "error" in httpx.post(server.token_url, data=form).json()
             assert server.journal[-1].reason == reason
+            httpx.post(f"{server.url}{PREFIX}/reset", json={}).raise_for_status()
 
 
 def is_shown(shown: str, output: str) -> bool:
