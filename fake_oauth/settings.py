@@ -546,7 +546,8 @@ def _is_issuer(text: str) -> bool:
         host = urlsplit(text.replace("{port}", "1")).hostname
     except ValueError:
         return False
-    return host is not None and _ISSUER.fullmatch(text) is not None
+    # A lone surrogate has no URL.
+    return host is not None and text.isprintable() and _ISSUER.fullmatch(text) is not None
 
 
 def _dialect_problems(dialect: Dialect | type[Dialect] | str) -> Iterator[Problem]:

@@ -215,6 +215,11 @@ def test_a_value_of_the_wrong_kind(data: Any, expected: list[str]) -> None:
             "$.issuer: expected an http or https URL without query and fragment, "
             "got 'https://issuer.example?x'",
         ),
+        (
+            {"issuer": "https://issuer\ud800.example"},
+            "$.issuer: expected an http or https URL without query and fragment, "
+            "got 'https://issuer\\ud800.example'",
+        ),
         ({"journal_limit": 0}, "$.journal_limit: expected at least 1, got 0"),
         (
             {"refresh_token_seconds": 0},
