@@ -384,7 +384,8 @@ class FakeOAuth:
 
     @property
     def next_expiry(self) -> Expiry | None:
-        """The active token that expires next: its name as `token`, and when as `at`."""
+        """The active access or refresh token that expires next: its name as `token`, and when as
+        `at`. Codes are left out."""
         from fake_oauth.families.reading import next_expiry
 
         return next_expiry(self._realm)

@@ -37,6 +37,8 @@ SECTIONS = (
     "violations",
     "settings",
 )
+# The code, once the journal reads it from the redirect.
+ERROR_OF_A_REDIRECT = re.compile("^302 (invalid_request|pkce_parameter)$")
 WIDE, PHONE = (1280, 800), (390, 844)
 START = 1764151200  # 2025-11-26 10:00:00
 HTTP = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0))
@@ -48,6 +50,10 @@ FLAWS = """async rules => {
   const { violations } = await axe.run({ runOnly, resultTypes: ["violations"], preload: false });
   return violations.map(({ id, nodes }) => [id, ...nodes.map(({ html }) => html)]);
 }"""
+# The buttons of a section that are out of sight, or in part, until something scrolls sideways.
+OUT_OF_SIGHT = """[...document.querySelectorAll("main section:not([hidden]) button")]
+  .filter(button => button.getBoundingClientRect().right > innerWidth)
+  .map(button => button.textContent)"""
 # A page that is hidden, as if its tab was in the background.
 HIDE = """hidden => {
   Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
@@ -78,6 +84,7 @@ def oauth_settings() -> Settings:
                 name="Web shop",
                 scopes=["openid", "profile", "offline_access"],
                 redirect_uris=["http://localhost:3000/callback"],
+                logout_redirect_uris=["http://localhost:3000/bye"],
             ),
             Client(client_id="mobile", redirect_uris=["com.example.app:/callback"]),
         ],
@@ -105,6 +112,11 @@ class Clients:
         """Refresh as the public client."""
         form = {"grant_type": "refresh_token", "client_id": "mobile", "refresh_token": token}
         return HTTP.post(self._server.token_url, data=form)
+
+    def authorize(self, **asked: str) -> httpx.Response:
+        """Send an authorization request of the public client, which PKCE is required of."""
+        asked = {"client_id": "mobile", "response_type": "code", **asked}
+        return HTTP.get(self._server.url_of("authorize"), params=asked)
 
     def userinfo(self, token: str) -> httpx.Response:
         headers = {"Authorization": f"Bearer {token}"}
@@ -278,6 +290,114 @@ def test_the_filter_finds_text_errors_and_faults(
     expect(console.get_by_text("No exchange matches the filter.")).to_be_visible()
 
 
+def test_an_error_that_a_redirect_sends_is_an_error(console: Page, clients: Clients) -> None:
+    clients.mobile("unknown")
+    sent = clients.authorize()
+    assert sent.status_code == 302
+    assert "error=invalid_request" in sent.headers["Location"]
+    outcome = row(console, 2).locator(".outcome .badge")
+    expect(outcome).to_have_text(ERROR_OF_A_REDIRECT)
+    expect(outcome).to_have_class("badge refused")
+    color = "badge => getComputedStyle(badge).color"
+    refused = row(console, 1).locator(".outcome .badge")
+    assert outcome.evaluate(color) == refused.evaluate(color)
+    console.get_by_text("Errors", exact=True).click()
+    expect(console.locator(".exchange .number")).to_have_text(["2", "1"])
+
+
+def test_preflights_and_metadata_are_hidden_on_request(
+    console: Page, oauth_server: FakeOAuth, clients: Clients
+) -> None:
+    for endpoint in ("discovery", "metadata", "jwks"):
+        HTTP.get(oauth_server.url_of(endpoint))
+    HTTP.options(oauth_server.token_url)
+    clients.mobile("unknown")
+    rows = console.locator(".exchange .number")
+    expect(rows).to_have_text(["5", "4", "3", "2", "1"])
+    toggle = console.get_by_label("Hide preflights and metadata")
+    toggle.check()
+    expect(rows).to_have_text(["5"])
+    expect(console.get_by_text("1 of 5 exchanges")).to_be_visible()
+    go(console, "Users")
+    go(console, "Exchanges")
+    expect(toggle).to_be_checked()
+    # A link leads to an exchange whatever is hidden, and to one that is not, with no change.
+    console.evaluate("location.hash = 'exchanges/5'")
+    expect(disclosure(console, 5)).to_be_focused()
+    expect(toggle).to_be_checked()
+    console.evaluate("location.hash = 'exchanges/4'")
+    expect(disclosure(console, 4)).to_be_focused()
+    expect(toggle).not_to_be_checked()
+
+
+def test_an_open_exchange_has_an_address(console: Page, clients: Clients) -> None:
+    for _ in range(2):
+        clients.mobile("unknown")
+    console.locator("#section-exchanges").get_by_label("Filter by text").fill("mobile")
+    entries = console.evaluate("history.length")
+    disclosure(console, 1).click()
+    expect(console).to_have_url(re.compile("/_fake/#exchanges/1$"))
+    disclosure(console, 2).click()
+    expect(console).to_have_url(re.compile("/_fake/#exchanges/2$"))
+    disclosure(console, 1).click()  # The other one stays where it is.
+    expect(console).to_have_url(re.compile("/_fake/#exchanges/2$"))
+    assert console.evaluate("history.length") == entries
+    go(console, "Tokens")
+    console.go_back()
+    expect(disclosure(console, 2)).to_be_focused()
+    expect(disclosure(console, 2)).to_have_attribute("aria-expanded", "true")
+    expect(console.locator("#section-exchanges").get_by_label("Filter by text")).to_have_value(
+        "mobile"
+    )
+    disclosure(console, 2).click()
+    expect(console).to_have_url(re.compile("/_fake/#exchanges$"))
+    console.reload()
+    expect(disclosure(console, 2)).to_have_attribute("aria-expanded", "false")
+
+
+def test_a_link_to_the_address_of_the_page_leads_there(
+    console: Page, oauth_server: FakeOAuth, clients: Clients
+) -> None:
+    first = oauth_server.issue_tokens(client="web").refresh_token
+    clients.refresh(first)
+    clients.refresh(first)
+    disclosure(console, 2).click()
+    disclosure(console, 1).click()
+    row(console, 2).get_by_role("link", name="request 1").click()
+    expect(disclosure(console, 1)).to_be_focused()
+
+
+def test_a_reset_takes_the_exchange_out_of_the_address(
+    open_console: Open, oauth_server: FakeOAuth, clients: Clients
+) -> None:
+    for _ in range(2):
+        clients.mobile("unknown")
+    page = open_console("exchanges/2")
+    expect(disclosure(page, 2)).to_be_focused()
+    oauth_server.reset()
+    clients.userinfo("unknown")
+    expect(row(page, 1)).to_contain_text("/userinfo")
+    expect(page).to_have_url(re.compile("/_fake/#exchanges$"))
+
+
+def test_what_repeats_a_request_is_at_the_top_of_its_row(
+    open_console: Open, oauth_server: FakeOAuth
+) -> None:
+    headers = {"Sec-Fetch-Mode": "cors", "Origin": "http://localhost:3000"}
+    HTTP.get(oauth_server.url_of("userinfo"), headers=headers)
+    page = open_console("exchanges/1")
+    request = request_of(page, 1)
+    copy = page.get_by_role("button", name="Copy as curl")
+    assert height_of(copy) < height_of(request)
+    expect(request.get_by_text("http://localhost:3000")).to_be_visible()
+    # Sec-Fetch-Mode, and of the HTTP library: Accept, Accept-Encoding, Connection, Host, User-Agent
+    others = request.locator("summary")
+    expect(others).to_have_text("6 more headers")
+    expect(request.get_by_text("cors", exact=True)).to_be_hidden()
+    others.click()
+    expect(request.get_by_text("cors", exact=True)).to_be_visible()
+
+
 def test_pause_keeps_the_list_as_it_is(console: Page, clients: Clients) -> None:
     clients.mobile("unknown")
     expect(row(console, 1)).to_be_visible()
@@ -415,6 +535,29 @@ def test_the_focus_stays_near_a_button_that_is_gone(
     expect(card(page, "alice/1")).to_be_focused()
 
 
+def test_the_clock_goes_to_the_expiry_of_a_token(
+    open_console: Open, oauth_server: FakeOAuth, clients: Clients
+) -> None:
+    oauth_server.issue_tokens(client="mobile")
+    oauth_server.clock.advance(600)
+    tokens = oauth_server.issue_tokens(client="web")
+    page = open_console("tokens")
+    page.get_by_role("button", name="Go to this expiry: alice/2 a1").click()
+    expect(page.locator("#now")).to_have_text("2025-11-26 11:10:00")
+    expect(token(page, "alice/2 a1")).to_contain_text("expired")
+    assert clients.userinfo(tokens.access_token).status_code == 401
+
+
+@pytest.mark.oauth_server(access_token_seconds=10**12)
+def test_a_token_that_never_expires_has_no_expiry_to_go_to(
+    open_console: Open, oauth_server: FakeOAuth
+) -> None:
+    oauth_server.issue_tokens(client="web")
+    page = open_console("tokens")
+    expect(page.get_by_role("button", name="Expire alice/1 a1")).to_be_visible()
+    expect(page.get_by_role("button", name="Go to this expiry: alice/1 a1")).to_have_count(0)
+
+
 # The clock
 
 
@@ -436,6 +579,7 @@ def test_the_clock_moves(console: Page, oauth_server: FakeOAuth, clients: Client
 def test_the_clock_is_set_to_a_moment(console: Page, oauth_server: FakeOAuth) -> None:
     console.get_by_text("Set…").click()
     moment = console.get_by_label("Date and time, with a time zone")
+    expect(moment).to_have_value("2025-11-26T10:00:00Z")
     moment.fill("2026-01-01T00:00:00")
     moment.press("Enter")
     expect(moment).to_have_attribute("aria-invalid", "true")
@@ -444,6 +588,12 @@ def test_the_clock_is_set_to_a_moment(console: Page, oauth_server: FakeOAuth) ->
         re.compile("expected a date-time with a time zone")
     )
     assert oauth_server.clock.now() == START
+    oauth_server.clock.advance(60)
+    expect(console.locator("#now")).to_have_text("2025-11-26 10:01:00")
+    console.get_by_text("Set…").click()
+    console.get_by_text("Set…").click()
+    expect(moment).to_have_value("2025-11-26T10:01:00Z")
+    expect(moment).not_to_have_attribute("aria-invalid", "true")
     moment.fill("2026-01-01T00:00:00Z")
     console.get_by_role("button", name="Set the clock").click()
     expect(console.locator("#now")).to_have_text("2026-01-01 00:00:00")
@@ -513,6 +663,37 @@ def test_what_is_typed_stays_while_exchanges_arrive(open_console: Open, clients:
     expect(page.get_by_label("code required")).to_have_value("503")
 
 
+def test_what_is_said_of_an_added_fault_goes_when_it_is_over(
+    open_console: Open, clients: Clients
+) -> None:
+    page = open_console("faults")
+    said = page.locator("#fault-status")
+    add = page.get_by_role("button", name="Add to the script")
+    page.get_by_label("code required").fill("503")
+    add.click()
+    expect(said).to_have_text("Status is added; 1 step left.")
+    expect(page.locator("#steps li")).to_have_count(1)
+    expect(said).to_have_text("Status is added; 1 step left.")
+    clients.mobile("unknown")
+    expect(said).to_be_empty()
+    page.get_by_label("code required").fill("502")
+    add.click()
+    expect(said).to_have_text("Status is added; 1 step left.")
+    page.get_by_label("Fault", exact=True).select_option("Refuse")
+    expect(said).to_be_empty()
+
+
+def test_the_form_has_no_word_of_python(open_console: Open) -> None:
+    page = open_console("faults")
+    kind = page.get_by_label("Fault", exact=True)
+    expect(page.get_by_text("The requested grant type; any if not given.")).to_be_visible()
+    for name in kind.locator("option").all_inner_texts():
+        kind.select_option(name)
+        expect(page.locator("#fault-form .about").first).to_be_visible()
+        abouts = page.locator("#fault-form :is(.about, .description)").all_inner_texts()
+        assert [about for about in abouts if re.search(r"\bNone\b", about)] == []
+
+
 def test_a_problem_of_no_field_is_shown_above_the_fields(
     open_console: Open, oauth_server: FakeOAuth
 ) -> None:
@@ -555,6 +736,7 @@ def test_secrets_are_hidden_until_they_are_asked_for(open_console: Open) -> None
     page = open_console("clients")
     web = page.get_by_role("row", name="web")
     expect(web).to_contain_text("Web shop")
+    expect(web).to_contain_text("http://localhost:3000/bye")
     expect(page.locator("#section-clients")).not_to_contain_text("s3cret")
     web.get_by_role("button", name="Show the secret of web").click()
     expect(web).to_contain_text("s3cret")
@@ -798,7 +980,7 @@ def test_the_keyboard_is_enough(console: Page, clients: Clients) -> None:
     console.keyboard.press("Enter")
     expect(console.get_by_role("main")).to_be_focused()
     reached = []
-    for _ in range(5):
+    for _ in range(6):
         console.keyboard.press("Tab")
         focused = console.locator(":focus")
         reached.append(
@@ -806,11 +988,23 @@ def test_the_keyboard_is_enough(console: Page, clients: Clients) -> None:
         )
         shown = "e => getComputedStyle(e.matches('[type=radio]') ? e.nextElementSibling : e)"
         assert focused.evaluate(f"e => ({shown})(e).outlineStyle") == "solid"
-    assert reached == ["Filter by text", "Client", "all", "pause", "Exchange 1"]
+    assert reached == ["Filter by text", "Client", "all", "hidden", "pause", "Exchange 1"]
     console.keyboard.press("Enter")
     expect(disclosure(console, 1)).to_have_attribute("aria-expanded", "true")
     console.keyboard.press("Space")
     expect(disclosure(console, 1)).to_have_attribute("aria-expanded", "false")
+
+
+@pytest.mark.parametrize("section", ["clients", "users"])
+def test_a_row_of_a_table_is_a_card_on_a_phone(open_console: Open, section: str) -> None:
+    page = open_console(section, size=PHONE)
+    table = page.get_by_role("table", name=section)
+    expect(table.get_by_role("row")).to_have_count(3)  # For a screen reader it is a table.
+    assert page.evaluate(OUT_OF_SIGHT) == []
+    place = page.get_by_role("region", name=f"Table of {section}")
+    assert place.evaluate("place => place.scrollWidth <= place.clientWidth")
+    first, second = table.locator("tbody").get_by_role("row").all()
+    assert height_of(second) > height_of(first.get_by_role("cell").last)
 
 
 @pytest.mark.oauth_server(refresh_policy="rfc9700")
@@ -831,6 +1025,8 @@ def test_every_section_is_accessible_and_fits(
         for size in (WIDE, PHONE):
             page.set_viewport_size({"width": size[0], "height": size[1]})
             assert page.evaluate("document.documentElement.scrollWidth") == size[0]
+            if size == PHONE:
+                assert page.evaluate(OUT_OF_SIGHT) == []
             # The structure is the same in both schemes, and the colors are at both widths.
             everything = (scheme, size) in (("light", WIDE), ("dark", PHONE))
             assert page.evaluate(FLAWS, None if everything else ["color-contrast"]) == []
@@ -880,7 +1076,7 @@ def test_its_pictures_are_taken_for_the_docs(open_console: Open, oauth_settings:
             return open_console(place, url=server.url, device_scale_factor=2, **options)
 
         for scheme in ("light", "dark"):
-            page = shown("exchanges/9", color_scheme=scheme, size=(1280, 960))
+            page = shown("exchanges/9", color_scheme=scheme, size=(1280, 900))
             expect(request_of(page, 9)).to_be_visible()
             page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
             take(page, folder / f"console-{scheme}.png")

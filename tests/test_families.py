@@ -501,6 +501,14 @@ def test_the_token_that_expires_next_is_named() -> None:
     assert upcoming(fake) is None
 
 
+def test_a_code_is_not_what_expires_next() -> None:
+    fake = server(refresh_policy="rotate")
+    fake.issue_code("alice")
+    assert upcoming(fake) is None
+    fake.issue_tokens()
+    assert upcoming(fake) == ("alice/2 a1", START + 300)
+
+
 def test_a_token_beyond_the_last_year_has_no_expiry_that_the_clock_can_reach() -> None:
     fake = server(refresh_token_seconds=10**12, access_token_seconds=10**12)
     fake.issue_tokens()

@@ -71,6 +71,6 @@ def read_login(server: FakeOAuth) -> dict[str, Any]:
 
 
 def read_expiry(server: FakeOAuth) -> dict[str, Any] | None:
-    """Return which active token expires next, and when; None if none does."""
+    """Return which active access or refresh token expires next, and when; None if none does."""
     expiry = server.next_expiry
     return None if expiry is None else {"at": moment(expiry.at), "token": expiry.token}

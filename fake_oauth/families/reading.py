@@ -29,6 +29,8 @@ _KINDS: Final[Mapping[Letter, TokenKind]] = {
     "a": "access_token",
 }
 _LETTERS: Final = tuple(_KINDS)
+# The tokens that a client waits with. Codes expire sooner, and are redeemed at once.
+_TOKENS: Final = "ra"
 
 
 def families(
@@ -55,11 +57,13 @@ def families(
 
 
 def next_expiry(realm: Realm) -> Expiry | None:
-    """Return which active token expires next, and when; None if none does."""
+    """Return which active access or refresh token expires next, and when; None if none does."""
     with realm.lock:
         now, tokens = realm.clock.now(), realm.store.tokens()
     found, at = None, float(END_OF_TIME)
     for token in tokens:
+        if token.letter not in _TOKENS:
+            continue
         expires_at = token.expires_at
         # Most tokens of a long run have expired, and asking why takes longer.
         if expires_at is not None and now < expires_at < at and _state(token, now)[0] == "active":

@@ -194,9 +194,9 @@ class Conditions:
     endpoint: str = "token"
     """The requested endpoint; `any` is every endpoint, and every path that is not served."""
     grant_type: str | None = None
-    """The requested grant type; None is any."""
+    """The requested grant type; any if not given."""
     client_id: str | None = None
-    """The client that sent the request, authenticated or not; None is any."""
+    """The client that sent the request, authenticated or not; any if not given."""
     skip: int = 0
     """How many matching requests pass first."""
     times: int | Literal["always"] = 1

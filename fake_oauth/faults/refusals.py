@@ -54,7 +54,7 @@ class Refuse(Refusal):
     uri: str | None = None
     """The `error_uri`."""
     status: int | None = None
-    """The HTTP status, 200 or 400 to 599; None is the one of the code."""
+    """The HTTP status, 200 or 400 to 599; that of the code if not given."""
     headers: Mapping[str, str] = field(default_factory=dict, kw_only=True)
     """Further headers, such as `DPoP-Nonce`. They replace those of the same name."""
 
@@ -93,7 +93,7 @@ class Status(Refusal):
     body: str | Mapping[str, Any] | None = None
     """An HTML page, or a table that is sent as JSON."""
     retry_after_seconds: int | None = None
-    """The value of `Retry-After`; None sends no such header."""
+    """The value of `Retry-After`; no such header if not given."""
     retry_after_form: Literal["seconds", "date"] = "seconds"
     """How `Retry-After` says the time: as a number of seconds, or as a date."""
     location: str | None = field(default=None, kw_only=True)

@@ -42,6 +42,16 @@ const OVERLAP = 8;
 const RETRY_MILLISECONDS = 2000;
 const TIMEOUT_MILLISECONDS = 15_000;
 const SAID_MILLISECONDS = 4000;
+// Where the clock of the server stops: what expires then, or later, never expires by it.
+const LAST_MOMENT = "9999-12-31T23:59:59Z";
+// The endpoints that a client reads before it does anything.
+const METADATA = ["discovery", "metadata", "resource_metadata", "jwks"];
+// The headers that a browser or an HTTP library sends by itself, and that decide nothing here.
+const USUAL_HEADERS = new RegExp(
+  "^(sec-.*|accept(-.*)?|user-agent|host|connection|keep-alive|content-length|te|priority|dnt" +
+    "|upgrade-insecure-requests|cache-control|pragma)$",
+  "i",
+);
 
 // State
 
@@ -69,6 +79,12 @@ const state = {
   /** @type {Step[]} */ steps: [],
   /** @type {Record<string, Schema> | null} */ kinds: null,
   /** Problems of the fault's form, by field. @type {Map<string, string>} */ problems: new Map(),
+  /**
+   * What is said of the fault that was added, as long as so many steps are left.
+   *
+   * @type {{text: string, left: number} | null}
+   */
+  added: null,
   /** @type {Data[]} */ clients: [],
   /** @type {Data[]} */ registered: [],
   /** The clients whose secret is shown. @type {Set<string>} */ secrets: new Set(),
@@ -297,7 +313,8 @@ function empty(...words) {
 const ACTIONS_HEADING = "Actions";
 
 /**
- * Return a table in a box that scrolls sideways by itself.
+ * Return a table in a box that scrolls sideways by itself. On a narrow screen, each row is a card.
+ * Then it is no table for the style, so the roles say that it is one.
  *
  * @param {string} title
  * @param {string[]} headings
@@ -306,19 +323,31 @@ const ACTIONS_HEADING = "Actions";
 function table(title, headings, rows) {
   const cells = headings.map((heading) => {
     const isHidden = heading === ACTIONS_HEADING;
-    return h("th", { scope: "col" }, isHidden ? h("span", { class: "hidden" }, heading) : heading);
+    const shown = isHidden ? h("span", { class: "hidden" }, heading) : heading;
+    return h("th", { role: "columnheader", scope: "col" }, shown);
   });
+  for (const { children } of rows) {
+    headings.forEach((heading, place) => {
+      if (heading !== ACTIONS_HEADING) children[place].setAttribute("data-label", heading);
+    });
+  }
   return h(
     "div",
     { class: "scroll", tabindex: 0, role: "region", "aria-label": `Table of ${title}` },
-    h("table", { "aria-label": title }, h("thead", {}, h("tr", {}, cells)), h("tbody", {}, rows)),
+    h(
+      "table",
+      { role: "table", "aria-label": title },
+      h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, cells)),
+      h("tbody", { role: "rowgroup" }, rows),
+    ),
   );
 }
 
 /** @param {string} key @param {Child} heading @param {(Child | Child[])[]} cells */
 function row(key, heading, cells) {
-  const others = cells.map((cell) => h("td", {}, cell));
-  return h("tr", { "data-key": key }, h("th", { scope: "row" }, heading), others);
+  const others = cells.map((cell) => h("td", { role: "cell" }, cell));
+  const first = h("th", { role: "rowheader", scope: "row" }, heading);
+  return h("tr", { role: "row", "data-key": key }, first, others);
 }
 
 // Time
@@ -489,6 +518,7 @@ async function loadExchanges() {
   if (isOther) {
     // The server was reset, and counts from 1 again.
     set({ exchanges: [], open: new Map(), pausedAt: null });
+    leaveExchange();
     await loadExchanges();
     return;
   }
@@ -520,12 +550,15 @@ async function loadFamilies() {
 }
 
 async function loadFaults() {
+  const { added } = state;
   const [{ steps }, { clients }] = await Promise.all([
     api("GET", "steps"),
     api("GET", "clients"),
     loadExchanges(),
   ]);
   set({ steps, clients });
+  // What was read before the fault was added says nothing about it.
+  if (added === state.added && added?.left !== steps.filter(isLeft).length) set({ added: null });
   await loadSchema();
 }
 
@@ -722,15 +755,18 @@ function renderErrors() {
 /**
  * Return the outcome of an exchange: its shape, and its words.
  *
- * @param {{status: number | null, error?: string | null, answered?: boolean}} exchange
+ * @param {{status: number | null, error?: string | null, cause?: string | null,
+ *   answered?: boolean}} exchange
  * @returns {[string, string]}
  */
-function outcomeOf({ status, error, answered = true }) {
+function outcomeOf({ status, error, cause, answered = true }) {
   if (!answered) return ["waiting", "waiting"];
   if (status === null) return ["lost", "no response"];
-  const words = error ? `${status} ${error}` : String(status);
+  // A status below 400 does not say by itself that it is an error: a redirect can send one.
+  const word = error ?? (status < 400 ? cause : null);
+  const words = word ? `${status} ${word}` : String(status);
   if (status >= 500) return ["failed", words];
-  if (status >= 400 || error) return ["refused", words];
+  if (status >= 400 || word) return ["refused", words];
   return [status >= 300 ? "redirect" : "ok", words];
 }
 
@@ -766,14 +802,20 @@ function hasWords(filter, text) {
 
 /** Return the exchanges that match the filter, the latest first. */
 function matchingExchanges() {
-  const { text, client, outcome } = filterOf("exchanges");
+  const { text, client, outcome, quiet } = filterOf("exchanges");
   return state.exchanges
     .filter(({ number }) => state.pausedAt === null || number <= state.pausedAt)
+    .filter((exchange) => !quiet || !isQuiet(exchange))
     .filter((exchange) => !client || exchange.client_id === client)
     .filter((exchange) => outcome !== "errors" || isError(exchange))
     .filter((exchange) => outcome !== "faults" || exchange.fault)
     .filter((exchange) => !text || hasWords(text, searchable(exchange)))
     .reverse();
+}
+
+/** Return whether an exchange only prepares others. @param {Exchange} exchange */
+function isQuiet({ method, endpoint }) {
+  return method === "OPTIONS" || METADATA.includes(endpoint ?? "");
 }
 
 /** @param {Exchange} exchange */
@@ -933,7 +975,7 @@ function exchangeDetail(exchange, whole) {
 
 /** @param {WholeExchange} exchange */
 function wholeExchange(exchange) {
-  return [why(exchange), request(exchange), response(exchange), repeat(exchange)];
+  return [why(exchange), repeat(exchange), request(exchange), response(exchange)];
 }
 
 /** @param {WholeExchange} exchange */
@@ -965,6 +1007,9 @@ function pair(name, value) {
 /** @param {WholeExchange} exchange */
 function request({ method, path, query, form, content_type, headers, tokens }) {
   const sent = { ...(content_type ? { "Content-Type": content_type } : {}), ...headers };
+  const isUsual = (/** @type {[string, string]} */ [name]) => USUAL_HEADERS.test(name);
+  const usual = Object.entries(sent).filter(isUsual);
+  const others = Object.entries(sent).filter((header) => !isUsual(header));
   return h(
     "section",
     { class: "half", "aria-label": "Request" },
@@ -972,7 +1017,14 @@ function request({ method, path, query, form, content_type, headers, tokens }) {
     h("p", { class: "start-line" }, `${method} ${path}`),
     pairs("Query", query, tokens),
     pairs("Form", form, tokens),
-    pairs("Headers", sent),
+    pairs("Headers", Object.fromEntries(others)),
+    usual.length > 0 &&
+      h(
+        "details",
+        { class: "usual" },
+        h("summary", {}, plural(usual.length, others.length ? "more header" : "header")),
+        pairList(Object.fromEntries(usual)),
+      ),
   );
 }
 
@@ -999,13 +1051,17 @@ function response(exchange) {
  * @param {Record<string, string>} tokens
  */
 function pairs(title, values, tokens = {}) {
-  const entries = Object.entries(values);
-  if (!entries.length) return null;
-  const items = entries.map(([name, value]) => {
+  if (!Object.keys(values).length) return null;
+  return h("div", {}, h("h4", {}, title), pairList(values, tokens));
+}
+
+/** @param {Record<string, string>} values @param {Record<string, string>} tokens */
+function pairList(values, tokens = {}) {
+  const items = Object.entries(values).map(([name, value]) => {
     const token = tokens[name] && link("tokens", tokens[name], tokens[name]);
     return h("div", {}, h("dt", {}, name), h("dd", {}, token, token && " ", value));
   });
-  return h("div", {}, h("h4", {}, title), h("dl", { class: "pairs" }, items));
+  return h("dl", { class: "pairs" }, items);
 }
 
 /** @param {WholeExchange} exchange */
@@ -1208,8 +1264,20 @@ function tokenRow(family, token) {
       presented_before > 0 && h("span", {}, `${presented_before} earlier`),
       presented.map((one) => presentation(family, one)),
     ),
-    standing === "active" &&
-      button("expire", { "data-token": name, "aria-label": `Expire ${name}` }, "Expire"),
+    standing === "active" && tokenButtons(token),
+  );
+}
+
+/** @param {Token} token */
+function tokenButtons({ name, expires_at }) {
+  const label = `Go to this expiry: ${name}`;
+  return h(
+    "span",
+    { class: "buttons" },
+    expires_at !== null &&
+      expires_at !== LAST_MOMENT &&
+      button("go-to-expiry", { "data-at": expires_at, "aria-label": label }, "Go to this expiry"),
+    button("expire", { "data-token": name, "aria-label": `Expire ${name}` }, "Expire"),
   );
 }
 
@@ -1264,6 +1332,7 @@ function renderFaultForm() {
   const kind = kinds[select.value];
   fill(byId("fault-description"), [plainText(kind.description ?? "")]);
   fill(byId("fault-fields"), fieldsOf(kind, select.value));
+  fill(byId("fault-status"), [state.added?.text]);
   const legend = /** @type {Node} */ (byId("condition-fields").querySelector("legend"));
   fill(byId("condition-fields"), [legend, ...fieldsOf(conditions, "condition")]);
   suggest(
@@ -1440,6 +1509,11 @@ function problemsByField(error) {
   );
 }
 
+/** Return whether a step can be used again. @param {Step} step */
+function isLeft({ times, left }) {
+  return times === "always" || left > 0;
+}
+
 function renderSteps() {
   const items = state.steps.map((step) => stepItem(step));
   const none = empty("The script is empty: every request is served normally.");
@@ -1450,21 +1524,21 @@ function renderSteps() {
 /** @param {Step} step */
 function stepItem(step) {
   const isStanding = step.times === "always";
-  const isLeft = isStanding || step.left > 0;
+  const isUsable = isLeft(step);
   const users = state.exchanges.filter(({ fault }) => fault === step.step);
   const { step: name, fault, used, left, ...others } = step;
   const conditions = Object.keys(state.kinds?.Conditions.properties ?? {})
     .concat("when") // Only Python has it.
     .filter((condition) => condition in others && condition !== "times")
     .map((condition) => `${condition} ${written(others[condition])}`);
-  const standing = isStanding ? "always" : isLeft ? `${left} of ${left + used} left` : "used up";
+  const standing = isStanding ? "always" : isUsable ? `${left} of ${left + used} left` : "used up";
   return h(
     "li",
-    { "data-key": name, class: isLeft ? "left" : "over" },
-    h("div", { class: "title" }, badge(isLeft ? "active" : "spent", standing), code(name)),
+    { "data-key": name, class: isUsable ? "left" : "over" },
+    h("div", { class: "title" }, badge(isUsable ? "active" : "spent", standing), code(name)),
     conditions.length > 0 && h("p", { class: "about" }, conditions.join(" · ")),
     h("p", { class: "chips" }, users.map(usedBy), !users.length && "no request has used it"),
-    isLeft && button("remove-step", { "data-step": name }, isStanding ? "Lift" : "Remove"),
+    isUsable && button("remove-step", { "data-step": name }, isStanding ? "Lift" : "Remove"),
   );
 }
 
@@ -1476,10 +1550,12 @@ function usedBy(exchange) {
 
 // Clients, users, keys, outbox, violations, settings
 
+const URI_HEADINGS = ["Redirect URIs", "Logout redirect URIs"];
+
 function renderClients() {
   const registered = state.registered.map((client) => clientRow(client, true));
   const configured = state.clients.map((client) => clientRow(client, false));
-  const headings = ["Client", "Secret", "Grant types", "Scopes", "Redirect URIs", ACTIONS_HEADING];
+  const headings = ["Client", "Secret", "Grant types", "Scopes", ...URI_HEADINGS, ACTIONS_HEADING];
   fill(byId("client-list"), [
     configured.length
       ? table("clients", headings, configured)
@@ -1492,12 +1568,13 @@ function renderClients() {
 
 /** @param {Data} client @param {boolean} isRegistered */
 function clientRow(client, isRegistered) {
-  const { client_id, name, enabled, grant_types, scopes, redirect_uris } = client;
+  const { client_id, name, enabled, grant_types, scopes } = client;
   return row(client_id, h("span", {}, code(client_id), name && h("small", {}, name)), [
     secretOf(client),
     grant_types ? words(grant_types.map(shortGrantType)) : "all",
     words(scopes ?? ["openid"]),
-    words(redirect_uris ?? []),
+    words(client.redirect_uris ?? []),
+    words(client.logout_redirect_uris ?? []),
     [
       enabled === false && badge("revoked", "disabled"),
       isRegistered && button("forget-client", { "data-client": client_id }, "Forget"),
@@ -1507,6 +1584,7 @@ function clientRow(client, isRegistered) {
 
 /** @param {string[]} values */
 function words(values) {
+  if (!values.length) return null;
   return h(
     "span",
     { class: "words" },
@@ -1661,20 +1739,42 @@ function arrive() {
   document
     .querySelector(`nav [href="#${section}"]`)
     ?.scrollIntoView({ block: "nearest", inline: "nearest" });
-  set({ problems: new Map() });
+  set({ problems: new Map(), added: null });
   refresh();
 }
 
-/** Open an exchange, and show it whatever the filter says. @param {number} number */
-function openTarget(number) {
-  state.open.set(number, state.open.get(number) ?? { version: "", exchange: null });
-  /** @type {HTMLFormElement} */ (document.querySelector("[data-filter=exchanges]")).reset();
-  resume();
+/** Make the place of the page another one, without an entry in the history. @param {string} place */
+function replacePlace(place) {
+  history.replaceState(history.state, "", `#${place}`);
 }
 
-/** Show as many rows as an exchange needs to be among them. @param {number} number */
+/** Take the exchange out of the place of the page: it is closed, or the server forgot it. */
+function leaveExchange() {
+  const { section, argument } = route();
+  if (section === "exchanges" && argument) replacePlace(section);
+}
+
+/** @param {number} number */
+function openTarget(number) {
+  state.open.set(number, state.open.get(number) ?? { version: "", exchange: null });
+}
+
+/**
+ * Show an exchange whatever the filter says, and as many rows as it needs to be among them.
+ *
+ * @param {number} number
+ */
 function reveal(number) {
-  const rows = state.exchanges.filter((exchange) => exchange.number >= number).length;
+  const exchange = state.exchanges.find((one) => one.number === number);
+  if (!exchange) return;
+  if (!matchingExchanges().includes(exchange)) {
+    const form = /** @type {any} */ (document.querySelector("[data-filter=exchanges]"));
+    const isHiding = form.elements.quiet.checked && !isQuiet(exchange);
+    form.reset();
+    form.elements.quiet.checked = isHiding;
+    resume();
+  }
+  const rows = matchingExchanges().indexOf(exchange) + 1;
   if (rows > state.rows) set({ rows });
 }
 
@@ -1719,7 +1819,7 @@ async function revokeFamily(name) {
 /** Remove a step: the script without it replaces the script. @param {string} name */
 async function removeStep(name) {
   const [{ steps }, { faults }] = await Promise.all([api("GET", "steps"), api("GET", "faults")]);
-  const left = steps.filter((/** @type {Step} */ step) => step.left > 0 || step.times === "always");
+  const left = steps.filter(isLeft);
   const index = left.findIndex((/** @type {Step} */ step) => step.step === name);
   if (index < 0) return;
   await api("PUT", "faults", { faults: faults.toSpliced(index, 1) });
@@ -1749,8 +1849,13 @@ function download() {
 
 /** @param {number} number */
 function toggle(number) {
-  if (state.open.has(number)) state.open.delete(number);
-  else state.open.set(number, { version: "", exchange: null });
+  if (!state.open.has(number)) {
+    openTarget(number);
+    replacePlace(`exchanges/${number}`);
+  } else {
+    state.open.delete(number);
+    if (route().argument === String(number)) leaveExchange();
+  }
   set({});
   return loadOpenExchanges();
 }
@@ -1773,6 +1878,7 @@ const ACTIONS = {
   "show-more": () => set({ rows: state.rows + ROWS }),
   copy,
 
+  "go-to-expiry": ({ at }) => api("PUT", "clock", { now: at }),
   expire: ({ token }) => api("POST", "expire", { token }),
   "revoke-family": ({ family }) => revokeFamily(family ?? ""),
 
@@ -1832,37 +1938,51 @@ async function reset() {
   say("The server is reset");
 }
 
-/** Set the clock to what was entered. @param {HTMLFormElement} form */
-async function setClock(form) {
+/** Write the time of the server where another one is entered, because most of it stays. */
+function offerNow() {
+  const now = serverNow();
+  if (now === null || byId("set-clock").open) return;
+  byId("set-now").value = `${new Date(now).toISOString().slice(0, 19)}Z`;
+  showClockProblem(null);
+}
+
+/** @param {string | null} text */
+function showClockProblem(text) {
   const problem = byId("set-now-problem");
   const input = byId("set-now");
+  problem.hidden = text === null;
+  problem.textContent = text;
+  input.removeAttribute("aria-invalid");
+  input.removeAttribute("aria-describedby");
+  if (text === null) return;
+  input.setAttribute("aria-invalid", "true");
+  input.setAttribute("aria-describedby", problem.id);
+  input.focus();
+}
+
+/** Set the clock to what was entered. */
+async function setClock() {
   try {
-    await api("PUT", "clock", { now: input.value.trim() });
-    problem.hidden = true;
-    input.removeAttribute("aria-invalid");
-    input.removeAttribute("aria-describedby");
+    await api("PUT", "clock", { now: byId("set-now").value.trim() });
+    showClockProblem(null);
     byId("set-clock").open = false;
-    form.reset();
   } catch (error) {
     if (!(error instanceof APIError)) throw error;
-    problem.textContent = error.problems[0]?.message ?? error.message;
-    problem.hidden = false;
-    input.setAttribute("aria-invalid", "true");
-    input.setAttribute("aria-describedby", problem.id);
-    input.focus();
+    showClockProblem(error.problems[0]?.message ?? error.message);
   }
 }
 
 /** Add the fault that was entered. @param {HTMLFormElement} form @param {string} how */
 async function addFault(form, how) {
-  byId("fault-status").textContent = "";
+  set({ added: null });
   try {
     const { faults } = await api("POST", "faults", { faults: [ruleInForm(how === "always")] });
     const kind = byId("fault-kind").value;
     form.reset();
     byId("fault-kind").value = kind;
-    set({ problems: new Map() });
-    byId("fault-status").textContent = `${kind} is added; ${plural(faults.length, "step")} left.`;
+    const left = faults.length;
+    const text = `${kind} is added; ${plural(left, "step")} left.`;
+    set({ problems: new Map(), added: { text, left } });
   } catch (error) {
     if (!(error instanceof APIError) || !error.problems.length) throw error;
     set({ problems: problemsByField(error) });
@@ -1900,6 +2020,9 @@ document.addEventListener("click", (event) => {
     });
     return;
   }
+  // A link to the place where the page is already changes nothing by itself.
+  if (clicked.closest("a")?.getAttribute("href") === location.hash) arrive();
+  if (clicked.closest("#set-clock > summary")) offerNow();
   const exchange = clicked.closest(".exchange > tr:first-child");
   if (exchange && !clicked.closest("a") && getSelection()?.isCollapsed) {
     /** @type {HTMLElement} */ (exchange.querySelector(".disclose")).click();
@@ -1911,7 +2034,7 @@ document.addEventListener("submit", (event) => {
   const form = /** @type {HTMLFormElement} */ (event.target);
   const how = /** @type {HTMLButtonElement | null} */ (event.submitter)?.value ?? "script";
   attempt(async () => {
-    if (form.dataset.form === "set-clock") await setClock(form);
+    if (form.dataset.form === "set-clock") await setClock();
     if (form.dataset.form === "add-fault") await addFault(form, how);
     if (form.dataset.form) await refresh();
   });
@@ -1920,7 +2043,7 @@ document.addEventListener("submit", (event) => {
 document.addEventListener("input", (event) => {
   const input = /** @type {HTMLElement} */ (event.target);
   if (input.closest("[data-filter]")) set({ rows: ROWS });
-  if (input.id === "fault-kind") set({ problems: new Map() });
+  if (input.id === "fault-kind") set({ problems: new Map(), added: null });
 });
 
 document.addEventListener("keydown", (event) => {
