@@ -287,6 +287,14 @@ def test_an_address_that_is_not_ours_is_one_clear_line(capsys: pytest.CaptureFix
         ([], "required: COMMAND"),
         (["serve", "--port", "65536"], "argument --port: expected 0 to 65535, got 65536"),
         (["serve", "--port", "http"], "argument --port: expected 0 to 65535, got http"),
+        (
+            ["explain", "x", "--control-token", "a\r\nX: y"],
+            "argument --control-token: expected ASCII characters without blanks",
+        ),
+        (
+            ["check", "http://127.0.0.1:1", "--control-token", "s\u00e9cret"],
+            "argument --control-token: expected ASCII characters without blanks",
+        ),
         (["serve", "--documented", "--settings", "x"], "not allowed with argument --documented"),
     ],
 )

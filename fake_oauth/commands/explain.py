@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from fake_oauth.contract.options import control_token
 from fake_oauth.control import PREFIX
 from fake_oauth.control.access import is_loopback
 from fake_oauth.provider.clock import Clock
@@ -71,6 +72,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument(
         "--control-token",
+        type=control_token,
         metavar="TOKEN",
         help="control token that this fake printed at startup, if it did",
     )

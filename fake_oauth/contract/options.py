@@ -7,6 +7,7 @@ To add an option, add a row to `OPTIONS`. An option for the target is also an op
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -19,6 +20,7 @@ from fake_oauth.dialects import DIALECTS
 
 OWN_OPTIONS: Final = ("client_id", "client_secret", "refresh_token")
 """The values that have an option of their own; for the others there is --value."""
+_TOKEN: Final = re.compile("[!-~]+")
 
 
 def port(text: str) -> int:
@@ -26,6 +28,16 @@ def port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) <= 65535):
         raise argparse.ArgumentTypeError(f"expected 0 to 65535, got {text}")
     return int(text)
+
+
+def control_token(text: str) -> str:
+    """Return a control token. Raise ArgumentTypeError, without the token, if no header can have it.
+
+    RFC 9110 section 5.5.
+    """
+    if not _TOKEN.fullmatch(text):
+        raise argparse.ArgumentTypeError("expected ASCII characters without blanks")
+    return text
 
 
 def positive_seconds(text: str) -> float:
@@ -124,6 +136,7 @@ OPTIONS: Final = (
         _TARGET,
         "TOKEN",
         "control token that a fake on another machine printed at startup",
+        control_token,
     ),
     Option("only", _CHECK, get_args(Verdict), "show only cases with this verdict"),
     Option("verbose", _CHECK, None, "show each request as a curl command", short="-v"),
