@@ -60,12 +60,14 @@ def response(
 
     A scripted one has no HTTP `request`.
     """
+    error = parameters.get("error")
     if target.mode == "form_post":
         page = form_post(request, target.redirect_uri, dict(parameters), reason=reason)
-        return replace(page, headers=(*page.headers, *headers), cause=cause)
+        headers = (*page.headers, *headers)
+        return replace(page, headers=headers, cause=cause, authorization_error=error)
     if "+" in realm.dialect.unescaped_in_redirects and "+" in (target.state or ""):
         reason += "; the + in state is not escaped, and a form decoder reads a space"
-    return redirect(
+    sent = redirect(
         target.redirect_uri,
         parameters,
         reason=reason,
@@ -74,3 +76,4 @@ def response(
         unescaped=realm.dialect.unescaped_in_redirects,
         in_fragment=target.mode == "fragment",
     )
+    return sent if error is None else replace(sent, authorization_error=error)
