@@ -480,3 +480,11 @@ def test_unknown_scopes_are_ignored_and_the_granted_ones_are_told() -> None:
     tokens = Browser(fake).post("/token", data=form, headers=basic("web", "s3cret")).json
     assert tokens is not None
     assert tokens["scope"] == "openid"
+    note = "scope email ignored, because web is not registered for it"
+    assert fake.journal[0].reason == f"MOCK_USERNAME is logged in; {note}"
+    Browser(fake).get(
+        "/authorize", query_string=query | {"scope": "a openid b a", "prompt": "login"}
+    )
+    assert (fake.journal[-1].reason or "").endswith(
+        "scopes a and b ignored, because web is not registered for them"
+    )
