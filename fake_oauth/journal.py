@@ -65,8 +65,9 @@ class Exchange:
     cause: Cause | None = None
     """The rule that refused the request: `refresh_token_expired`. Dialects have other codes for
     it; this name stays."""
-    page_error: str | None = None
-    """The error code that a page shows to a person; None for any other response."""
+    browser_error: str | None = None
+    """The error code that the browser receives outside of JSON: on a page for a person, or in the
+    parameters of an authorization response. None for any other response."""
     fault: str | None = None
     """The step of the script that the request used: `step 2 Status(503)`."""
     peer: str | None = None
@@ -103,8 +104,8 @@ class Exchange:
     @property
     def error(self) -> str | None:
         """The OAuth error code in the response; None if it has none."""
-        if b'"error"' not in self.body:
-            return self.page_error
+        if self.browser_error is not None or b'"error"' not in self.body:
+            return self.browser_error
         reply = self.reply
         code = reply.get("error") if isinstance(reply, dict) else None
         return code if isinstance(code, str) else None
@@ -182,12 +183,12 @@ class Journal(Sequence[Exchange]):
         headers: Mapping[str, str] | None = None,
         issued: tuple[str, ...] = (),
         cause: Cause | None = None,
-        page_error: str | None = None,
+        browser_error: str | None = None,
     ) -> None:
         """Complete an exchange with its response. A status of None is no response."""
         exchange.body, exchange.reason, exchange.answered_at = body, reason, at
         exchange.response_headers, exchange.issued = headers or {}, issued
-        exchange.cause, exchange.page_error = cause, page_error
+        exchange.cause, exchange.browser_error = cause, browser_error
         exchange.status = status
         with self._lock:
             exchange.answered_before = self._arrived + 1

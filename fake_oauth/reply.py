@@ -43,12 +43,21 @@ class Reply:
     """The rule that refused the request."""
     issued: tuple[IssuedToken, ...] = ()
     """The records of the tokens in the data."""
+    authorization_error: str | None = None
+    """The error code in an authorization response (RFC 6749 section 4.1.2.1)."""
 
     @property
     def error(self) -> str | None:
         """The error code in the data; None if it has none."""
         code = None if self.data is None else self.data.get("error")
         return code if isinstance(code, str) else None
+
+    @property
+    def browser_error(self) -> str | None:
+        """The error code on a page, or in an authorization response; None if it has none."""
+        if self.authorization_error is not None or self.page is None:
+            return self.authorization_error
+        return self.error
 
 
 @dataclass(frozen=True, slots=True)

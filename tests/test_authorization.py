@@ -109,6 +109,46 @@ def test_prompt_none_sees_the_session_of_the_browser(site: Site) -> None:
     assert site.reason == "bob is logged in"
 
 
+FRAMED = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "iframe"}
+NO_COOKIE = (
+    "; the browser sent no session cookie: the frame's page and this server are different sites, "
+    "such as localhost and 127.0.0.1"
+)
+
+
+@pytest.mark.parametrize(
+    ("headers", "note"),
+    [
+        (FRAMED, NO_COOKIE),
+        (FRAMED | {"Sec-Fetch-Site": "same-site"}, ""),
+        (FRAMED | {"Sec-Fetch-Dest": "document"}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_frame_of_another_site_has_no_session(
+    site: Site, headers: dict[str, str], note: str
+) -> None:
+    site.pick("u-bob", site.authorize())
+    stranger = Browser(site.server, use_cookies=False)
+    page = "no user is logged in: the login page follows, which login() or auto_login skips"
+    silent = "no user is logged in, and prompt is none"
+    for prompt, expected in (("none", f"{silent}{note}"), ("", f"{page}{note}")):
+        query = urlencode({**ASKED, "prompt": prompt})
+        stranger.get(f"/authorize?{query}", headers=headers)
+        assert site.reason == expected
+
+
+def test_a_frame_of_another_site_can_have_a_cookie_and_needs_none(site: Site) -> None:
+    query = urlencode({**ASKED, "prompt": "none", "max_age": "0"})
+    site.pick("u-bob", site.authorize())
+    site.browser.get(f"/authorize?{query}", headers=FRAMED, base_url="https://issuer.example")
+    assert site.reason == "the login is 0 s old, and max_age is 0, and prompt is none"
+    site.server.login("alice")
+    query = urlencode({**ASKED, "prompt": "none"})
+    Browser(site.server).get(f"/authorize?{query}", headers=FRAMED)
+    assert site.reason == "alice is logged in"
+
+
 def test_a_frozen_user_is_not_logged_in(site: Site) -> None:
     site.pick("u-bob", site.authorize())
     site.server.freeze_user("bob")

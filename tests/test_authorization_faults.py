@@ -133,6 +133,29 @@ def test_an_outcome_can_be_selected(outcome: Any, mode: str) -> None:
         assert is_effective(fake) == is_selected
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_the_journal_has_the_error_that_the_client_gets(mode: str) -> None:
+    asked = {"prompt": "none", "response_mode": mode, "max_age": "0"}
+    fake = FakeOAuth(replace(SETTINGS, auto_login=None))
+    Browser(fake).get(f"/authorize?{urlencode({**ASKED, **asked})}")
+    (exchange,) = fake.journal
+    assert (exchange.error, exchange.browser_error) == ("login_required", "login_required")
+    assert f"-> {exchange.status} login_required [web] no user is logged in" in str(exchange)
+    for step, expected in (
+        (faults.RedirectParameter("error", "x"), "x"),
+        (faults.MissingRedirectParameter("error"), None),
+        (faults.WrongResponseMode("query"), "login_required"),
+        (faults.Refuse("server_error"), "server_error"),
+    ):
+        fake, response = authorize(
+            step, settings=replace(SETTINGS, auto_login=None), prompt="none", response_mode=mode
+        )
+        assert received(response)[2].get("error") == expected
+        assert fake.journal[-1].error == expected
+    fake, response = authorize(faults.MissingRedirectParameter("code"), response_mode=mode)
+    assert fake.journal[-1].error is None
+
+
 def test_an_issuer_can_be_sent_that_is_not_advertised() -> None:
     settings = replace(SETTINGS, authorization_response_iss=False)
     fake, response = authorize(faults.RedirectParameter("iss", ISSUER), settings=settings)
@@ -199,6 +222,7 @@ def test_the_login_page_can_send_the_response() -> None:
     form = {"p_state": there.rpartition("=")[2], "deny": "1"}
     parameters = received(browser.post("/login", data=form, base_url=ISSUER))[2]
     assert (parameters["error"], parameters["state"]) == ("access_denied", "x")
+    assert fake.journal[-1].error == "access_denied"
 
 
 def test_a_surrogate_can_be_sent() -> None:

@@ -752,6 +752,14 @@ def test_retry_after_of_a_success_says_nothing() -> None:
     assert judged("honored_retry_after", refresh(1, **{**WAIT_10, "status": 200})) == []
 
 
+def test_an_error_that_the_browser_takes_to_the_client_is_judged_by_no_check() -> None:
+    sent: Any = {"browser_error": "invalid_grant", "tokens": {"refresh_token": FIRST}}
+    error = exchange(1, endpoint="authorize", status=302, **sent)
+    assert error.error == "invalid_grant"
+    (request,) = History([error]).requests
+    assert (request.error, request.is_terminal) == (None, False)
+
+
 def anonymous(number: int, **fields: Any) -> Exchange:
     return exchange(number, client_id=None, method="GET", endpoint="jwks", path="/jwks", **fields)
 

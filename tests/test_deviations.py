@@ -638,6 +638,7 @@ UNSEEN = {
     # The documentation has no request that they would change.
     *(("ciam", thing) for thing in ("authorization_parameters", "own_methods")),
     ("ciam", "accepts_unknown_scopes"),
+    *((name, "identifies_by_verifier") for name in ("ciam", "rfc")),  # tests/test_dialects.py
     ("ciam", "omits_blanks"),
     ("ciam", "reads_assertions"),
     ("ciam", "reads_token_in_form"),

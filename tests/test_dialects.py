@@ -442,6 +442,31 @@ def test_localhost_matches_on_any_port_by_a_setting() -> None:
         assert response.status_code == (302 if is_accepted else 400)
 
 
+@pytest.mark.parametrize(
+    ("dialect", "expected"),
+    [
+        ("ciam", (401, None, "client_unidentified", "client spa is public and sent no")),
+        ("rfc", (400, "invalid_grant", "code_verifier", "code_verifier missing, ")),
+        ("mcp", (400, "invalid_grant", "code_verifier", "code_verifier missing, ")),
+    ],
+)
+@pytest.mark.parametrize("challenge", ["x" * 43, None], ids=["challenge", "none"])
+def test_a_public_client_without_its_code_verifier(
+    dialect: str, expected: tuple[int, str | None, str, str], challenge: str | None
+) -> None:
+    client = Client(client_id="spa", redirect_uris=["https://app.example/cb"])
+    with FakeOAuth(Settings(dialect=dialect, clients=[client], refresh_tokens=[])) as fake:
+        code = fake.issue_code(redirect_uri="https://app.example/cb", code_challenge=challenge)
+        form = {"grant_type": "authorization_code", "code": code, "client_id": "spa"}
+        form["redirect_uri"] = "https://app.example/cb"
+        for again in (form, form):
+            response = Browser(fake).post(fake.dialect.paths["token"], data=again)
+            exchange = fake.journal[-1]
+            status, error, cause, reason = expected
+            assert (response.status_code, exchange.error, exchange.cause) == (status, error, cause)
+            assert (exchange.reason or "").startswith(reason)
+
+
 def test_unknown_scopes_are_ignored_and_the_granted_ones_are_told() -> None:
     uri = "https://app.example/cb"
     client = Client(client_id="web", client_secret="s3cret", redirect_uris=[uri])
@@ -455,3 +480,11 @@ def test_unknown_scopes_are_ignored_and_the_granted_ones_are_told() -> None:
     tokens = Browser(fake).post("/token", data=form, headers=basic("web", "s3cret")).json
     assert tokens is not None
     assert tokens["scope"] == "openid"
+    note = "scope email ignored, because web is not registered for it"
+    assert fake.journal[0].reason == f"MOCK_USERNAME is logged in; {note}"
+    Browser(fake).get(
+        "/authorize", query_string=query | {"scope": "a openid b a", "prompt": "login"}
+    )
+    assert (fake.journal[-1].reason or "").endswith(
+        "scopes a and b ignored, because web is not registered for them"
+    )

@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import product
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from jsonschema import Draft202012Validator
 from werkzeug.test import Client as WSGIClient
@@ -22,6 +24,7 @@ from fake_oauth import FakeOAuth, Settings
 from fake_oauth.__main__ import main
 from fake_oauth.commands.starter import PURPOSES, Plan, settings_text
 from fake_oauth.contract.cases import cases, select
+from fake_oauth.dialects import load_dialect
 from fake_oauth.schema import settings_schema
 from tests.test_pytest_plugin import ALONE
 
@@ -40,6 +43,7 @@ PLANS = [
         (
             ("ciam", "http://localhost:5173/callback"),
             ("rfc", "com.example.app:/callback"),
+            ("rfc", "https://localhost/callback"),
             ("mcp", "https://app.example"),
         ),
     )
@@ -140,6 +144,51 @@ def test_an_origin_becomes_a_redirect_uri(origin: str) -> None:
     settings = Settings.from_toml("fake_oauth.toml")
     assert settings.clients[0].redirect_uris == ("http://localhost:5173/callback",)
     assert settings.cors_origins == ("http://localhost:5173",)
+
+
+@pytest.mark.parametrize(
+    ("uri", "host"),
+    [
+        ("http://localhost:5176", "localhost"),
+        ("http://LOCALHOST/callback", "localhost"),
+        ("http://127.0.0.1:5176", "127.0.0.1"),
+        ("https://localhost:5176", "127.0.0.1"),
+        ("http://localhost.example:5176", "127.0.0.1"),
+    ],
+)
+def test_an_application_and_its_issuer_are_one_site(
+    uri: str, host: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["init", "--for", "spa", "--redirect-uri", uri]) == 0
+    assert f"  issuer        http://{host}:8080\n" in capsys.readouterr().out
+    with FakeOAuth(Settings.from_toml("fake_oauth.toml")) as server:
+        port = server.url.rpartition(":")[2]
+        assert server.issuer == f"http://{host}:{port}"
+        # The server listens on 127.0.0.1, and localhost leads there.
+        metadata = httpx.get(f"{server.issuer}/.well-known/openid-configuration").json()
+        assert metadata["issuer"] == server.issuer
+
+
+def test_the_issuer_has_the_path_of_the_dialect(folder: Path, monkeypatch: Any) -> None:
+    Path("shop.py").write_text(
+        "from fake_oauth.dialects import RFC\nclass Shop(RFC):\n    issuer_path = '/realms/shop'\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(folder)
+    assert main(["init", "--for", "spa", "--dialect", "shop:Shop"]) == 0
+    settings = Settings.from_toml("fake_oauth.toml")
+    assert settings.issuer == "http://localhost:{port}/realms/shop"
+
+
+@pytest.mark.parametrize("dialect", ["ciam", "rfc"])
+def test_the_comments_say_the_defaults(dialect: str) -> None:
+    assert main(["init", "--for", "backend", "--dialect", dialect]) == 0
+    text = Path("fake_oauth.toml").read_text(encoding="utf-8")
+    said = dict(re.findall(r"^#(\w+_token_seconds) = .*  # default: (\d+)", text, re.MULTILINE))
+    terms = load_dialect(dialect).terms
+    assert len(said) == 3
+    assert said == {name: str(getattr(terms, name)) for name in said}
+    assert ("2592000, 30 days" in text) == (dialect == "rfc")
 
 
 def test_the_next_step_for_pytest_works(
@@ -260,6 +309,19 @@ def test_a_device_is_not_read(
         (["--for", "spa", "--redirect-uri", "javascript:x"], "a browser would run or show"),
         (["--for", "spa", "--redirect-uri", "http://ü"], "--redirect-uri: expected printable"),
         (["--for", "spa", "--redirect-uri", "http://a\x7f"], "expected printable ASCII"),
+        (
+            ["--for", "spa", "--redirect-uri", "localhost:5173"],
+            "--redirect-uri: localhost:5173 has no scheme; did you mean http://localhost:5173?",
+        ),
+        (
+            ["--for", "backend", "--redirect-uri", "[::1]:80/cb?a=b"],
+            "did you mean http://[::1]:80/cb?a=b?",
+        ),
+        (
+            ["--for", "spa", "--redirect-uri", "com.example.app:/callback"],
+            "expected http:// or https:// for a page of a browser, got 'com.example.app:/callback'",
+        ),
+        (["--for", "spa", "--redirect-uri", "http://[x"], "for a page of a browser, got 'http://["),
         (["--for", "mcp", "--redirect-uri", "http://a"], "register themselves for --for mcp"),
         (["--for", "mcp", "--dialect", "rfx"], "--dialect: unknown dialect 'rfx'; did you mean"),
         (["--for", "mcp", "--dialect", "ü"], "--dialect: expected ciam, rfc, mcp, or package"),
@@ -274,8 +336,14 @@ def test_wrong_options_write_nothing(
 
 
 def test_a_uri_that_urllib_cannot_split_is_an_answer_like_others() -> None:
-    assert main(["init", "--for", "spa", "--redirect-uri", "http://[x"]) == 0
-    assert Settings.from_toml("fake_oauth.toml").cors_origins == ()
+    assert main(["init", "--for", "backend", "--redirect-uri", "http://[x"]) == 0
+    assert Settings.from_toml("fake_oauth.toml").clients[0].redirect_uris == ("http://[x",)
+
+
+@pytest.mark.parametrize("uri", ["com.example.app:/callback", "com.example.app:12/callback/3"])
+def test_a_backend_can_have_a_scheme_of_its_own(uri: str) -> None:
+    code = main(["init", "--for", "backend", "--redirect-uri", uri])
+    assert code == (2 if ":12" in uri else 0), "a scheme with digits after it looks like a port"
 
 
 def test_a_dialect_that_the_file_does_not_fit_writes_nothing(

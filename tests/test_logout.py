@@ -328,6 +328,17 @@ def test_without_a_client_the_uri_is_ignored(site: Site) -> None:
     page = site.end(post_logout_redirect_uri="https://evil.example/")
     assert page.status_code == 200
     assert site.reason.endswith("; post_logout_redirect_uri ignored, because no client is named")
+    assert "The server ignored <code>post_logout_redirect_uri</code>" in page.text
+    assert f'<code lang="en">{site.reason}</code>' in page.text
+    assert "evil.example" not in page.text
+    assert "ignored" not in site.end().text
+
+
+def test_the_page_after_a_logout_links_to_the_console() -> None:
+    site = Site(control=True)
+    link = "This request in the console</a>"
+    assert link in site.end(post_logout_redirect_uri="https://evil.example/").text
+    assert link not in site.end().text
 
 
 def test_an_unknown_or_disabled_client_is_refused(site: Site) -> None:

@@ -388,7 +388,8 @@ def test_a_logout_that_goes_nowhere_is_explained() -> None:
     fake = fake_of("rfc")
     sent = {"client_id": "web", "post_logout_redirect_uri": f"{OUT}/"}
     response = look(fake, "/end_session", query_string=sent)
-    assert (response.status_code, heading(response)) == (400, "The redirect URI is not registered")
+    title = "The post-logout redirect URI is not registered"
+    assert (response.status_code, heading(response)) == (400, title)
     assert items(response, "Why they do not match") == ["It has a trailing slash."]
     assert items(response, "Registered for the client <code>web</code>") == [OUT]
     assert "logout_redirect_uris" in items(response, "What to do")[1]
@@ -413,7 +414,7 @@ def test_a_hint_that_cannot_be_used_is_explained() -> None:
         ({"client_id": "off"}, "The client off is disabled"),
         (
             {"client_id": "web", "logout_redirect_uri": "http://127.0.0.1"},
-            "The redirect URI is not registered",
+            "The post-logout redirect URI is not registered",
         ),
     ],
 )
@@ -548,6 +549,7 @@ def test_the_example_logs_in(dialect: str, client: Client) -> None:
         home = httpx.get(f"{fake.url}/", headers=OF_PERSON).text
         (link, shown), *_ = re.findall(r'<pre><a href="([^"]+)">(.*?)</a></pre>', home)
         assert str(httpx.URL(f"{fake.url}/").join(unescape(link))) == unescape(shown)
+        assert "may refuse it there, because it did not start this login" in home
         back = httpx.get(unescape(shown)).headers["Location"]
         assert back.startswith(client.redirect_uris[0])
         code = parse_qs(urlsplit(back).query)["code"][0]

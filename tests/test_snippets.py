@@ -551,6 +551,34 @@ def an_authorization_request_of_a_logged_in_user(server: FakeOAuth) -> None:
     an_authorization_request(server)
 
 
+def silent_login(server: FakeOAuth, mode: str) -> None:
+    query = {"client_id": "web", "response_type": "code", "redirect_uri": URI, "prompt": "none"}
+    httpx.get(server.url_of("authorize"), params={**query, "response_mode": mode})
+    assert server.journal[-1].error == "login_required"
+
+
+@scenario(dialect="rfc")
+def a_silent_login_that_fails_in_mode_query(server: FakeOAuth) -> None:
+    silent_login(server, "query")
+
+
+@scenario(dialect="rfc")
+def a_silent_login_that_fails_in_mode_fragment(server: FakeOAuth) -> None:
+    silent_login(server, "fragment")
+
+
+@scenario(dialect="rfc")
+def a_silent_login_that_fails_in_mode_form_post(server: FakeOAuth) -> None:
+    silent_login(server, "form_post")
+
+
+@scenario(dialect="rfc")
+def an_authorization_request_of_a_person_with_a_wrong_redirect_uri(server: FakeOAuth) -> None:
+    query = {"client_id": "web", "response_type": "code", "redirect_uri": "https://evil.example"}
+    httpx.get(server.url_of("authorize"), params=query, headers={"Accept": "text/html"})
+    assert server.journal[-1].browser_error == "invalid_request"
+
+
 @scenario()
 def an_authorization_request_with_a_wrong_redirect_uri(server: FakeOAuth) -> None:
     query = {"client_id": "web", "response_type": "code", "redirect_uri": "https://evil.example"}

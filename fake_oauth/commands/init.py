@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shlex
 import sys
 import tomllib
@@ -16,6 +17,7 @@ from fake_oauth.commands.starter import (
     PURPOSES,
     SCHEMA_NAME,
     Plan,
+    Purpose,
     origin_of,
     settings_text,
 )
@@ -30,6 +32,8 @@ _T = TypeVar("_T")
 
 _FILE: Final = Path("fake_oauth.toml")
 _NOTHING: Final = "nothing was written"
+# What a browser's address bar accepts, and what is a URI with another scheme all the same.
+_HOST_AND_PORT: Final = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}(?:[/?].*)?")
 _EXISTS: Final = "pass --force to overwrite it, or another file name"
 
 
@@ -185,7 +189,7 @@ def _answers(options: argparse.Namespace, *, asks: bool) -> Plan:
             "Redirect URI of your application?",
             purpose.redirect_uri,
             redirect_uri,
-            _redirect_uri,
+            lambda text: _redirect_uri(text, purpose),
         )
     elif redirect_uri is not None:
         raise FakeOAuthError(
@@ -232,13 +236,17 @@ def _purpose(text: str) -> str:
     return text
 
 
-def _redirect_uri(text: str) -> str:
+def _redirect_uri(text: str, purpose: Purpose) -> str:
     """Return a redirect URI; an origin gets a path."""
     uri = f"{text.rstrip('/')}/callback" if origin_of(text) == text.rstrip("/") else text
     if not (uri.isascii() and uri.isprintable()):
         raise FakeOAuthError("expected printable ASCII; percent-encode other characters")
+    if _HOST_AND_PORT.fullmatch(uri):
+        raise FakeOAuthError(f"{text} has no scheme; did you mean http://{text}?")
     for problem in Client(client_id="web", redirect_uris=(uri,)).problems():
         raise FakeOAuthError(problem.message)
+    if purpose.is_public and origin_of(uri) is None:
+        raise FakeOAuthError(f"expected http:// or https:// for a page of a browser, got {uri!r}")
     return uri
 
 
@@ -276,7 +284,8 @@ def _next_steps(plan: Plan, path: Path) -> list[str]:
             "The fixture oauth_server then has the client and the user of the file.",
         ]
     secret = f"client secret {plan.client_secret}" if plan.client_secret else "no client secret"
-    issuer = f"http://127.0.0.1:8080{load_dialect(plan.dialect).issuer_path}"
+    path_of_issuer = load_dialect(plan.dialect).issuer_path
+    issuer = (plan.issuer or f"http://127.0.0.1:{{port}}{path_of_issuer}").replace("{port}", "8080")
     lines = [
         "Start the server; it follows changes of the file:",
         "",

@@ -7,13 +7,18 @@ a test, can turn it on by removing the character.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from fake_oauth.dialects import load_dialect
+from fake_oauth.provider.model import Terms
+
 SCHEMA_NAME: Final = "fake_oauth.schema.json"
 """The file with the JSON Schema, next to the settings file."""
+_LOCALHOST: Final = re.compile("http://localhost(?::[0-9]+)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +101,18 @@ class Plan:
         """The refresh token that exists from the start, if the file has one."""
         return "MOCK_REFRESH_TOKEN" if self.is_documented else "REFRESH_TOKEN"
 
+    @property
+    def issuer(self) -> str | None:
+        """The issuer, with `{port}`; None if it is the URL that the server listens on.
+
+        Cookies of SameSite=Lax are not sent to a frame of another site, which 127.0.0.1 is for a
+        page on localhost.
+        """
+        origin = origin_of(self.redirect_uri or "")
+        if not self.purpose.is_public or origin is None or not _LOCALHOST.fullmatch(origin):
+            return None
+        return f"http://localhost:{{port}}{load_dialect(self.dialect).issuer_path}"
+
 
 def origin_of(redirect_uri: str) -> str | None:
     """Return the origin of a page (RFC 6454 section 4); None for a URI of another kind."""
@@ -135,25 +152,25 @@ dialect = {_toml(plan.dialect)}
 # "auth0", "okta", "keycloak", and "dex".
 refresh_policy = "{policy}"
 """
-    yield """
+    terms = load_dialect(plan.dialect).terms
+    yield f"""
 # Lifetimes, in seconds.
-#access_token_seconds = 60
-#id_token_seconds = 60
-#refresh_token_seconds = 600
+#access_token_seconds = 60  # default: {terms.access_token_seconds}
+#id_token_seconds = 60  # default: {terms.id_token_seconds}
+#refresh_token_seconds = 600  # default: {_of_refresh_token(terms)}
 
 # The same IDs in each run.
-#seed = 1
+#seed = 1  # default: a random one
 
 # Where the clock starts, and whether it is frozen.
-#start_time = 2026-01-01T00:00:00Z
-#freeze_time = true
+#start_time = 2026-01-01T00:00:00Z  # default: now
+#freeze_time = true  # default: false
 """
     if plan.purpose.is_public:
         origin = origin_of(plan.redirect_uri or "")
-        off = "" if origin else "#"
         yield f"""
 # The origins whose pages can read responses (CORS).
-{off}cors_origins = [{_toml(origin or "http://localhost:3000")}]
+cors_origins = [{_toml(origin or "http://localhost:3000")}]
 """
     if plan.purpose.client_id != "web":
         yield """
@@ -162,13 +179,23 @@ refresh_tokens = []
 """
     yield """
 # A user who is logged in from the start: no login page is shown.
-#auto_login = "alice"
-
+#auto_login = "alice"  # default: no user
+"""
+    if plan.issuer is None:
+        yield """
 # The issuer, if clients reach the server by another name than it prints.
-#issuer = "http://localhost:{port}"
-
+#issuer = "http://localhost:{port}"  # default: what the server prints
+"""
+    else:
+        yield f"""
+# The issuer. A page on localhost and a server on 127.0.0.1 are different sites
+# for a browser: it would send no session cookie if the application renews in a
+# hidden frame (prompt=none).
+issuer = {_toml(plan.issuer)}
+"""
+    yield """
 # HTTPS, with a certificate made at the start: pip install "fake_oauth[tls]"
-#tls = true
+#tls = true  # default: false
 """
     if plan.purpose.redirect_uri is None:
         if plan.dialect != "mcp":
@@ -182,7 +209,7 @@ authorization_response_iss = true
         yield """
 # The initial access token that a registration needs, and how long one lasts.
 #registration_token = "REGISTRATION_TOKEN"
-#registration_seconds = 86400
+#registration_seconds = 86400  # default: forever
 """
 
 
@@ -209,7 +236,7 @@ claims = { name = "Alice" }
 # does not expire unless it has a lifetime.
 [[refresh_tokens]]
 value = "{plan.refresh_token}"
-#lifetime_seconds = 600
+#lifetime_seconds = 600  # default: unlimited
 """
     if plan.purpose.redirect_uri is None:
         yield """
@@ -261,6 +288,11 @@ scopes = ["openid", "profile", "email", "offline_access"]
 #grant_types = ["authorization_code", "refresh_token"]
 {more}#extra_claims = {{ roles = ["admin"] }}
 """.replace(" \n", "\n")
+
+
+def _of_refresh_token(terms: Terms) -> str:
+    days, rest = divmod(terms.refresh_token_seconds, 86400)
+    return f"{terms.refresh_token_seconds}" + (f", {days} days" if days and not rest else "")
 
 
 def _toml(text: str) -> str:

@@ -142,6 +142,7 @@ class CIAM(Dialect):
     own_methods: ClassVar[Mapping[str, tuple[str, ...]]] = {"authorize": ("GET",)}
     accepts_unknown_scopes: ClassVar[bool] = False
     resource_metadata: ClassVar[tuple[Place, ...]] = ()
+    identifies_by_verifier: ClassVar[bool] = True
     omits_blanks: ClassVar[bool] = False
     reads_assertions: ClassVar[bool] = False
     reads_token_in_form: ClassVar[bool] = False

@@ -108,6 +108,12 @@ class WrongResponseMode(AuthorizationFault):
         return replace(sent, mode=self.mode)
 
 
+def error_in(response: Response) -> str | None:
+    """Return the error code in an authorization response; None if it has none."""
+    sent = _parsed(response)
+    return None if sent is None else sent.parameters.get("error")
+
+
 def _parsed(response: Response) -> AuthorizationResponse | None:
     """Return the parts of an authorization response; None for any other response."""
     headers = {name.lower(): value for name, value in response.headers}

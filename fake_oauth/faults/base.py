@@ -205,8 +205,8 @@ class Conditions:
     """What `skip` and `times` count.
 
     `connections` counts all requests on one connection once. `attempts` counts a request once that
-    is sent again, byte for byte, within `window_seconds`: HTTP libraries do so by themselves after
-    a connection was cut.
+    is sent again, byte for byte, within `window_seconds`: HTTP libraries and browsers do so by
+    themselves after a connection was cut, so that a browser's automatic retry counts once.
     """
     window_seconds: float = 1
     """How soon the same bytes are the same attempt, by the server's clock."""

@@ -433,7 +433,7 @@ class App:
             headers=dict(response.headers),
             issued=tuple([token.name for token in reply.issued]),
             cause=reply.cause,
-            page_error=None if reply.page is None else reply.error,
+            browser_error=reply.browser_error,
         )
         return response
 

@@ -181,7 +181,11 @@ def _redirect_uri(refused: RefusedRequest) -> Explanation:
     )
     return replace(
         explained,
-        title=Text("The redirect URI is not registered"),
+        title=(
+            Text("The redirect URI is not registered")
+            if parameter == "redirect_uri"
+            else Text("The post-logout redirect URI is not registered")
+        ),
         sent=short(sent),
         nearest=near,
         difference=None if near is None else difference(sent, near),

@@ -104,6 +104,11 @@ CHINESE: Final[Mapping[str, str]] = {
     "To stay logged in, close this page.": "如要保持登录，请关闭此页面。",
     "You are logged out": "你已退出登录",
     "You can close this page.": "可以关闭此页面了。",
+    "The server ignored <code>post_logout_redirect_uri</code>, because the request names no "
+    "client. Send <code>client_id</code> or <code>id_token_hint</code> with it.": (
+        "请求没有指明应用，因此服务器忽略了 <code>post_logout_redirect_uri</code>。请同时发送 "
+        "<code>client_id</code> 或 <code>id_token_hint</code>。"
+    ),
     "Connect a device": "连接设备",
     "Enter the code that your device shows.": "请输入设备上显示的代码。",
     "Code": "代码",
@@ -162,6 +167,7 @@ CHINESE: Final[Mapping[str, str]] = {
         "Python 中添加 <code>Client</code>。"
     ),
     "The redirect URI is not registered": "回调地址没有登记",
+    "The post-logout redirect URI is not registered": "退出回调地址没有登记",
     "The <code>%(parameter)s</code> is missing": "缺少 <code>%(parameter)s</code>",
     "Registered for the client <code>%(client_id)s</code>": (
         "应用 <code>%(client_id)s</code> 已登记的回调地址"
@@ -286,6 +292,10 @@ CHINESE: Final[Mapping[str, str]] = {
     "token endpoint, <code>%(token_path)s</code>.": (
         "登录后，应用用授权码和 <code>code_verifier=%(verifier)s</code> 请求 "
         "<code>%(token_path)s</code>，换取 Token。"
+    ),
+    "The example ends at the application's redirect URI. The application may refuse it there, "
+    "because it did not start this login.": (
+        "示例登录最后会回到应用的回调地址。应用可能会拒绝这次登录，因为它不是由应用发起的。"
     ),
     "Endpoints": "接口",
     "Clients": "应用",

@@ -54,10 +54,19 @@ def end_session(realm: Realm, request: HTTPRequest) -> Reply:
         reason += f"; {everywhere.sub} stays logged in in every browser, because the test said so"
     if asked.redirect_uri is not None:
         return _sent_back(realm, asked.redirect_uri, asked.state, reason=reason)
-    if "post_logout_redirect_uri" in asked.sent:
+    is_uri_ignored = "post_logout_redirect_uri" in asked.sent
+    if is_uri_ignored:
         reason += "; post_logout_redirect_uri ignored, because no client is named"
     locales = asked.sent.get("ui_locales")
-    over = page("logout.html", realm, request, ui_locales=locales, asked=None, reason=reason)
+    over = page(
+        "logout.html",
+        realm,
+        request,
+        ui_locales=locales,
+        asked=None,
+        is_uri_ignored=is_uri_ignored,
+        reason=reason,
+    )
     return replace(over, headers=(*over.headers, *_ended(realm)))
 
 

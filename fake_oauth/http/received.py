@@ -29,6 +29,10 @@ def received(reply: Reply, response: Response, *, changes_layout: bool = False) 
     If a fault `changes_layout`, the tokens can be anywhere, in any format.
     """
     members, sent = members_of(response), reply.data or {}
+    if members is None and reply.data is None:
+        from fake_oauth.faults.authorization import error_in  # most faults are in JSON
+
+        return replace(reply, authorization_error=error_in(response))
     if changes_layout:
         text = response.body.decode(errors="replace")
         issued = tuple(

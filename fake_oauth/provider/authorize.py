@@ -79,12 +79,16 @@ def validate(
     if not client.may_use("authorization_code"):
         reason = f"client {client.client_id} may not use grant_type authorization_code"
         raise request.refused("unauthorized_client", "client_id", reason)
+    prompts, granted = request.prompts(), request.granted(scopes)
     return AuthorizationRequest(
         client_id=client.client_id,
         target=target,
         sent_redirect_uri=sent,
-        prompts=request.prompts(),
-        scopes=request.granted(scopes),
+        prompts=prompts,
+        scopes=granted,
+        ignored_scopes=tuple(
+            dict.fromkeys(word for word in scopes if word and word not in granted)
+        ),
         code_challenge=request.code_challenge(),
         nonce=parameters.get("nonce"),
         resources=request.resources(),

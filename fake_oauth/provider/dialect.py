@@ -156,6 +156,10 @@ class Dialect:
     requires_pkce: ClassVar[bool] = False
     """Whether every authorization request needs a code_challenge, also one of a confidential
     client."""
+    identifies_by_verifier: ClassVar[bool] = False
+    """Whether a code_verifier is what identifies a public client with a code. Otherwise its
+    client_id does, and a code without its code_verifier is an invalid grant (RFC 7636 section
+    4.6)."""
     sends_issuer: ClassVar[bool] = False
     """Whether authorization responses have the issuer as `iss` (RFC 9207), unless the settings
     change it."""

@@ -35,6 +35,8 @@ class AuthorizationRequest:
     scopes: tuple[str, ...]
     code_challenge: str | None
     nonce: str | None
+    ignored_scopes: tuple[str, ...] = ()
+    """The requested scopes that the client may not have."""
     resources: tuple[str, ...] = ()
     """The resources that access tokens are requested for (RFC 8707 section 2.1)."""
     dpop_jkt: str | None = None

@@ -53,6 +53,15 @@ def free_port() -> str:
         return str(listening.getsockname()[1])
 
 
+def files_of(page: str) -> dict[str, str]:
+    """Return the files that a page shows, by name."""
+    files = {}
+    for block in re.findall(r"^```\w+\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        if named := re.match(r"(?://|#|<!--) ([\w/-]+\.[\w.]+)(?: -->)?\n", block):
+            files[named[1]] = block
+    return files
+
+
 class Reader:
     """Somebody who follows a page in a folder of their own."""
 
@@ -61,11 +70,7 @@ class Reader:
         self.folder = folder
         self.ports = {port: free_port() for port in PORTS}
         self.environment = dict(os.environ)
-        blocks = re.findall(r"^```\w+\n(.*?)^```", self.page, re.MULTILINE | re.DOTALL)
-        self.files = {}
-        for block in blocks:
-            if named := re.match(r"(?://|#|<!--) ([\w/-]+\.[\w.]+)(?: -->)?\n", block):
-                self.files[named[1]] = self.own(block)
+        self.files = {name: self.own(text) for name, text in files_of(self.page).items()}
         for name, text in self.files.items():
             path = folder / name
             path.parent.mkdir(exist_ok=True)
@@ -80,6 +85,11 @@ class Reader:
         self.environment["PATH"] = f"{programs}{os.pathsep}{os.environ['PATH']}"
         self.environment["PYTHONPATH"] = str(ROOT)
         self.environment["NO_PROXY"] = "*"
+
+    def borrow(self, name: str, page: str) -> None:
+        """Save a file of another page."""
+        text = files_of((ROOT / "docs/howto" / page).read_text(encoding="utf-8"))[name]
+        (self.folder / name).write_text(text, encoding="utf-8")
 
     def own(self, text: str) -> str:
         """Return a text with the ports of this run."""
@@ -164,8 +174,11 @@ def test_the_tests_of_a_single_page_application_pass(reader: Reader) -> None:
     if chromium is None:
         pytest.skip("no Chromium: apt-get install chromium")
     reader.environment |= {"CHROMIUM": chromium, "CI": "true", "NO_COLOR": "1"}
+    # The page has its settings from a command, and a file from another page.
+    reader.runs("fake-oauth init --for spa --redirect-uri http://localhost:3000/index.html --yes")
+    reader.borrow("fake_oauth.mjs", "node.md")
     written = "".join(reader.files.values()).count("\ntest(")
-    assert written == 4
+    assert written == 5
     assert f"{written} passed" in reader.runs("npx playwright test")
 
 

@@ -40,6 +40,8 @@ def identify_pkce_client(realm: Realm, request: TokenRequest) -> None:
             reason = realm.clients.absence(credentials.client_id)
         if reason is not None:
             raise OAuthError("invalid_client", reason, cause="pkce_client_unknown")
+    elif not realm.dialect.identifies_by_verifier:
+        return
     elif client is not None and client.is_public and client.enabled:
         raise unidentified(f"client {client.client_id} is public and sent no code_verifier")
 
@@ -70,7 +72,7 @@ def authorization_code(realm: Realm, client: Client, request: TokenRequest) -> G
         if code.redirect_uri is not None and redirect_uri != code.redirect_uri:
             reason = f"redirect_uri is not {code.redirect_uri}, where the code was sent"
             raise refused(reason, "redirect_uri_mismatch")
-        _require_possession(code, parameters.optional("code_verifier"))
+        _require_possession(code, client, parameters.optional("code_verifier"))
         require_key(code.jkt, request.jkt, "code")
         realm.user_of(code.grant, client=client)
         audience, note = resources.audience(realm, parameters, code.grant.resources)
@@ -86,12 +88,17 @@ def authorization_code(realm: Realm, client: Client, request: TokenRequest) -> G
     )
 
 
-def _require_possession(code: AuthorizationCode, verifier: str | None) -> None:
-    """Check the proof (RFC 7636 section 4.6; without a challenge RFC 9700 section 4.8.2)."""
+def _require_possession(code: AuthorizationCode, client: Client, verifier: str | None) -> None:
+    """Check the proof (RFC 7636 section 4.6; without a challenge RFC 9700 section 4.8.2).
+
+    A public client has to use PKCE (RFC 9700 section 2.1.1), also with a code that a test issued.
+    """
     reason = None
     if verifier is None:
         if code.code_challenge is not None:
             reason = "code_verifier missing, but a code_challenge was sent"
+        elif client.is_public:
+            reason = f"code_verifier missing, and client {client.client_id} is public"
     elif code.code_challenge is None:
         reason = "code_verifier sent, but no code_challenge before it"
     elif s256(verifier) != code.code_challenge:
