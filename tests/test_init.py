@@ -107,6 +107,12 @@ def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+def test_the_name_of_a_file_is_no_option(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", "--yes", "--for", "backend", "--no-schema", "--", "-x.toml"]) == 0
+    assert "  fake-oauth serve --settings ./-x.toml --reload" in capsys.readouterr().out
+    assert files(folder) == ["-x.toml"]
+
+
 def test_options_answer_every_question(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     uri = "https://app.example/cb"
     arguments = ["--for", "spa", "--redirect-uri", uri, "--dialect", "ciam", "--no-rotate"]

@@ -268,7 +268,8 @@ def _yes_or_no(text: str) -> bool:
 
 
 def _next_steps(plan: Plan, path: Path) -> list[str]:
-    file = shlex.quote(str(path))
+    # A name that begins with a hyphen would be an option.
+    file = shlex.quote(str(path) if str(path)[0] != "-" else f"./{path}")
     if plan.purpose is PURPOSES["pytest"]:
         return [
             "Add these lines to pytest.ini, whose folder the path starts at:",
