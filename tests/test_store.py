@@ -7,6 +7,8 @@ from typing import Any
 from fake_oauth.provider.store import (
     KEPT,
     KEPT_ACCESS_TOKENS,
+    KEPT_BESIDE,
+    KEPT_COUNTS,
     KEPT_WAITING,
     AccessToken,
     Grant,
@@ -30,6 +32,7 @@ def refresh_token(
         value=value,
         grant=grant,
         number=grant.next_number("r"),
+        issued_at=now,
         family_since=0,
         expires_at=expires_at,
     )
@@ -180,3 +183,66 @@ def test_a_token_is_found_by_its_name() -> None:
     assert store.named("alice/1 r2") is None
     assert store.grants_of("u-1") == [grant]
     assert store.grants_of("u-2") == []
+
+
+def beside(store: Store, token: RefreshToken, value: str) -> RefreshToken:
+    """Issue a token as the refresh grant does if the old one stays valid."""
+    store.refresh_tokens.use(token)
+    successor = refresh_token(store, token.grant, value, 1e9)
+    successor.parent = token
+    store.refresh_tokens.put_beside(token, successor, 0)
+    return successor
+
+
+def test_of_the_tokens_beside_valid_ones_those_in_use_are_kept() -> None:
+    store = Store()
+    grant = store.open_grant("web", "u-alice", [])
+    login = refresh_token(store, grant, "login", 1e9)
+    used = beside(store, login, "used")
+    for index in range(KEPT_BESIDE + KEPT + 10):
+        beside(store, login, f"login {index}")
+        beside(store, used, f"used {index}")
+    assert len(store.refresh_tokens) == 1 + KEPT_BESIDE + KEPT
+    assert store.refresh_tokens.find("login") is login, "it is a login's, and no other's"
+    assert store.refresh_tokens.find("used") is used
+    assert store.refresh_tokens.find("login 0") is None
+
+
+def test_a_token_beside_others_that_has_ended_is_retired_once() -> None:
+    store = Store()
+    grant = store.open_grant("web", "u-alice", [])
+    login = refresh_token(store, grant, "login", 1e9)
+    for index in range(KEPT_BESIDE):
+        beside(store, login, str(index)).revoked = "revoked by the test"
+    retired = len(store.refresh_tokens._retired)
+    beside(store, login, "last")
+    assert len(store.refresh_tokens._retired) == retired
+
+
+def test_a_spent_token_in_a_grace_period_of_time_alone_is_kept() -> None:
+    store = Store()
+    first = last = refresh_token(store, store.open_grant("web", "u-alice", []), "first", 1e9)
+    for now in range(3 * MANY):
+        store.refresh_tokens.use(last)
+        successor = refresh_token(store, last.grant, str(now), 1e9, now)
+        successor.parent = last
+        store.refresh_tokens.spend(last, successor, now, "rotated", kept_until=now + MANY)
+        last = successor
+        if now < MANY:
+            assert store.refresh_tokens.find("first") is first
+    assert store.refresh_tokens.find("first") is None
+    assert store.refresh_tokens.find(str(2 * MANY)) is not None
+    assert len(store.refresh_tokens) <= 2 * MANY + 2 * KEPT
+
+
+def test_families_are_counted_for_the_latest_users_and_clients() -> None:
+    store = Store()
+    for number in range(KEPT_COUNTS + 1):
+        grant = store.open_grant("web", str(number), [])
+        token = refresh_token(store, grant, str(number), 1e9)
+        assert list(store.count_family(token, 0, 1)) == []
+    assert len(store._counted) == KEPT_COUNTS
+    for sub, count in (("1", 1), ("0", 0)):
+        grant = store.open_grant("web", sub, [])
+        token = refresh_token(store, grant, f"another {sub}", 1e9)
+        assert len(list(store.count_family(token, 0, 1))) == count, "0 is forgotten"
