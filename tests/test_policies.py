@@ -21,7 +21,7 @@ from fake_oauth import (
     SettingsError,
     User,
 )
-from fake_oauth.provider import issuing
+from fake_oauth.provider import issuing, store
 from fake_oauth.provider.bearer import inspect, userinfo
 from fake_oauth.provider.errors import BearerError, OAuthError
 from fake_oauth.provider.issuing import first_tokens, log_in
@@ -270,6 +270,30 @@ def test_a_grace_period_can_end_by_time_alone() -> None:
     of.clock.advance(1)
     assert refused(of, token) == "refresh token rotated by request 1"
     used(of, third)
+
+
+def test_a_spent_token_is_known_for_its_grace_period(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "KEPT", 2)
+    of = here(RefreshPolicy.COGNITO)
+    token = last = first(of).refresh_token
+    for _ in range(9):
+        last = used(of, last)
+    used(of, used(of, token))
+    for _ in range(40):
+        of.clock.advance(60)
+        last = used(of, last)
+    assert refused(of, token) == "refresh token unknown"
+
+
+def test_old_tokens_that_stay_valid_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "KEPT", 2)
+    monkeypatch.setattr(store, "KEPT_BESIDE", 3)
+    of = here(RefreshPolicy.ENTRA)
+    token = first(of).refresh_token
+    last, *_, oldest_known = [used(of, token) for _ in range(9)][::-1][:5]
+    assert len(of.store.refresh_tokens) == 1 + 3 + 2
+    for known in (oldest_known, last):
+        used(of, known)
 
 
 def test_a_grace_period_by_time_can_go_on_until_the_successor_is_used() -> None:

@@ -24,8 +24,9 @@ KEPT_WAITING: Final = 16_384
 # How many access tokens are kept. An older JWT is judged by its claims alone; an older opaque token
 # is unknown.
 KEPT_ACCESS_TOKENS: Final = 16_384
-# How many refresh tokens are kept that were issued while the one before them stayed valid. The ones
-# that were issued or used longest ago are forgotten first.
+# How many refresh tokens are kept beside those that each login needs: the ones issued while the one
+# before them stayed valid, and spent ones in a grace period that goes on. The ones that were issued
+# or used longest ago are forgotten first.
 KEPT_BESIDE: Final = 16_384
 # For how many users and clients the families are counted, if a policy limits them.
 KEPT_COUNTS: Final = 4096
@@ -323,19 +324,24 @@ class RefreshTokens(Records[RefreshToken]):
         """Note a new token that leaves the one before it valid."""
         if token.value in self._beside:
             self._beside.move_to_end(token.value)
-        self._beside[successor.value] = None
+        self._keep_beside(successor, now)
+
+    def _keep_beside(self, token: RefreshToken, now: float) -> None:
+        self._beside[token.value] = None
         if len(self._beside) > KEPT_BESIDE:
             value, _ = self._beside.popitem(last=False)
             oldest = self.find(value)
-            if oldest is not None and oldest.flaw(now) is None:
+            if oldest is not None and not self._is_needless(oldest, now):
                 self.retire(value)
 
-    def use(self, token: RefreshToken) -> None:
+    def use(self, token: RefreshToken, now: float) -> None:
         """Note that a token was used, so that the token before it is no longer needed."""
         parent, token.parent = token.parent, None
         if parent is not None and parent.spent_at is not None and not parent.successor_used:
             parent.successor_used, parent.successor = True, None
-            if not parent.kept_until:
+            if parent.kept_until:
+                self._keep_beside(parent, now)
+            else:
                 self.retire(parent.value)
 
     def _is_needless(self, record: RefreshToken, now: float) -> bool:

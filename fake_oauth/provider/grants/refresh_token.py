@@ -103,7 +103,7 @@ def _use(
     """Use a refresh token. Return the token for the response, whether the response has it, and a
     sentence for the journal."""
     store, age = realm.store.refresh_tokens, policy.rotate_after_seconds
-    store.use(token)
+    store.use(token, now)
     if token.spent_at is not None:
         return _use_again(realm, policy, token, now)
     if not policy.rotate or (age and now < token.issued_at + age):
