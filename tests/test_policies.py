@@ -296,6 +296,16 @@ def test_old_tokens_that_stay_valid_have_a_limit(monkeypatch: pytest.MonkeyPatch
         used(of, known)
 
 
+def test_the_tokens_of_a_grace_period_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "KEPT", 2)
+    monkeypatch.setattr(store, "KEPT_BESIDE", 3)
+    of = here(RefreshPolicy.SHOPIFY)
+    token = first(of).refresh_token
+    last = [used(of, token) for _ in range(9)][-1]
+    assert len(of.store.refresh_tokens) == 2 + 3 + 2
+    used(of, last)
+
+
 def test_a_grace_period_by_time_can_go_on_until_the_successor_is_used() -> None:
     policy = RefreshPolicy(
         rotate=True, grace_seconds=60, grace_after_use=True, until_successor_used=True

@@ -24,9 +24,9 @@ KEPT_WAITING: Final = 16_384
 # How many access tokens are kept. An older JWT is judged by its claims alone; an older opaque token
 # is unknown.
 KEPT_ACCESS_TOKENS: Final = 16_384
-# How many refresh tokens are kept beside those that each login needs: the ones issued while the one
-# before them stayed valid, and spent ones in a grace period that goes on. The ones that were issued
-# or used longest ago are forgotten first.
+# How many refresh tokens are kept beside those that each login needs: the ones that another token
+# was issued beside, and spent ones in a grace period that goes on. The ones that were issued or
+# used longest ago are forgotten first.
 KEPT_BESIDE: Final = 16_384
 # For how many users and clients the families are counted, if a policy limits them.
 KEPT_COUNTS: Final = 4096
@@ -321,7 +321,7 @@ class RefreshTokens(Records[RefreshToken]):
         token.kept_until = kept_until
 
     def put_beside(self, token: RefreshToken, successor: RefreshToken, now: float) -> None:
-        """Note a new token that leaves the one before it valid."""
+        """Note a new token of a family that has another one: the one before it, or a sibling."""
         if token.value in self._beside:
             self._beside.move_to_end(token.value)
         self._keep_beside(successor, now)

@@ -129,4 +129,5 @@ def _use_again(
     if policy.grace_gives == "successor" and token.successor is not None:
         return token.successor, True, "refreshed again, same successor"
     token.successor = new_refresh_token(realm, token.grant, now, parent=token)
+    realm.store.refresh_tokens.put_beside(token, token.successor, now)
     return token.successor, True, "refreshed again, another successor"
