@@ -1332,6 +1332,82 @@ def test_a_retry_after_a_lost_response_is_correct(fault: faults.Fault) -> None:
         assert server.violations() == []
 
 
+# What a policy allows
+
+
+def test_an_old_token_that_stays_valid_is_not_spent() -> None:
+    app = App(refresh_policy="entra")
+    first = app.token
+    for _ in range(2):
+        assert app.refresh(first).status_code == 200
+        app.wait(300)
+    app.assertions.never_presented_a_spent_token()
+    # RFC 6749 section 6 wants the latest one nevertheless.
+    assert {violation.check for violation in app.fake.violations()} == {
+        "used_the_latest_refresh_token"
+    }
+    app.wait(90 * 86400)
+    assert app.refresh(first).status_code == 400
+    app.assertions.never_presented_a_spent_token()
+
+
+def test_refreshes_with_an_old_token_at_once_are_no_replay() -> None:
+    app = App(refresh_policy="keycloak")
+    assert app.at_once(app.token, app.token, order=[0, 1]) == [200, 200]
+    app.assertions.never_presented_a_spent_token()
+
+
+def test_a_client_may_meet_a_401_because_its_refresh_ended_the_access_token() -> None:
+    app = App(refresh_policy="github")
+    former = app.access_token
+    app.wait(290)
+    app.refresh()
+    assert app.call(former) == 401
+    assert app.fake.journal[-1].reason == "access token ended by request 1"
+    assert app.call() == 200
+    app.wait(300)
+    app.refresh()
+    assert app.fake.violations() == []
+
+
+def test_a_token_that_rotates_by_its_age_is_spent_by_its_rotation_only() -> None:
+    app = App(refresh_policy="intuit")
+    first = app.token
+    for _ in range(3):
+        app.wait(300)
+        assert app.refresh().status_code == 200
+    app.wait(86400)
+    app.refresh()
+    app.wait(300)
+    app.refresh()
+    assert app.fake.violations() == []
+    assert app.refresh(first).status_code == 400
+    assert "never_presented_a_spent_token" in {one.check for one in app.fake.violations()}
+
+
+def test_a_retry_that_gets_an_access_token_alone_is_correct() -> None:
+    policy = RefreshPolicy(rotate=True, grace_seconds=600, grace_gives="access_token")
+    with FakeOAuth(SETTINGS.changed(refresh_policy=policy)) as server:
+        server.script(faults.HangUp(after_commit=True))
+        token = server.issue_tokens("alice").refresh_token
+        form = {**SECRET, "grant_type": "refresh_token", "refresh_token": token}
+        with pytest.raises(Exception):  # noqa: B017, PT011 (each library has its own)
+            urlopen(server.token_url, urlencode(form).encode()).read()
+        for _ in range(2):
+            with urlopen(server.token_url, urlencode(form).encode()) as response:
+                assert "refresh_token" not in json.load(response)
+            server.clock.advance(300)
+        assert server.violations() == []
+
+
+def test_a_session_that_a_further_login_ended_is_not_its_fault() -> None:
+    app = App(refresh_policy=RefreshPolicy(max_families=1))
+    app.fake.issue_tokens("alice")
+    app.wait(300)
+    assert app.refresh().status_code == 400
+    assert app.fake.violations() == []
+
+
 # A client without mistakes
 
 STEPS = st.lists(

@@ -18,9 +18,13 @@ SOURCE = "MOCK_USERNAME_PASSWORD_AUTH_SOURCE_ID"
 CODE_FIELD = b'<input name="code" value="\xff">'
 START = 1_800_000_000
 ALICE, BOB = User(sub="u-alice", username="alice", password="pw"), User(sub="u-bob", username="bob")
-WEB = Client(
-    client_id="web", client_secret="s", redirect_uris=["https://web.example/cb"], scopes=["openid"]
-)
+WEB_FIELDS: dict[str, Any] = {
+    "client_id": "web",
+    "client_secret": "s",
+    "redirect_uris": ["https://web.example/cb"],
+    "scopes": ["openid"],
+}
+WEB = Client(**WEB_FIELDS)
 APP = Client(client_id="app", client_secret="s")
 SECRET = {"client_id": "web", "client_secret": "s"}
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -382,6 +386,127 @@ def test_an_edge_that_is_not_certain_is_left_out() -> None:
         "r5": (5, "r3"),
         "a5": (5, "r3"),
     }
+
+
+@pytest.mark.parametrize("kept", [1000, 1])
+def test_tokens_beside_valid_ones_come_from_the_one_that_was_presented(kept: int) -> None:
+    fake = server(refresh_policy="entra", journal_limit=kept)
+    first = fake.issue_tokens().refresh_token
+    second = refresh(fake, first)
+    refresh(fake, first)
+    refresh(fake, second)
+    refresh(fake, first)
+    (family,) = fake.families()
+    known = kept > 1
+    assert set(states(family).values()) == {"active"}
+    assert edges(family) == {
+        "r1": (None, ""),
+        "a1": (None, ""),
+        # A token that was used forgets where it came from.
+        "r2": (1, "r1") if known else (None, ""),
+        "a2": (1, "r1") if known else (None, ""),
+        "r3": (2 if known else None, "r1"),
+        "a3": (2 if known else None, "r1"),
+        "r4": (3 if known else None, "r2"),
+        "a4": (3 if known else None, "r2"),
+        "r5": (4, "r1"),
+        "a5": (4, "r1"),
+    }
+
+
+def test_a_rotation_after_a_token_beside_it_is_not_taken_for_its_issue() -> None:
+    """The journal has forgotten both, and the policy changed between them."""
+    old = Client(**{**WEB_FIELDS, "refresh_policy": "entra"})
+    fake = server(clients=[old], journal_limit=1)
+    first = fake.issue_tokens().refresh_token
+    refresh(fake, first)
+    fake.clock.advance(1)
+    fake.replace_clients([Client(**{**WEB_FIELDS, "refresh_policy": "rotate"})])
+    refresh(fake, first)
+    ask(fake)
+    (family,) = fake.families()
+    assert edges(family)["r2"] == (None, "r1")
+    assert token(family, "alice/1 r1").why == "rotated by request 2"
+
+
+@pytest.mark.parametrize("kept", [1000, 1])
+def test_a_token_that_rotates_by_its_age_has_one_edge(kept: int) -> None:
+    fake = server(refresh_policy="intuit", journal_limit=kept)
+    first = fake.issue_tokens().refresh_token
+    assert refresh(fake, first) == first
+    fake.clock.advance(86400)
+    assert refresh(fake, first) != first
+    ask(fake)
+    (family,) = fake.families()
+    known = kept > 1
+    assert edges(family) == {
+        "r1": (None, ""),
+        "a1": (None, ""),
+        "a2": (1, "r1") if known else (None, ""),
+        "r2": (2, "r1"),
+        "a3": (2, "r1") if known else (None, ""),
+    }
+
+
+@pytest.mark.parametrize("kept", [1000, 1])
+def test_an_access_token_alone_comes_from_the_replayed_token(kept: int) -> None:
+    policy = RefreshPolicy(rotate=True, grace_seconds=60, grace_gives="access_token")
+    fake = server(refresh_policy=policy, journal_limit=kept)
+    first = fake.issue_tokens().refresh_token
+    refresh(fake, first)
+    refresh(fake, first)
+    (family,) = fake.families()
+    assert edges(family) == {
+        "r1": (None, ""),
+        "a1": (None, ""),
+        "r2": (1, "r1"),
+        "a2": (1, "r1") if kept > 1 else (None, ""),
+        "a3": (2, "r1"),
+    }
+
+
+@pytest.mark.parametrize("kept", [1000, 1])
+def test_a_grace_period_of_time_alone_has_an_edge_for_each_token(kept: int) -> None:
+    fake = server(refresh_policy="cognito", journal_limit=kept)
+    first = fake.issue_tokens().refresh_token
+    second = refresh(fake, first)
+    refresh(fake, second)
+    refresh(fake, first)
+    (family,) = fake.families()
+    assert edges(family) == {
+        "r1": (None, ""),
+        "a1": (None, ""),
+        "r2": (1, "r1"),
+        "a2": (1, "r1"),
+        "r3": (2, "r2"),
+        "a3": (2, "r2"),
+        "r4": (3, "r1"),
+        "a4": (3, "r1"),
+    }
+
+
+def test_access_tokens_that_a_refresh_ended_say_so() -> None:
+    fake = server(refresh_policy="github")
+    last = fake.issue_tokens().refresh_token
+    for _ in range(2):
+        last = refresh(fake, last)
+    (family,) = fake.families()
+    assert states(family)["a1"] == states(family)["a2"] == "revoked"
+    assert states(family)["a3"] == states(family)["r3"] == "active"
+    assert token(family, "alice/1 a1").why == "ended by an earlier refresh"
+    assert token(family, "alice/1 a2").why == "ended by request 2"
+
+
+def test_a_family_beyond_the_most_says_which_login_revoked_it() -> None:
+    fake = server(refresh_policy=RefreshPolicy(max_families=1))
+    fake.issue_tokens()
+    fake.issue_tokens()
+    latest, first = fake.families()
+    assert latest.state == "active"
+    assert (first.state, first.why) == (
+        "revoked",
+        "revoked at login alice/2, because a user has at most 1 families",
+    )
 
 
 def test_a_family_says_why_it_is_over() -> None:

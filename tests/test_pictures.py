@@ -64,6 +64,40 @@ CUSTOM = [
     pytest.param(RefreshPolicy(sliding=True), "s", id="sliding"),
     pytest.param(RefreshPolicy(rotate=True, grace_seconds=90), "s", id="sibling"),
     pytest.param(RefreshPolicy(absolute_seconds=7200), "s", id="absolute"),
+    pytest.param(
+        RefreshPolicy(rotate=True, grace_seconds=90, grace_gives="access_token"),
+        "s",
+        id="access token alone",
+    ),
+    pytest.param(
+        RefreshPolicy(
+            rotate=True, grace_seconds=90, grace_after_use=True, until_successor_used=True
+        ),
+        "s",
+        id="until time and use",
+    ),
+    pytest.param(
+        RefreshPolicy(rotate=True, grace_seconds=90, until_successor_used=True),
+        "s",
+        id="until use",
+    ),
+    pytest.param(
+        RefreshPolicy(rotate=True, grace_seconds=90, end_old_access_tokens=True),
+        "s",
+        id="siblings whose access tokens end",
+    ),
+    pytest.param(
+        RefreshPolicy(
+            rotate=True,
+            keep_old=True,
+            end_old_access_tokens=True,
+            rotate_after_seconds=90,
+            return_unchanged=False,
+        ),
+        "s",
+        id="old tokens whose access tokens end",
+    ),
+    pytest.param(RefreshPolicy(max_families=2), "s", id="families with access tokens"),
 ]
 
 
@@ -86,6 +120,11 @@ class Web:
         assert response.status_code == 200
         return str(response.json().get("refresh_token", token))
 
+    def calls(self, access_token: str) -> bool:
+        """Return whether a resource accepts an access token."""
+        headers = {"Authorization": f"Bearer {access_token}"}
+        return httpx.get(self.server.resource_url, headers=headers).status_code == 200
+
 
 @pytest.fixture
 def web(policy: RefreshPolicy, secret: str | None) -> Iterator[Web]:
@@ -94,36 +133,90 @@ def web(policy: RefreshPolicy, secret: str | None) -> Iterator[Web]:
         clients=[Client(client_id="web", client_secret=secret)],
         refresh_policy=policy,
         refresh_token_seconds=7200,
-        access_token_seconds=7200,
+        access_token_seconds=10**9,
     )
     with FakeOAuth(settings) as server:
         yield Web(server, secret)
+
+
+def told(response: httpx.Response, first: str | None, second: str | None = None) -> str:
+    """Return what the pictures say of the refresh token in a response."""
+    given = response.json().get("refresh_token")
+    if given is None:
+        return "no refresh token"
+    return {first: "r1 again", second: "r2 again"}.get(given, "new token, r")
 
 
 @pytest.mark.parametrize(("policy", "secret"), KINDS + CUSTOM)
 def test_the_server_does_at_a_refresh_and_a_replay_what_the_picture_says(
     policy: RefreshPolicy, web: Web
 ) -> None:
-    tokens = web.server.issue_tokens()
-    response = web.refresh(tokens.refresh_token).json()
-    second, text = response.get("refresh_token"), DRAW["at_refresh"](policy)
-    assert ("has r1 again" in text) == (second == tokens.refresh_token)
-    assert ("no refresh token" in text) == (second is None)
-    assert ("new token, r2" in text) == (second not in (None, tokens.refresh_token))
+    replay = DRAW["at_replay"](policy)
+    compare(policy, web, uses_second="or after" not in replay and "after r2" in replay)
+    if "or after r2 was used" in replay:
+        compare(policy, web, uses_second=True)
+
+
+def compare(policy: RefreshPolicy, web: Web, *, uses_second: bool) -> None:
+    """Follow the events of a picture. `uses_second` is whether r2 is used before the replay."""
     names = [event.name for event in DRAW["events"](policy)]
-    assert ("Replay" in names) == policy.rotate
-    if "Replay in the grace period" in names:
-        web.server.clock.advance(policy.grace_seconds - 1)
-        again, text = web.refreshed(tokens.refresh_token), DRAW["in_grace"](policy)
-        assert ("r2 again" in text) == (again == second)
+    other, tokens = web.server.issue_tokens(), web.server.issue_tokens()
+    first, access_token = tokens.refresh_token, tokens.access_token
+
+    def follow(says: str, second: str | None = None) -> httpx.Response:
+        """Refresh with r1, and compare the response with the text of an event."""
+        nonlocal access_token
+        response, text = web.refresh(first), DRAW[says](policy)
+        assert told(response, first, second) in text
+        assert ("Earlier access tokens end" in text) == (not web.calls(access_token))
+        access_token = response.json()["access_token"]
+        return response
+
+    if "Early refresh" in names:
+        web.server.clock.advance(policy.rotate_after_seconds - 1)
+        follow("at_early_refresh")
         web.server.clock.advance(1)
+    second = follow("at_refresh").json().get("refresh_token")
+    assert ("Old token again" in names) == policy.keep_old
+    assert ("Replay" in names) == (policy.rotate and not policy.keep_old)
+    if "Old token again" in names:
+        follow("at_old_token")
+        web.refreshed(first)
+        web.refreshed(second)
+    if "Replay in the grace period" in names:
+        text = DRAW["in_grace"](policy)
+        if "within" in text:
+            web.server.clock.advance(policy.grace_seconds - 1)
+        if "even if r2 was used" in text:
+            response = web.refresh(second).json()
+            second, access_token = response["refresh_token"], response["access_token"]
+        follow("in_grace", second)
     if "Replay" in names:
-        assert web.refresh(tokens.refresh_token).status_code == 400
         text = DRAW["at_replay"](policy)
-        headers = {"Authorization": f"Bearer {response['access_token']}"}
-        called = httpx.get(web.server.resource_url, headers=headers)
-        assert ("with all access tokens" in text) == (called.status_code == 401)
+        if "later" in text and not ("or after" in text and uses_second):
+            web.server.clock.advance(policy.grace_seconds)
+        if uses_second:
+            response = web.refresh(second).json()
+            second, access_token = response["refresh_token"], response["access_token"]
+        assert web.refresh(first).status_code == 400
+        assert ("with all access tokens" in text) == (not web.calls(access_token))
         assert ("revokes the family" in text) == (web.refresh(second).status_code == 400)
+    assert web.calls(other.access_token)
+
+
+LIMITED = [one for one in KINDS + CUSTOM if getattr(one.values[0], "max_families", None)]
+
+
+@pytest.mark.parametrize(("policy", "secret"), LIMITED)
+def test_a_user_has_as_many_families_as_the_picture_says(policy: RefreshPolicy, web: Web) -> None:
+    text, most = DRAW["at_limit"](policy), policy.max_families or 0
+    logins = [web.server.issue_tokens() for _ in range(most)]
+    assert f"If a user has {most} families" in text
+    web.refreshed(logins[0].refresh_token)
+    web.server.issue_tokens()
+    assert web.refresh(logins[0].refresh_token).status_code == 400
+    assert ("with all access tokens" in text) == (not web.calls(logins[0].access_token))
+    web.refreshed(logins[1].refresh_token)
 
 
 @pytest.mark.parametrize(("policy", "secret"), KINDS + CUSTOM)

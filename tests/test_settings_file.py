@@ -79,7 +79,11 @@ POLICIES = st.sampled_from(["rotate", "okta", "rfc9700"]) | st.builds(
     RefreshPolicy,
     rotate=st.just(value=True),
     on_replay=st.sampled_from(["refuse", "revoke"]),
+    rotate_after_seconds=st.integers(0, 10**9),
+    end_old_access_tokens=st.booleans(),
     grace_seconds=st.floats(0, 1e6),
+    grace_gives=st.sampled_from(["sibling", "successor", "access_token"]),
+    max_families=st.none() | st.integers(1, 1000),
     idle_seconds=SECONDS,
     public=st.none() | st.builds(RefreshPolicy, idle_seconds=SECONDS),
 )

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from fake_oauth.provider import store as store_module
 from fake_oauth.provider.store import (
     KEPT,
     KEPT_ACCESS_TOKENS,
+    KEPT_BESIDE,
+    KEPT_COUNTS,
     KEPT_WAITING,
     AccessToken,
     Grant,
@@ -30,6 +35,7 @@ def refresh_token(
         value=value,
         grant=grant,
         number=grant.next_number("r"),
+        issued_at=now,
         family_since=0,
         expires_at=expires_at,
     )
@@ -39,7 +45,7 @@ def refresh_token(
 
 def rotate(store: Store, token: RefreshToken, value: str, now: float = 0) -> RefreshToken:
     """Replace a token as the refresh grant does."""
-    store.refresh_tokens.use(token)
+    store.refresh_tokens.use(token, now)
     successor = refresh_token(store, token.grant, value, 1e9, now)
     successor.parent = token
     store.refresh_tokens.spend(token, successor, 0, "rotated by request 1")
@@ -180,3 +186,94 @@ def test_a_token_is_found_by_its_name() -> None:
     assert store.named("alice/1 r2") is None
     assert store.grants_of("u-1") == [grant]
     assert store.grants_of("u-2") == []
+
+
+def beside(store: Store, token: RefreshToken, value: str) -> RefreshToken:
+    """Issue a token as the refresh grant does if the old one stays valid."""
+    store.refresh_tokens.use(token, 0)
+    successor = refresh_token(store, token.grant, value, 1e9)
+    successor.parent = token
+    store.refresh_tokens.put_beside(token, successor, 0)
+    return successor
+
+
+def test_of_the_tokens_beside_valid_ones_those_in_use_are_kept() -> None:
+    store = Store()
+    grant = store.open_grant("web", "u-alice", [])
+    login = refresh_token(store, grant, "login", 1e9)
+    used = beside(store, login, "used")
+    for index in range(KEPT_BESIDE + KEPT + 10):
+        beside(store, login, f"login {index}")
+        beside(store, used, f"used {index}")
+    assert len(store.refresh_tokens) == 1 + KEPT_BESIDE + KEPT
+    assert store.refresh_tokens.find("login") is login, "it is a login's, and no other's"
+    assert store.refresh_tokens.find("used") is used
+    assert store.refresh_tokens.find("login 0") is None
+
+
+def test_a_token_beside_others_that_has_ended_is_left_to_the_sweep(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(store_module, "KEPT_BESIDE", 2)
+    store = Store()
+    login = refresh_token(store, store.open_grant("web", "u-alice", []), "login", 1e9)
+    ended = beside(store, login, "0")
+    ended.revoked = "revoked by the test"
+    for value in "12":
+        beside(store, login, value)
+    assert list(store.refresh_tokens._retired) == []
+    beside(store, login, "3")
+    assert list(store.refresh_tokens._retired) == ["1"]
+
+
+def test_a_spent_token_in_a_grace_period_of_time_alone_is_kept() -> None:
+    store = Store()
+    first = last = refresh_token(store, store.open_grant("web", "u-alice", []), "first", 1e9)
+    for now in range(3 * MANY):
+        store.refresh_tokens.use(last, now)
+        successor = refresh_token(store, last.grant, str(now), 1e9, now)
+        successor.parent = last
+        store.refresh_tokens.spend(last, successor, now, "rotated", kept_until=now + MANY)
+        last = successor
+        if now < MANY:
+            assert store.refresh_tokens.find("first") is first
+    assert store.refresh_tokens.find("first") is None
+    assert store.refresh_tokens.find(str(2 * MANY)) is not None
+    assert len(store.refresh_tokens) <= 2 * MANY + 2 * KEPT
+
+
+def test_of_the_spent_tokens_in_a_grace_period_the_latest_are_kept() -> None:
+    store = Store()
+    last = refresh_token(store, store.open_grant("web", "u-alice", []), "first", 1e9)
+    for number in range(4 * MANY):
+        store.refresh_tokens.use(last, 0)
+        successor = refresh_token(store, last.grant, str(number), 1e9)
+        successor.parent = last
+        store.refresh_tokens.spend(last, successor, 0, "rotated", kept_until=60)
+        last = successor
+    assert len(store.refresh_tokens) == 2 + KEPT_BESIDE + KEPT
+
+
+def test_a_spent_token_that_has_expired_is_not_kept_for_its_grace_period() -> None:
+    store = Store()
+    last = refresh_token(store, store.open_grant("web", "u-alice", []), "first", 1)
+    for now in range(2 * MANY):
+        store.refresh_tokens.use(last, now)
+        successor = refresh_token(store, last.grant, str(now), now + 2, now)
+        successor.parent = last
+        store.refresh_tokens.spend(last, successor, now, "rotated", kept_until=1e9)
+        last = successor
+    assert len(store.refresh_tokens) <= 4 * KEPT
+
+
+def test_families_are_counted_for_the_latest_users_and_clients() -> None:
+    store = Store()
+    for number in range(KEPT_COUNTS + 1):
+        grant = store.open_grant("web", str(number), [])
+        token = refresh_token(store, grant, str(number), 1e9)
+        assert list(store.count_family(token, 0, 1)) == []
+    assert len(store._counted) == KEPT_COUNTS
+    for sub, count in (("1", 1), ("0", 0)):
+        grant = store.open_grant("web", sub, [])
+        token = refresh_token(store, grant, f"another {sub}", 1e9)
+        assert len(list(store.count_family(token, 0, 1))) == count, "0 is forgotten"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from pathlib import Path
 from textwrap import wrap
 from typing import Final
@@ -19,6 +19,13 @@ from fake_oauth import ALL_POLICIES, RefreshPolicy
 WIDTH: Final = 800
 END: Final = WIDTH - 20
 ACCESS: Final = "access tokens"
+# The x of each event, by the number of events.
+PLACES: Final = {
+    2: (130, 380),
+    3: (130, 310, 540),
+    4: (130, 250, 420, 620),
+    5: (130, 225, 360, 495, 655),
+}
 STYLE: Final = """
 svg { color-scheme: light dark; }
 .paper { fill: #ffffff; }
@@ -128,7 +135,7 @@ class Picture:
 
 def span(seconds: float) -> str:
     """Return a time in the largest unit that shows it as a whole number."""
-    for unit, name in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+    for unit, name in ((365 * 86400, "years"), (86400, "days"), (3600, "hours"), (60, "minutes")):
         if seconds % unit == 0 and seconds >= 2 * unit:
             return f"{seconds / unit:g} {name}"
     return f"{seconds:g} seconds"
@@ -137,29 +144,79 @@ def span(seconds: float) -> str:
 # What a policy does, in words
 
 
+def has_grace(policy: RefreshPolicy) -> bool:
+    return bool(policy.grace_seconds) or policy.until_successor_used
+
+
+def at_early_refresh(policy: RefreshPolicy) -> str:
+    token = "has r1 again" if policy.return_unchanged else "has no refresh token"
+    text = f"r1 is younger than {span(policy.rotate_after_seconds)}. The response {token}."
+    return f"{text} Earlier access tokens end." if policy.end_old_access_tokens else text
+
+
 def at_refresh(policy: RefreshPolicy) -> str:
     if policy.rotate:
-        return "The response has a new token, r2. The token r1 is rotated."
-    if not policy.return_unchanged:
-        return "The response has no refresh token. The token r1 stays valid."
-    return "The response has r1 again."
+        then = "stays valid" if policy.keep_old else "is rotated"
+        text = f"The response has a new token, r2. The token r1 {then}."
+        if policy.rotate_after_seconds:
+            text = f"r1 is {span(policy.rotate_after_seconds)} old. {text}"
+    elif not policy.return_unchanged:
+        text = "The response has no refresh token. The token r1 stays valid."
+    else:
+        text = "The response has r1 again."
+    return f"{text} Earlier access tokens end." if policy.end_old_access_tokens else text
+
+
+def at_old_token(policy: RefreshPolicy) -> str:
+    text = "r1 is presented again. The response has another new token, r3. All are valid."
+    return f"{text} Earlier access tokens end." if policy.end_old_access_tokens else text
 
 
 def in_grace(policy: RefreshPolicy) -> str:
-    token = "r2 again" if policy.grace_gives == "successor" else "another new token, r3"
-    return f"r1 is presented again, within {span(policy.grace_seconds)}. The response has {token}."
+    token = {
+        "successor": "r2 again",
+        "sibling": "another new token, r3",
+        "access_token": "no refresh token",
+    }[policy.grace_gives]
+    when = []
+    if policy.grace_seconds and not (policy.until_successor_used and not policy.grace_after_use):
+        when.append(f"within {span(policy.grace_seconds)}")
+    if policy.grace_after_use:
+        when.append("even if r2 was used")
+    else:
+        when.append("before r2 is used")
+    text = f"r1 is presented again, {', '.join(when)}. The response has {token}."
+    return f"{text} Earlier access tokens end." if policy.end_old_access_tokens else text
 
 
 def at_replay(policy: RefreshPolicy) -> str:
-    when = " later" if policy.grace_seconds else ""
+    when = ""
+    if policy.until_successor_used:
+        when = " later and after r2 was used" if policy.grace_after_use else " after r2 was used"
+    elif policy.grace_seconds:
+        when = " later" if policy.grace_after_use else " later, or after r2 was used"
     if policy.on_replay == "refuse":
         return f"r1 is presented again{when}. The server refuses r1. All other tokens stay valid."
     rest = "with all" if policy.revoke_access_tokens else "but no"
     return f"r1 is presented again{when}. The server revokes the family, {rest} access tokens."
 
 
+def at_limit(policy: RefreshPolicy) -> str:
+    rest = "with all" if policy.revoke_access_tokens else "but no"
+    most = policy.max_families
+    return (
+        f"If a user has {most} families with a client, another login revokes the oldest, {rest} "
+        "access tokens."
+    )
+
+
 def at_expiry(policy: RefreshPolicy) -> str:
     idle, absolute = policy.idle_seconds, policy.absolute_seconds
+    if policy.keep_old and idle is not None:
+        end = f"Each refresh token ends {span(idle)} after it was issued"
+        return end + (
+            "." if absolute is None else f", and {span(absolute)} after the login at the latest."
+        )
     if absolute is not None and (idle is None or idle >= absolute):
         return f"The family ends {span(absolute)} after the login, used or not."
     if idle is not None:
@@ -183,12 +240,17 @@ class Event:
 
 def events(policy: RefreshPolicy) -> list[Event]:
     """Return what happens in the life of a family under a policy, from left to right."""
-    found = [("Login", "The server issues r1."), ("Refresh", at_refresh(policy))]
-    if policy.rotate and policy.grace_seconds:
-        found.append(("Replay in the grace period", in_grace(policy)))
-    if policy.rotate:
+    found = [("Login", "The server issues r1.")]
+    if policy.rotate_after_seconds:
+        found.append(("Early refresh", at_early_refresh(policy)))
+    found.append(("Refresh", at_refresh(policy)))
+    if policy.keep_old:
+        found.append(("Old token again", at_old_token(policy)))
+    elif policy.rotate:
+        if has_grace(policy):
+            found.append(("Replay in the grace period", in_grace(policy)))
         found.append(("Replay", at_replay(policy)))
-    places = {2: (130, 380), 3: (130, 310, 540), 4: (130, 250, 420, 620)}[len(found)]
+    places = PLACES[len(found)]
     return [Event(x, *texts) for x, texts in zip(places, found, strict=True)]
 
 
@@ -208,7 +270,8 @@ class Panel:
         lanes = ["r1"]
         if self.policy.rotate:
             lanes.append("r2")
-        if self.policy.grace_seconds and self.policy.grace_gives == "sibling":
+        is_sibling = has_grace(self.policy) and self.policy.grace_gives == "sibling"
+        if is_sibling or self.policy.keep_old:
             lanes.append("r3")
         lanes.append(ACCESS)
         self.middle = {lane: self.top + 44 + 32 * row for row, lane in enumerate(lanes)}
@@ -223,14 +286,22 @@ class Panel:
         for lane, y in self.middle.items():
             self.picture.text(112, y + 5, lane, 104, "small quiet", "end")
         self.draw_refresh_tokens()
-        self.draw_bar(ACCESS, self.events[0].x, "valid until they expire")
+        self.draw_access_tokens()
         below = max(
             self.picture.paragraph(event.x, bottom + 22, event.text, min(room - 6, 280))
             for event, room in self.columns()
         )
         self.picture.text(112, below + 10, "Expiry", 104, "strong ink", "end")
         start = self.events[0].x
-        return self.picture.paragraph(start, below + 10, at_expiry(self.policy), END - start) + 4
+        below = self.picture.paragraph(start, below + 10, at_expiry(self.policy), END - start)
+        if self.policy.max_families is not None:
+            self.picture.text(112, below, "Limit", 104, "strong ink", "end")
+            below = self.picture.paragraph(start, below, at_limit(self.policy), END - start)
+        return below + 4
+
+    def at(self, name: str) -> float:
+        """Return the x of an event."""
+        return next(event.x for event in self.events if event.name == name)
 
     def columns(self) -> Iterator[tuple[Event, float]]:
         """Yield each event with the room to the next one."""
@@ -238,13 +309,16 @@ class Panel:
             yield event, (END if after is None else after.x) - event.x - 8
 
     def draw_refresh_tokens(self) -> None:
-        start, refresh = self.events[0].x, self.events[1].x
-        if not self.policy.rotate:
+        start, refresh = self.events[0].x, self.at("Refresh")
+        if not self.policy.rotate or self.policy.keep_old:
             self.draw_bar("r1", start, "valid until it expires")
+            if self.policy.keep_old:
+                self.draw_bar("r2", refresh, "valid until it expires")
+                self.draw_bar("r3", self.events[-1].x, "valid until it expires")
             return
         self.draw_bar("r1", start, "valid", refresh)
         replay, y = self.events[-1].x, self.middle["r1"]
-        if len(self.events) == 4:
+        if has_grace(self.policy):
             over = replay - 40
             self.picture.box(refresh, y - 10, over - refresh, 20, "grace")
             label = "rotated, in its grace period"
@@ -257,7 +331,16 @@ class Panel:
         self.picture.text(replay + 12, y + 5, "invalid_grant", END - replay, "small bad")
         self.draw_bar("r2", refresh, "valid")
         if "r3" in self.middle:
-            self.draw_bar("r3", self.events[2].x, "valid")
+            self.draw_bar("r3", self.at("Replay in the grace period"), "valid")
+
+    def draw_access_tokens(self) -> None:
+        starts = [self.events[0].x]
+        if self.policy.end_old_access_tokens:
+            starts += [event.x for event in self.events[1:] if event.name != "Replay"]
+        for start, end in pairwise(starts):
+            self.draw_bar(ACCESS, start, "valid", end - 16)
+            self.picture.cross(end - 7, self.middle[ACCESS])
+        self.draw_bar(ACCESS, starts[-1], "valid until they expire")
 
     def draw_bar(self, lane: str, start: float, label: str, stop: float | None = None) -> None:
         """Draw when the token of a lane is valid: up to `stop`, its revocation, or the end."""
@@ -284,6 +367,7 @@ def policy_picture(name: str, policy: RefreshPolicy) -> str:
     for clients, one in panels:
         steps = [f"{event.name}: {event.text}" for event in events(one)]
         words += [f"{clients}: " if clients else "", *steps, f"Expiry: {at_expiry(one)}"]
+        words += [f"Limit: {at_limit(one)}"] if one.max_families is not None else []
     picture = Picture(f"Refresh policy {name}", " ".join(filter(None, words)))
     picture.text(20, 34, f"refresh_policy = “{name}”", 500, "title ink")
     y: float = 34

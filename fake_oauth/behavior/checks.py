@@ -78,7 +78,7 @@ def never_presented_a_spent_token(history: History) -> Judgments:
 
 
 def _uses_of_one_token(requests: Sequence[Request]) -> Judgments:
-    replacing = deque(request for request in requests if request.has_replacement)
+    replacing = deque(request for request in requests if request.has_spent)
     # Of the requests so far that replaced the token: the first and the last response.
     first: Request | None = None
     last: Request | None = None
@@ -95,7 +95,7 @@ def _uses_of_one_token(requests: Sequence[Request]) -> Judgments:
             if winner is not None and winner.number < request.end:
                 text = f"request {winner.number} replaced at the same time"
         yield request, text and f"presented {request.presented}, which {text}"
-        if request.has_replacement:
+        if request.has_spent:
             first = request if first is None or request.end < first.end else first
             last = request if last is None or request.end > last.end else last
 

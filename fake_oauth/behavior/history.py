@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from fake_oauth.journal import Exchange
 from fake_oauth.parameters import names_of
+from fake_oauth.provider.grants.refresh_token import KEPT_OLD
 from fake_oauth.provider.store import grant_of
 from fake_oauth.provider.tokens import InvalidTokenError, decode
 from fake_oauth.reply import JSON
@@ -95,6 +96,12 @@ class Request:
     def has_replacement(self) -> bool:
         """Whether the response replaces the refresh token that was presented."""
         return self.has_tokens and self.refresh_token not in (None, self.presented)
+
+    @property
+    def has_spent(self) -> bool:
+        """Whether the response replaces the refresh token that was presented, and the server takes
+        the old one no more."""
+        return self.has_replacement and KEPT_OLD not in (self.exchange.reason or "")
 
     @property
     def is_terminal(self) -> bool:

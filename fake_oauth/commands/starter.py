@@ -148,8 +148,9 @@ dialect = {_toml(plan.dialect)}
     policy = ("rfc9700", "ciam")[not plan.rotates]
     yield f"""
 # What a refresh does. "ciam" keeps the refresh token. "rfc9700" replaces it,
-# and revokes the login if the former one is used again. Others are "rotate",
-# "auth0", "okta", "keycloak", and "dex".
+# and revokes the login if the former one is used again. Others are
+# "rotate", and those of services: "auth0", "okta", "keycloak", "dex", "entra",
+# "github", "hydra", "shopify", "cognito", "intuit", "google", and "zoho".
 refresh_policy = "{policy}"
 """
     terms = load_dialect(plan.dialect).terms

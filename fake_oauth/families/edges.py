@@ -128,8 +128,10 @@ class Edges:
         if token.letter in "ra" and token.number == 1 and not self._is_preconfigured:
             return self._of_first_tokens()
         if isinstance(token, RefreshToken) and (parent := token.parent) is not None:
-            # A successor that was used forgets the token before it.
+            # A successor that was used forgets the token before it. One that left it valid was
+            # issued before it was spent, if it is.
             is_first = not parent.successor_used and self._first[id(parent)] is token
+            is_first = is_first and token.issued_at == parent.spent_at
             return _request_in(parent.spent) if is_first else None, parent.name
         return None
 

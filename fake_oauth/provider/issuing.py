@@ -90,17 +90,31 @@ def new_refresh_token(
     """Store a new refresh token: the first of its family, or the successor of `parent`."""
     family_since = now if parent is None else parent.family_since
     client = realm.owner(grant)
-    seconds = realm.terms(client).refresh_token_seconds
+    seconds, policy = realm.terms(client).refresh_token_seconds, realm.policy(client)
     token = RefreshToken(
         value=realm.ids.draw("refresh_token"),
         grant=grant,
         number=grant.next_number("r"),
+        issued_at=now,
         family_since=family_since,
         parent=parent,
-        expires_at=realm.policy(client).expires_at(now, family_since, seconds),
+        expires_at=policy.expires_at(now, family_since, seconds),
     )
     realm.store.refresh_tokens.add(token.value, token, now)
+    if policy.max_families is not None:
+        _limit_families(realm, token, policy.max_families, now)
     return token
+
+
+def _limit_families(realm: Realm, token: RefreshToken, most: int, now: float) -> None:
+    """Revoke the oldest families of a user and a client beyond the most that a policy allows."""
+    policy = realm.policy(realm.owner(token.grant))
+    for oldest in realm.store.count_family(token, now, most):
+        realm.store.revoke_grant(
+            oldest,
+            f"revoked at login {token.grant.name}, because a user has at most {most} families",
+            access_tokens=policy.revoke_access_tokens,
+        )
 
 
 def new_code(
@@ -164,13 +178,15 @@ def mint(
     nonce: str | None = None,
     audience: Sequence[str] = (),
     jkt: str | None = None,
+    ends: str | None = None,
     reason: str = "",
 ) -> Granted:
     """Sign the tokens of one response.
 
     `scopes` narrows the access token; the grant decides about the ID token. `returned` says whether
     the response has the refresh token. The access token is for the `audience`, or for the client
-    without one, and bound to the key with the thumbprint `jkt` if there is one.
+    without one, and bound to the key with the thumbprint `jkt` if there is one. `ends` is why the
+    earlier access tokens of the grant end; None leaves them valid.
     """
     terms = realm.terms(realm.owner(grant))
     granted = grant.scopes if scopes is None else tuple(sorted(set(scopes)))
@@ -178,7 +194,7 @@ def mint(
         realm, grant, now, scopes=granted, nonce=nonce, audience=audience, jkt=jkt
     )
     # Signing takes most of the time of a request, so no lock is held.
-    access_token, record = new_access_token(realm, grant, details)
+    access_token, record = new_access_token(realm, grant, details, ends=ends)
     id_token = None
     if grant.is_users and "openid" in grant.scopes:
         details = token_details(
@@ -248,9 +264,17 @@ def token_details(
 
 
 def new_access_token(
-    realm: Realm, grant: Grant, details: TokenDetails, token_format: TokenFormat | None = None
+    realm: Realm,
+    grant: Grant,
+    details: TokenDetails,
+    token_format: TokenFormat | None = None,
+    *,
+    ends: str | None = None,
 ) -> tuple[str, AccessToken]:
-    """Store a new access token, in the format of its client. Return its value and its record."""
+    """Store a new access token, in the format of its client. Return its value and its record.
+
+    `ends` is why the earlier ones of the grant end; None leaves them valid.
+    """
     dialect, key = realm.dialect, realm.keys.signing
     claims = dialect.access_token_claims(details)
     if token_format is None:
@@ -261,6 +285,8 @@ def new_access_token(
     else:
         value = encode(dialect.access_token_header(key), claims, key, dialect.write_jwt_json)
     with realm.lock:
+        if ends is not None:
+            grant.end_access_tokens(ends)
         record = AccessToken(
             grant=grant,
             number=grant.next_number("a"),
@@ -298,7 +324,11 @@ def preconfigure(realm: Realm, token: PreconfiguredRefreshToken) -> None:
         value=token.value,
         grant=grant,
         number=grant.next_number("r"),
+        issued_at=now,
         family_since=now,
         expires_at=None if lifetime is None else now + lifetime,
     )
     realm.store.refresh_tokens.add(token.value, record, now)
+    most = realm.policy(client).max_families
+    if most is not None:
+        _limit_families(realm, record, most, now)

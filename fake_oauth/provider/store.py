@@ -24,6 +24,12 @@ KEPT_WAITING: Final = 16_384
 # How many access tokens are kept. An older JWT is judged by its claims alone; an older opaque token
 # is unknown.
 KEPT_ACCESS_TOKENS: Final = 16_384
+# How many refresh tokens are kept beside those that each login needs: the ones that another token
+# was issued beside, and spent ones in a grace period that goes on. The ones that were issued or
+# used longest ago are forgotten first.
+KEPT_BESIDE: Final = 16_384
+# For how many users and clients the families are counted, if a policy limits them.
+KEPT_COUNTS: Final = 4096
 # How many ids of assertions are kept. The oldest are forgotten first.
 KEPT_IDS: Final = 16_384
 
@@ -54,6 +60,9 @@ class Grant:
     """Why no refresh token of the family is valid; None if some may be."""
     access_tokens_revoked: str | None = None
     """Why no access token of the family is valid; None if some may be."""
+    ended: tuple[int, int, str] | None = None
+    """The access tokens that refreshes ended: the numbers of the last one that an earlier refresh
+    ended and of the last one in all, and what ended those between."""
     delivered: AccessToken | None = None
     """The latest access token that the client received in a response."""
     delivered_until: float | None = None
@@ -69,6 +78,18 @@ class Grant:
         if self.delivered_until is None:
             return None
         return min(self.delivered.expires_at, self.delivered_until)
+
+    def end_access_tokens(self, why: str) -> None:
+        """End the access tokens issued so far."""
+        before = 0 if self.ended is None else self.ended[1]
+        self.ended = before, self.count("a"), why
+
+    def end_of(self, number: int) -> str | None:
+        """Return what ended the access token with a number; None if nothing did."""
+        before, last, why = self.ended or (0, 0, "")
+        if number > last:
+            return None
+        return why if number > before else "ended by an earlier refresh"
 
     def next_number(self, letter: Letter) -> int:
         """Return the number of the next token or code of a kind."""
@@ -130,6 +151,8 @@ class RefreshToken(IssuedToken):
     """A refresh token."""
 
     value: str
+    issued_at: float
+    """When it was issued."""
     family_since: float
     """When the first refresh token of the family was issued."""
     parent: RefreshToken | None = None
@@ -140,6 +163,8 @@ class RefreshToken(IssuedToken):
     """The latest token that replaced it, until that is used."""
     successor_used: bool = False
     """Whether a token that replaced it has been used."""
+    kept_until: float = 0
+    """Until when it is needed, even if a token that replaced it has been used."""
 
     def revocation(self) -> str | None:
         return self.revoked or self.grant.refresh_tokens_revoked
@@ -205,7 +230,7 @@ class AccessToken(IssuedToken):
         return None if self.opaque is None else self.opaque.get(value)
 
     def revocation(self) -> str | None:
-        return self.revoked or self.grant.access_tokens_revoked
+        return self.revoked or self.grant.access_tokens_revoked or self.grant.end_of(self.number)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -275,19 +300,54 @@ class Records(Generic[_Record]):
 class RefreshTokens(Records[RefreshToken]):
     """Refresh tokens. A spent one is needed until its successor has been used or has expired."""
 
-    def spend(self, token: RefreshToken, successor: RefreshToken, now: float, spent: str) -> None:
-        """Replace a token. A client that lost the response may present it again."""
-        token.spent, token.spent_at, token.successor = spent, now, successor
+    def __init__(self) -> None:
+        super().__init__()
+        self._beside: OrderedDict[str, None] = OrderedDict()
 
-    def use(self, token: RefreshToken) -> None:
+    def spend(
+        self,
+        token: RefreshToken,
+        successor: RefreshToken,
+        now: float,
+        spent: str,
+        *,
+        kept_until: float = 0,
+    ) -> None:
+        """Replace a token. A client that lost the response may present it again.
+
+        `kept_until` is when it is no longer needed if a successor is used before.
+        """
+        token.spent, token.spent_at, token.successor = spent, now, successor
+        token.kept_until = kept_until
+
+    def put_beside(self, token: RefreshToken, successor: RefreshToken, now: float) -> None:
+        """Note a new token of a family that has another one: the one before it, or a sibling."""
+        if token.value in self._beside:
+            self._beside.move_to_end(token.value)
+        self._keep_beside(successor, now)
+
+    def _keep_beside(self, token: RefreshToken, now: float) -> None:
+        self._beside[token.value] = None
+        if len(self._beside) > KEPT_BESIDE:
+            value, _ = self._beside.popitem(last=False)
+            oldest = self.find(value)
+            if oldest is not None and not self._is_needless(oldest, now):
+                self.retire(value)
+
+    def use(self, token: RefreshToken, now: float) -> None:
         """Note that a token was used, so that the token before it is no longer needed."""
         parent, token.parent = token.parent, None
-        if parent is not None and not parent.successor_used:
+        if parent is not None and parent.spent_at is not None and not parent.successor_used:
             parent.successor_used, parent.successor = True, None
-            self.retire(parent.value)
+            if parent.kept_until:
+                self._keep_beside(parent, now)
+            else:
+                self.retire(parent.value)
 
     def _is_needless(self, record: RefreshToken, now: float) -> bool:
         successor = record.successor
+        if record.spent_at is not None and now < record.kept_until:
+            return record.has_expired(now)
         if record.spent_at is not None and successor is not None:
             return successor.flaw(now) is not None
         return super()._is_needless(record, now)
@@ -327,6 +387,7 @@ class Store:
         self.opened = 0
         """How many grants were opened."""
         self._access_tokens: OrderedDict[bytes, AccessToken] = OrderedDict()
+        self._counted: OrderedDict[tuple[str, str], dict[Grant, RefreshToken]] = OrderedDict()
         self._logins: Counter[str] = Counter()
 
     def open_grant(
@@ -390,6 +451,24 @@ class Store:
         grant.refresh_tokens_revoked = grant.refresh_tokens_revoked or reason
         if access_tokens:
             grant.access_tokens_revoked = grant.access_tokens_revoked or reason
+
+    def count_family(self, token: RefreshToken, now: float, most: int) -> Iterator[Grant]:
+        """Count the family of a new refresh token. Yield the oldest ones beyond the most that its
+        user can have with its client."""
+        grant = token.grant
+        key = grant.client_id, grant.sub
+        latest = self._counted.setdefault(key, {})
+        self._counted.move_to_end(key)
+        if len(self._counted) > KEPT_COUNTS:
+            self._counted.popitem(last=False)
+        latest[grant] = token
+        if len(latest) > most:
+            for other in [one for one, last in latest.items() if last.flaw(now) is not None]:
+                del latest[other]
+        while len(latest) > most:
+            oldest = next(iter(latest))
+            del latest[oldest]
+            yield oldest
 
     def forget_logins(self, names: Collection[str]) -> None:
         """Forget how often a name has logged in that is none of these, and that no grant has."""

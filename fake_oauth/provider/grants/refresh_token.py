@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from fake_oauth.provider import resources
 from fake_oauth.provider.dpop import require_key
 from fake_oauth.provider.errors import Cause, OAuthError
@@ -18,6 +20,9 @@ _CAUSES: dict[State, Cause] = {
     "revoked": "refresh_token_revoked",
 }
 
+KEPT_OLD: Final = "refreshed, new refresh token, and the old one stays valid"
+"""The beginning of the reason of a refresh that spends nothing."""
+
 
 def refresh_token(realm: Realm, client: Client, request: TokenRequest) -> Granted:
     """Issue tokens for a refresh token. The lock makes check and use one step."""
@@ -32,9 +37,14 @@ def refresh_token(realm: Realm, client: Client, request: TokenRequest) -> Grante
             require_key(token.grant.jkt, request.jkt, "refresh token")
         scopes = granted_scopes(scope, token.grant.scopes, verb="granted")
         audience, note = resources.audience(realm, request.parameters, token.grant.resources)
-        issued, returned, reason = _use(realm, client, token, now, request.number)
+        policy = realm.policy(client)
+        issued, returned, reason = _use(realm, client, policy, token, now, request.number)
         if request.jkt is not None and client.is_public and issued is not token:
             token.grant.jkt = request.jkt  # New refresh tokens are bound (RFC 9449 section 5).
+        ends = None
+        if policy.end_old_access_tokens:
+            ends = f"ended by request {request.number}"
+            reason += ", and earlier access tokens ended"
     return mint(
         realm,
         token.grant,
@@ -44,6 +54,7 @@ def refresh_token(realm: Realm, client: Client, request: TokenRequest) -> Grante
         returned=returned,
         audience=audience,
         jkt=request.jkt,
+        ends=ends,
         reason=f"{reason}{note}" if note else reason,
     )
 
@@ -65,8 +76,10 @@ def _presented(realm: Realm, client: Client, request: TokenRequest, now: float) 
     state, reason = flaw
     if token.spent_at is not None and token.grant.client_id == client.client_id:
         policy, ended = realm.policy(client), token.grant.refresh_tokens_revoked
-        if ended is None and _is_still_accepted(token, token.spent_at, policy, now):
-            return token
+        if ended is None and not token.has_expired(now):
+            since, used = now - token.spent_at, token.successor_used
+            if policy.is_in_grace(since, successor_used=used):
+                return token
         if ended is not None:
             reason += f", and its family {ended}"
         elif policy.on_replay == "revoke":
@@ -80,31 +93,41 @@ def _presented(realm: Realm, client: Client, request: TokenRequest, now: float) 
 
 
 def _use(
-    realm: Realm, client: Client, token: RefreshToken, now: float, number: int
+    realm: Realm,
+    client: Client,
+    policy: RefreshPolicy,
+    token: RefreshToken,
+    now: float,
+    number: int,
 ) -> tuple[RefreshToken, bool, str]:
     """Use a refresh token. Return the token for the response, whether the response has it, and a
     sentence for the journal."""
-    store, policy = realm.store.refresh_tokens, realm.policy(client)
-    store.use(token)
-    if not policy.rotate:
+    store, age = realm.store.refresh_tokens, policy.rotate_after_seconds
+    store.use(token, now)
+    if token.spent_at is not None:
+        return _use_again(realm, policy, token, now)
+    if not policy.rotate or (age and now < token.issued_at + age):
         if policy.has_lifetimes or policy.sliding:
             seconds = realm.terms(client).refresh_token_seconds
             token.expires_at = policy.expires_at(now, token.family_since, seconds)
         return token, policy.return_unchanged, "refreshed, same refresh token"
-    if token.successor is not None and policy.grace_gives == "successor":
-        return token.successor, True, "refreshed again, same successor"
     successor = new_refresh_token(realm, token.grant, now, parent=token)
-    if token.spent_at is not None:
-        token.successor = successor
-        return successor, True, "refreshed again, another successor"
-    store.spend(token, successor, now, f"rotated by request {number}")
+    if policy.keep_old:
+        store.put_beside(token, successor, now)
+        return successor, True, KEPT_OLD
+    kept_until = now + policy.grace_seconds if policy.grace_after_use else 0
+    store.spend(token, successor, now, f"rotated by request {number}", kept_until=kept_until)
     return successor, True, "refreshed, refresh token rotated"
 
 
-def _is_still_accepted(
-    token: RefreshToken, spent_at: float, policy: RefreshPolicy, now: float
-) -> bool:
-    """Return whether a spent token can be used once more."""
-    if token.successor_used or token.has_expired(now):
-        return False
-    return policy.until_successor_used or now < spent_at + policy.grace_seconds
+def _use_again(
+    realm: Realm, policy: RefreshPolicy, token: RefreshToken, now: float
+) -> tuple[RefreshToken, bool, str]:
+    """Use a spent refresh token in its grace period. Return the same as `_use`."""
+    if policy.grace_gives == "access_token":
+        return token, False, "refreshed again, without a refresh token"
+    if policy.grace_gives == "successor" and token.successor is not None:
+        return token.successor, True, "refreshed again, same successor"
+    token.successor = new_refresh_token(realm, token.grant, now, parent=token)
+    realm.store.refresh_tokens.put_beside(token, token.successor, now)
+    return token.successor, True, "refreshed again, another successor"
