@@ -28,12 +28,17 @@ serve: .venv/serve/ready
 test: .venv/$(MAIN)/ready
 	$(BIN)/python -m pytest $(ARGS)
 
+# What a browser and curl do is the same with every version.
+ALIKE := --ignore=tests/test_browser.py --ignore=tests/test_console_page.py --ignore=tests/test_snippets.py
+OTHER := $(filter-out $(MAIN),$(LAST))
+
 # Side by side: the environments, and the gates that use one processor each. One after the other: the
 # tests, which use all of them, and the soak, which measures. The tests run with the first and the
 # last Python; `make test-3.12` runs them with another.
 check:
 	$(MAKE) --no-print-directory -j4 environments
-	$(MAKE) --no-print-directory lint types coverage-$(MAIN) $(patsubst %,test-%,$(filter-out $(MAIN),$(LAST)))
+	$(MAKE) --no-print-directory lint types coverage-$(MAIN)
+	$(if $(OTHER),$(MAKE) --no-print-directory test-$(OTHER) ARGS="$(ALIKE)")
 	$(MAKE) --no-print-directory -j2 -Otarget docs wheel clients fuzz-quick
 	$(MAKE) --no-print-directory soak-quick
 
@@ -64,7 +69,7 @@ coverage-%: .venv/%/ready
 
 # Coverage is the same with every version, and costs half as much time again.
 test-%: .venv/%/ready
-	.venv/$*/bin/python -m pytest -q -n auto
+	.venv/$*/bin/python -m pytest -q -n auto $(ARGS)
 
 # The wheel as its users get it: built, installed where nothing else is, and tried.
 wheel: .venv/$(MAIN)/ready

@@ -863,8 +863,8 @@ def test_the_report_of_a_failed_test_is_explained_with_the_journal(
     assert f"None of the latest 8 exchanges of {refusing.url} has this line" in out
     assert "The cause is not in a line" not in out
     assert out.count("invalid_grant: an OAuth error code") == 1
-    # A redirect is no refusal, as far as a line says.
-    assert "request 6 was" not in out
+    # A redirect with an error is a refusal, too.
+    assert "request 6 was refused, because no user is logged in, and prompt is none" in out
 
 
 def test_of_a_long_log_the_latest_refusals_are_explained(explain: Callable[..., str]) -> None:
