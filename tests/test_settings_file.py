@@ -155,6 +155,16 @@ def test_only_what_differs_from_the_defaults_is_written(tmp_path: Path) -> None:
     }
 
 
+def test_lists_tables_and_a_date_time_are_written(tmp_path: Path) -> None:
+    scope = faults.Field("scope", ["openid", {"name": ["email"]}])
+    made = Settings(
+        dialect="rfc",
+        start_time=datetime(2026, 11, 26, 12, tzinfo=timezone(timedelta(hours=8))),
+        faults=[faults.Field("aud", ["a", "b"]), faults.Combined([scope, faults.Expired(5)])],
+    )
+    assert comparable(read_back(to_toml(made), tmp_path)) == comparable(made)
+
+
 def test_the_path_of_a_key_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "key.pem").write_text(RSA_PEM, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
