@@ -22,7 +22,7 @@ _NEEDS_SOCKET: Final = "a change needs a new socket; stop fake-oauth serve, and 
 Stamp = tuple[int, int, int] | None
 """What changes with a file: its time, its size, and its inode; None is a missing file.
 
-A folder or a pipe is none either. Reading a pipe would wait for its writer.
+A folder and a pipe count as missing. Reading a pipe would wait for its writer.
 """
 
 

@@ -193,7 +193,7 @@ def heading(server: FakeOAuth) -> str:
         for name, path in settings.paths.items()
     ]
     secret = server.control_token
-    # Whoever has set the variable knows the token, and logs may keep what is printed.
+    # The user who set the variable knows the token, and a log can keep what is printed.
     shown = f"${VARIABLE}" if secret == os.environ.get(VARIABLE) else secret
     token = "" if secret is None else f"  control token {shown} (Authorization: Bearer TOKEN)"
     lines = (

@@ -201,7 +201,7 @@ issuer = {_toml(plan.issuer)}
     if plan.purpose.redirect_uri is None:
         if plan.dialect != "mcp":
             yield """
-# What the dialect "mcp" does without being told to.
+# What the dialect "mcp" does by default.
 register_clients = true
 indicate_resources = true
 resource_metadata = ["challenge", "path", "root"]

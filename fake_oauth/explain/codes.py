@@ -149,7 +149,7 @@ CODES: Final[Mapping[str, ErrorCode]] = {
     "access_denied": ErrorCode(
         meaning="The user denied the request.",
         source="RFC 6749 section 4.1.2.1, RFC 8628 section 3.5",
-        client="Do not retry. Tell the user that nothing happened, and offer to log in again.",
+        client="Do not retry. Show the user that nothing happened, and offer to log in again.",
         causes=("access_denied",),
         endpoint="authorize",
         page=_AUTHORIZE,

@@ -1,6 +1,6 @@
 """The page of an error: what a program gets, why, and what a person can do about it.
 
-`_BY_CAUSE` and `_BY_PARAMETER` have the explanations. To explain another refused, add a row. Every
+`_BY_CAUSE` and `_BY_PARAMETER` have the explanations. To explain another refusal, add a row. Every
 `Text` here has a Chinese one in `languages`.
 """
 
